@@ -1,0 +1,1 @@
+"""Conversation engine, session, language models, and the command line."""

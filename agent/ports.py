@@ -1,0 +1,104 @@
+"""What a conversation needs from its models: small protocols, each with an embedded default and a scale-up.
+
+Every method that computes is blocking and is called on a worker thread, never on the event loop; each object says
+whether several threads may call it at once. Only the responder is asynchronous, because it may be on a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from dragoman.audio.types import Samples, Speech, Word
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+class HypothesisLike(Protocol):
+    """What a recognizer believes was said so far."""
+
+    @property
+    def text(self) -> str:
+        """The words, with case and punctuation."""
+    @property
+    def words(self) -> Sequence[Word]:
+        """Words in seconds from the first sample that the stream accepted; may be empty for partials."""
+    @property
+    def stable(self) -> int:
+        """How many leading words will not change any more."""
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code: fixed, or detected and then held."""
+
+
+class RecognizerStream(Protocol):
+    """One speaker's ear for one turn; one thread at a time."""
+
+    def accept(self, pcm: Samples) -> None:
+        """Take more sound, 16 kHz mono, any length. Cheap: may be called on the event loop."""
+    def partial(self) -> HypothesisLike:
+        """Decode what has been accepted. Blocking."""
+    def final(self) -> HypothesisLike:
+        """The best text of all that has been accepted. Blocking. More sound may follow (the turn went on)."""
+
+
+class Recognizer(Protocol):
+    """A speech recognizer shared by all sessions; safe to call from several threads."""
+
+    def open(self, language: str | None = None) -> RecognizerStream:
+        """An ear for a new turn; ``language`` None detects it and holds it for the turn."""
+
+
+class VoiceActivity(Protocol):
+    """One speaker's voice activity detector. Fast enough (under 1 ms) for the event loop."""
+
+    @property
+    def hop(self) -> int:
+        """Samples per decision, at 16 kHz."""
+    def probability(self, window: Samples) -> float:
+        """Probability of speech in the next ``hop`` samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the history that the language model reads."""
+
+    role: Role
+    content: str
+
+
+class Responder(Protocol):
+    """The language model that writes replies; shared by all sessions."""
+
+    def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncIterator[str]:
+        """Stream the reply's text. With ``prefix``, only what follows it: the model continues it as its own words.
+
+        Closing the iterator stops the generation. Raises ``DragomanError``.
+        """
+    async def warm(self, messages: Sequence[Message]) -> None:
+        """Read the prompt ahead, so that the first token of a reply that begins with it comes sooner."""
+    async def aclose(self) -> None:
+        """Free the model."""
+
+
+class Synthesizer(Protocol):
+    """A voice; safe to call from several threads."""
+
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code of what it speaks."""
+    def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+        """Speak ``text``, trimmed of silence; ``final`` False: the utterance goes on after it. Blocking."""
+
+
+class Translator(Protocol):
+    """Text to text; safe to call from several threads."""
+
+    @property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """(source, target) language codes that it can do."""
+    def translate(self, text: str, source: str, target: str) -> str:
+        """Translate one segment. Blocking. Empty text gives empty text."""

@@ -1,0 +1,27 @@
+"""Entry point of ``dragoman`` and ``python -m dragoman``."""
+
+from __future__ import annotations
+
+import typer
+
+from dragoman.agent.cli import doctor, models, say, talk, transcribe, translate
+from dragoman.web import cli as serve
+
+app = typer.Typer(
+    name="dragoman",
+    help="Talk with people in real time, and interpret between them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (talk, transcribe, say, translate, models, doctor, serve):
+    command.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The catalog: model names, where their files come from, and their hashes."""

@@ -1,0 +1,1 @@
+"""Segmenting and translating what is heard."""

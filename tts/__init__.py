@@ -1,0 +1,1 @@
+"""Streaming synthesis with word timings, one voice per language."""

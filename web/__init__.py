@@ -1,0 +1,1 @@
+"""HTTP and WebSocket server, Realtime protocol, and the pages."""

@@ -1,0 +1,199 @@
+"""Sound files: anything that libsndfile or FFmpeg reads, in; 16-bit WAV and FLAC, out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import av
+import numpy as np
+import soundfile
+
+from dragoman.audio.resample import StreamResampler
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+
+_FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
+
+
+def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
+    """The whole file as mono sound at ``rate``: the mean of its channels.
+
+    Raises ``DragomanError`` when there is no such file, it is not audio, or holds no sound.
+    """
+    return np.concatenate(list(blocks(path, rate)))
+
+
+def blocks(path: str | Path, rate: int = INPUT_RATE, *, seconds: float = 1.0) -> Iterator[Samples]:
+    """The file as blocks of about ``seconds``, in constant memory. Raises like ``load``."""
+    path = _existing(Path(path))
+    empty = True
+    try:
+        source = _sndfile_blocks(path, seconds)
+        first = next(source, None)
+    except soundfile.LibsndfileError:
+        source = _ffmpeg_blocks(path, seconds)
+        first = next(source, None)
+    if first is not None:
+        resampler = StreamResampler(first[0], rate)
+        for pcm in _converted(path, first, source, resampler):
+            if len(pcm):
+                empty = False
+                yield pcm
+    if empty:
+        raise DragomanError(f"{path}: the file holds no sound")
+
+
+def seconds_of(path: str | Path) -> float | None:
+    """Length of the file in seconds, where its header says it."""
+    path = _existing(Path(path))
+    try:
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:
+        try:
+            with av.open(str(path)) as container:
+                return container.duration / av.time_base if container.duration else None
+        except (av.error.FFmpegError, ValueError):
+            return None
+
+
+def save(path: str | Path, pcm: Samples, rate: int) -> None:
+    """Write mono sound as 16-bit WAV or FLAC, by the suffix; the file appears whole or not at all.
+
+    What lies beyond [-1, 1] is clipped. Raises ``DragomanError`` when the folder or the suffix is no good.
+    """
+    path = _writable(Path(path))
+    if not np.isfinite(pcm).all():
+        raise DragomanError(f"{path}: not written, the sound holds values that are not numbers")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            soundfile.write(name, pcm, rate, format=_FORMATS[path.suffix.lower()], subtype="PCM_16")
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
+
+
+class WavWriter:
+    """A WAV or FLAC file that grows while a session runs; ``close`` it (or use ``with``) to complete it."""
+
+    def __init__(self, path: str | Path, rate: int) -> None:
+        self.path = _writable(Path(path))
+        self.rate = rate
+        self.samples = 0
+        try:
+            self._file = soundfile.SoundFile(
+                self.path, "w", rate, 1, subtype="PCM_16", format=_FORMATS[self.path.suffix.lower()]
+            )
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
+
+    def write(self, pcm: Samples) -> None:
+        """Append ``pcm``. Raises ``DragomanError`` when the disk is full."""
+        try:
+            self._file.write(pcm)
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise DragomanError(f"{self.path}: can't be written ({_reason(error)})") from error
+        self.samples += len(pcm)
+
+    def close(self) -> None:
+        """Complete the file. May be called twice."""
+        self._file.close()
+
+    def __enter__(self) -> WavWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_Block = tuple[int, Samples]
+"""The file's own rate, and mono sound at it."""
+
+
+def _converted(
+    path: Path, first: _Block, rest: Iterator[_Block], resampler: StreamResampler
+) -> Iterator[Samples]:
+    for rate, pcm in _chain(first, rest):
+        if rate != resampler.in_rate:  # a container may change its rate half-way
+            yield resampler.flush()
+            resampler = StreamResampler(rate, resampler.out_rate)
+        if not np.isfinite(pcm).all():
+            raise DragomanError(f"{path}: damaged, it holds samples that are not numbers")
+        yield resampler.push(pcm)
+    yield resampler.flush()
+
+
+def _chain(first: _Block, rest: Iterator[_Block]) -> Iterator[_Block]:
+    yield first
+    yield from rest
+
+
+def _sndfile_blocks(path: Path, seconds: float) -> Iterator[_Block]:
+    with soundfile.SoundFile(path) as file:
+        size = max(1, round(file.samplerate * seconds))
+        while len(block := file.read(size, dtype="float32", always_2d=True)):
+            yield file.samplerate, block.mean(axis=1, dtype=np.float32)
+
+
+def _ffmpeg_blocks(path: Path, seconds: float) -> Iterator[_Block]:
+    """What libsndfile doesn't read: m4a, webm, video files."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise DragomanError(f"{path}: not an audio file that can be read")
+            # Planar floats at the file's own rate and layout: the mean over channels is ours, as for WAV.
+            planar = av.AudioResampler(format="fltp")
+            held: list[Samples] = []
+            rate = 0
+            for decoded in container.decode(audio=0):
+                for frame in planar.resample(decoded):
+                    if rate and frame.sample_rate != rate:
+                        yield rate, np.concatenate(held)
+                        held = []
+                    rate = frame.sample_rate
+                    held.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
+                if sum(map(len, held)) >= rate * seconds > 0:
+                    yield rate, np.concatenate(held)
+                    held = []
+            if held:
+                yield rate, np.concatenate(held)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DragomanError(f"{path}: not an audio file that can be read") from error
+
+
+def _existing(path: Path) -> Path:
+    try:
+        if path.is_dir():
+            raise DragomanError(f"{path}: is a folder, give a sound file")
+        if not path.exists():
+            raise DragomanError(f"{path}: no such file")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise DragomanError(f"{path}: the file is empty")
+    except OSError as error:
+        raise DragomanError(f"{path}: can't be read ({_reason(error)})") from error
+    return path
+
+
+def _writable(path: Path) -> Path:
+    if path.suffix.lower() not in _FORMATS:
+        raise DragomanError(f"{path}: can't tell the format, name it .wav or .flac")
+    if path.is_dir():
+        raise DragomanError(f"{path}: is a folder, name a file")
+    if not path.parent.is_dir():
+        raise DragomanError(f"{path}: the folder {path.parent} does not exist")
+    return path
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".")

@@ -1,0 +1,141 @@
+"""Files in and out: formats, rates, channels, and clear errors for what is no sound."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from dragoman.audio.files import WavWriter, blocks, load, save, seconds_of
+from dragoman.audio.types import DragomanError
+
+
+def tone(rate: int, seconds: float = 0.5, pitch: float = 440) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * pitch * np.arange(int(rate * seconds)) / rate)).astype(np.float32)
+
+
+def pitch_of(pcm: np.ndarray, rate: int) -> float:
+    return float(np.abs(np.fft.rfft(pcm)).argmax()) * rate / len(pcm)
+
+
+def write_m4a(path, rate=44_100):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        pcm = tone(rate, 1.0)
+        for i in range(0, len(pcm), 1024):
+            frame = av.AudioFrame.from_ndarray(pcm[None, i : i + 1024], format="fltp", layout="mono")
+            frame.sample_rate = rate
+            frame.pts = i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_any_rate_and_channel_count_is_converted(tmp_path, suffix, rate, channels):
+    """A stereo file at another rate comes out as mono at 16 kHz, as long as it was."""
+    path = tmp_path / f"in.{suffix}"
+    soundfile.write(path, np.stack([tone(rate)] * channels, axis=1), rate)
+    pcm = load(path)
+    assert pcm.dtype == np.float32
+    assert pcm.ndim == 1
+    assert len(pcm) == pytest.approx(8_000, abs=1_000 if suffix == "mp3" else 1)
+    assert pitch_of(pcm, 16_000) == pytest.approx(440, abs=4)
+
+
+def test_channels_are_averaged(tmp_path):
+    """Two opposite channels cancel out: the mean is taken, not one of them."""
+    path = tmp_path / "in.wav"
+    soundfile.write(path, np.stack([tone(16_000), -tone(16_000)], axis=1), 16_000, subtype="FLOAT")
+    assert np.abs(load(path)).max() == 0
+
+
+def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path):
+    """An m4a is decoded, resampled and timed."""
+    path = tmp_path / "in.m4a"
+    write_m4a(path)
+    pcm = load(path)
+    assert len(pcm) == pytest.approx(16_000, abs=2_100)
+    assert pitch_of(pcm, 16_000) == pytest.approx(440, abs=2)
+    assert seconds_of(path) == pytest.approx(1.0, abs=0.1)
+
+
+def test_blocks_joined_are_the_file(tmp_path):
+    """Reading in small blocks gives exactly what reading at once gives."""
+    path = tmp_path / "in.wav"
+    soundfile.write(path, tone(44_100, 2.3), 44_100)
+    pieces = list(blocks(path, seconds=0.1))
+    assert len(pieces) > 20
+    np.testing.assert_allclose(np.concatenate(pieces), load(path), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.touch(), "file is empty"),
+        (lambda path: path.write_text("hello " * 99), "not an audio file"),
+        (lambda path: path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt "), "not an audio file"),
+        (lambda path: soundfile.write(path, np.zeros(0), 16_000), "holds no sound"),
+        (lambda path: soundfile.write(path, np.full(99, np.nan), 16_000, subtype="FLOAT"), "damaged"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, make, complaint):
+    """What is wrong is named, together with the file."""
+    path = tmp_path / "in.wav"
+    make(path)
+    with pytest.raises(DragomanError, match=complaint) as caught:
+        load(path)
+    assert "in.wav" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "WAV"])
+def test_saved_sound_comes_back(tmp_path, suffix):
+    """16 bits keep a tone; what exceeds full scale is clipped, never wrapped."""
+    path = tmp_path / f"out.{suffix}"
+    pcm = tone(24_000) * 3
+    save(path, pcm, 24_000)
+    assert soundfile.info(path).subtype == "PCM_16"
+    np.testing.assert_allclose(load(path, 24_000), np.clip(pcm, -1, 1), atol=1e-4)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    """A sound that can't be written does not destroy the one that was there."""
+    path = tmp_path / "out.wav"
+    save(path, tone(16_000), 16_000)
+    before = path.read_bytes()
+    with pytest.raises(DragomanError, match="not numbers"):
+        save(path, np.full(10, np.nan, np.float32), 16_000)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("no/such/folder/out.wav", "does not exist"),
+        ("out.xyz", "name it .wav or .flac"),
+        ("dir.wav", "is a folder"),
+    ],
+)
+@pytest.mark.parametrize(
+    "write", [lambda path: save(path, tone(16_000), 16_000), lambda path: WavWriter(path, 16_000)]
+)
+def test_a_bad_target_is_one_clear_line(tmp_path, name, complaint, write):
+    """Missing folders and unknown suffixes are told before anything is computed for them."""
+    (tmp_path / "dir.wav").mkdir()
+    with pytest.raises(DragomanError, match=complaint):
+        write(tmp_path / name)
+
+
+def test_writer_streams_a_file(tmp_path):
+    """Pieces written one by one are one sound."""
+    with WavWriter(tmp_path / "out.wav", 24_000) as writer:
+        for _ in range(3):
+            writer.write(tone(24_000))
+    assert writer.samples == 36_000
+    np.testing.assert_allclose(load(tmp_path / "out.wav", 24_000), np.tile(tone(24_000), 3), atol=1e-4)

@@ -1,0 +1,440 @@
+"""The state machine of a conversation between one person and the agent.
+
+::
+
+    IDLE ──voice──► LISTENING ◄──voice──► PAUSING ──patience──► REPLYING ──sound is ready──► SPEAKING ──end──► IDLE
+                        ▲                                           │                          │   ▲
+                        └──────────────── voice (same turn) ────────┘                    voice │   │ backchannel,
+                        ▲                                                                      ▼   │ noise
+                        └──────────────── it is an interruption ◄──────────────── OVERLAP ──► HELD
+
+A reply is prepared while the agent still waits for the end of the turn (``Respond``), and becomes the answer
+(``Release``) or is dropped without a sound. A voice over the reply first ducks it, then holds it, and is then found
+to be an interruption or not. Every reply has a number of its own, and what comes late for another is ignored.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dragoman.agent.engine import commands as do
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.engine.backchannel import is_backchannel
+from dragoman.agent.engine.policy import Policy, samples
+from dragoman.agent.events import ReplyStatus
+from dragoman.audio.types import Word
+
+_REMEMBERED_REPLIES = 64
+_HEARD_SLACK_S = 0.03
+"""A word counts as heard if at most so much of its end is missing: one playout frame and the fade."""
+
+
+class Phase(StrEnum):
+    """Who has the floor."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    PAUSING = "pausing"
+    REPLYING = "replying"
+    SPEAKING = "speaking"
+    OVERLAP = "overlap"
+    HELD = "held"
+
+
+@dataclass(slots=True)
+class _Turn:
+    number: int
+    start: int
+    end: int
+    speaking: bool = True
+    revision: int = 0
+    transcribed: int = 0
+    text: str = ""
+    complete: float = 0.0
+    hold_at: int | None = None
+    floor: bool = False
+    committed: bool = False
+
+
+@dataclass(slots=True)
+class _Reply:
+    number: int
+    turn: int
+    announced: bool = False
+    words: list[Word] = field(default_factory=list)
+    seconds: float = 0.0
+    position: float = 0.0
+    written: bool = False
+    failure: str = ""
+
+    def heard(self, seconds: float) -> str:
+        return " ".join(word.text for word in self.words if word.end <= seconds + _HEARD_SLACK_S)
+
+    @property
+    def sayable(self) -> bool:
+        return self.seconds > 0 or (self.written and not self.failure)
+
+
+class Engine:
+    """Decides; see the module's picture. ``handle`` is the only way in, its commands the only way out."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.phase = Phase.IDLE
+        self._now = 0
+        self._out: list[do.Command] = []
+        self._turn: _Turn | None = None
+        self._reply: _Reply | None = None
+        self._turns = 0
+        self._replies = 0
+        self._asked = False
+        self._past: OrderedDict[int, _Reply] = OrderedDict()
+
+    @property
+    def reply(self) -> int:
+        """Number of the reply that is prepared or played; 0 for none."""
+        return self._reply.number if self._reply else 0
+
+    def handle(self, event: on.Input, now: int) -> list[do.Command]:
+        """Take one event at ``now`` (samples of input heard so far; never goes back) and say what to do."""
+        self._now = max(self._now, now)
+        self._out = []
+        match event:
+            case on.SpeechStarted(at):
+                self._voice(at)
+            case on.SpeechStopped(at):
+                self._silence(at)
+            case on.Partial(turn, text):
+                self._partial(turn, text)
+            case on.Transcript():
+                self._transcript(event)
+            case on.BackchannelHint():
+                self._hint()
+            case on.ReplySpeech(reply, words, seconds):
+                self._speech(reply, words, seconds)
+            case on.ReplyWritten(reply):
+                self._written(reply, "")
+            case on.ReplyFailed(reply, reason):
+                self._written(reply, reason)
+            case on.Played(reply, seconds):
+                self._played(reply, seconds)
+            case on.Commit():
+                self._commit()
+            case on.Clear():
+                self._clear()
+            case on.Ask():
+                self._ask()
+            case on.Cancel():
+                self._cancel()
+            case on.Truncate(reply, seconds):
+                self._truncate(reply, seconds)
+            case on.Tick():
+                pass
+        self._pass_time()
+        return self._out
+
+    # ---- the user's voice
+
+    def _voice(self, at: int) -> None:
+        turn = self._turn
+        if turn is not None:
+            turn.speaking = True
+            turn.hold_at = at + samples(self.policy.hold_ms)
+            if self.phase in (Phase.PAUSING, Phase.REPLYING):
+                self._drop_reply()
+                self.phase = Phase.LISTENING
+            if turn.floor:
+                self._out.append(do.TakeFloor(turn.number, at))
+            return
+        self._turns += 1
+        self._turn = turn = _Turn(self._turns, at, at, hold_at=at + samples(self.policy.hold_ms))
+        self._out.append(do.OpenEar(turn.number, at))
+        if self.phase is Phase.SPEAKING:
+            self.phase = Phase.OVERLAP
+            if self.policy.interruptible:
+                self._out.append(do.Duck(True))
+            return
+        self._drop_reply()
+        self._listen(turn)
+
+    def _listen(self, turn: _Turn) -> None:
+        """The turn is the user's own and has the floor."""
+        self._take_floor(turn)
+        self.phase = Phase.LISTENING if turn.speaking else Phase.PAUSING
+        if self.phase is Phase.PAUSING:
+            if turn.transcribed == turn.revision:
+                self._consider(turn)
+            elif not turn.revision:
+                self._pause(turn)
+
+    def _take_floor(self, turn: _Turn) -> None:
+        if not turn.floor:
+            turn.floor = True
+            self._out.append(do.TakeFloor(turn.number, turn.start))
+
+    def _silence(self, at: int) -> None:
+        turn = self._turn
+        if turn is None or not turn.speaking:
+            return
+        turn.speaking = False
+        turn.end = max(turn.end, at)
+        if self.phase is Phase.LISTENING:
+            self.phase = Phase.PAUSING
+        self._pause(turn)
+
+    def _pause(self, turn: _Turn) -> None:
+        if turn.floor:
+            self._out.append(do.YieldFloor(turn.number, turn.end))
+        turn.revision += 1
+        self._out.append(do.Transcribe(turn.number, turn.revision))
+
+    def _hint(self) -> None:
+        if self.phase is Phase.OVERLAP and self._turn is not None and self._turn.hold_at is not None:
+            self._turn.hold_at = self._turn.start + samples(self.policy.hinted_hold_ms)
+
+    # ---- what the user says
+
+    def _partial(self, number: int, text: str) -> None:
+        turn = self._turn
+        if turn is None or turn.number != number:
+            return
+        turn.text = text
+        if self.phase in (Phase.OVERLAP, Phase.HELD) and turn.speaking and is_backchannel(text):
+            self._hint()
+
+    def _transcript(self, event: on.Transcript) -> None:
+        turn = self._turn
+        if turn is None or event.turn != turn.number or event.revision != turn.revision:
+            return
+        turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
+        if turn.committed:
+            self._finish_turn(turn)
+            self._out.append(do.CloseEar(turn.number))
+            self._turn = None
+            self.phase = Phase.SPEAKING if self._speaking_over else Phase.IDLE
+            if self._asked:
+                self._asked = False
+                self._ask()
+        elif self.phase is Phase.PAUSING:
+            self._consider(turn)
+        elif self._speaking_over and not turn.speaking and self.policy.interruptible:
+            if not turn.text or is_backchannel(turn.text):
+                self._go_on(turn)
+            else:
+                self._interrupt(turn)
+
+    @property
+    def _speaking_over(self) -> bool:
+        return self.phase in (Phase.OVERLAP, Phase.HELD)
+
+    def _consider(self, turn: _Turn) -> None:
+        """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
+        if not turn.text:
+            self._out.append(do.NoteBackchannel(turn.number, "", turn.start))
+            self._out.append(do.CloseEar(turn.number))
+            self._turn = None
+            self.phase = Phase.IDLE
+        elif self.policy.respond and self._reply is None:
+            self._respond(turn.number, turn.text)
+
+    def _respond(self, turn: int, text: str | None) -> None:
+        self._replies += 1
+        self._reply = _Reply(self._replies, turn, announced=text is None)
+        self._out.append(do.Respond(self._replies, turn, text))
+
+    def _pass_time(self) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if self.phase is Phase.PAUSING and not turn.committed:
+            known = turn.transcribed == turn.revision
+            if known and self._now >= turn.end + self.policy.patience(turn.complete):
+                self._end_turn(turn)
+        elif self._speaking_over and self.policy.interruptible:
+            if not turn.speaking:
+                if self._now >= turn.end + samples(self.policy.forget_ms):
+                    self._go_on(turn)
+            elif self._now >= self._confirm_at(turn):
+                self._interrupt(turn)
+            elif self.phase is Phase.OVERLAP and turn.hold_at is not None and self._now >= turn.hold_at:
+                self._hold(turn)
+
+    def _confirm_at(self, turn: _Turn) -> int:
+        """A voice that says only "yeah, yeah" may go on twice as long."""
+        patience = samples(self.policy.confirm_ms)
+        return turn.start + patience * (2 if is_backchannel(turn.text) else 1)
+
+    def _end_turn(self, turn: _Turn) -> None:
+        if not self.policy.respond:
+            self._finish_turn(turn)
+            self._out.append(do.CloseEar(turn.number))
+            self._turn = None
+            self.phase = Phase.IDLE
+            return
+        self.phase = Phase.REPLYING
+        self._release_if_ready()
+
+    def _finish_turn(self, turn: _Turn) -> None:
+        self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
+
+    # ---- the reply
+
+    def _release_if_ready(self) -> None:
+        reply, turn = self._reply, self._turn
+        if reply is None or self.phase is not Phase.REPLYING or not (reply.sayable or reply.failure):
+            return
+        if turn is not None:
+            self._finish_turn(turn)
+            self._out.append(do.CloseEar(turn.number))
+            self._turn = None
+        self._out.append(do.Release(reply.number, reply.turn))
+        reply.announced = True
+        self.phase = Phase.SPEAKING
+        self._end_if_played()
+
+    def _speech(self, number: int, words: tuple[Word, ...], seconds: float) -> None:
+        reply = self._reply
+        if reply is None or reply.number != number:
+            return
+        reply.words.extend(words)
+        reply.seconds += seconds
+        self._release_if_ready()
+
+    def _written(self, number: int, failure: str) -> None:
+        reply = self._reply
+        if reply is None or reply.number != number:
+            return
+        reply.written, reply.failure = True, failure
+        self._release_if_ready()
+        self._end_if_played()
+
+    def _played(self, number: int, seconds: float) -> None:
+        reply = self._reply
+        if reply is None or reply.number != number or self.phase not in (Phase.SPEAKING, Phase.OVERLAP):
+            return
+        reply.position = max(reply.position, seconds)
+        self._end_if_played()
+
+    def _end_if_played(self) -> None:
+        reply = self._reply
+        playing = self.phase in (Phase.SPEAKING, Phase.OVERLAP)
+        if reply is None or not playing or not reply.written or reply.position < reply.seconds - 1e-3:
+            return
+        self._end_reply("failed" if reply.failure else "completed")
+        self._after_reply()
+
+    def _end_reply(self, status: ReplyStatus) -> None:
+        reply = self._reply
+        if reply is None:
+            return
+        self._out.append(do.EndReply(reply.number, status, reply.heard(reply.position), reply.failure))
+        self._past[reply.number] = reply
+        while len(self._past) > _REMEMBERED_REPLIES:
+            self._past.popitem(last=False)
+        self._reply = None
+
+    def _after_reply(self) -> None:
+        """Nothing plays any more: a voice that was over the reply is a turn of its own now."""
+        if self._turn is None:
+            self.phase = Phase.IDLE
+        else:
+            self._listen(self._turn)
+
+    def _drop_reply(self) -> None:
+        """The reply that was being prepared is not wanted after all."""
+        if self._reply is None:
+            return
+        if self._reply.announced:
+            self._end_reply("interrupted")
+        else:
+            self._out.append(do.DropReply(self._reply.number))
+            self._reply = None
+
+    # ---- a voice over the reply
+
+    def _hold(self, turn: _Turn) -> None:
+        if self._reply is None:
+            return
+        self._take_floor(turn)
+        self.phase = Phase.HELD
+        self._out.append(do.Hold(self._reply.number, turn.number, turn.start))
+
+    def _interrupt(self, turn: _Turn) -> None:
+        self._end_reply("interrupted")
+        self._listen(turn)
+
+    def _go_on(self, turn: _Turn) -> None:
+        """It was a backchannel or a noise."""
+        reply = self._reply
+        if reply is None:
+            return
+        self._out.append(do.Duck(False))
+        if self.phase is Phase.HELD:
+            self._out.append(do.Resume(reply.number, self._resume_position(reply)))
+        self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
+        self._out.append(do.CloseEar(turn.number))
+        self._turn = None
+        self.phase = Phase.SPEAKING
+
+    def _resume_position(self, reply: _Reply) -> float:
+        """Start of the word that was cut, so that it is heard whole."""
+        for word in reply.words:
+            if word.end > reply.position + _HEARD_SLACK_S:
+                if word.start < reply.position <= word.start + self.policy.rewind_s:
+                    reply.position = word.start
+                break
+        return reply.position
+
+    # ---- the client's hand
+
+    def _commit(self) -> None:
+        turn = self._turn
+        if turn is None or turn.committed:
+            return
+        turn.committed = True
+        turn.end = max(turn.end, self._now)
+        if self.phase in (Phase.LISTENING, Phase.PAUSING, Phase.REPLYING):
+            self._drop_reply()
+            self.phase = Phase.PAUSING
+        turn.speaking = False
+        self._pause(turn)
+
+    def _clear(self) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if self._speaking_over:
+            self._go_on(turn)
+            return
+        self._drop_reply()
+        self._out.append(do.CloseEar(turn.number))
+        self._turn = None
+        self.phase = Phase.IDLE
+
+    def _ask(self) -> None:
+        if self._turn is not None and self._turn.committed:
+            self._asked = True
+        elif self._reply is None:
+            self._respond(0, None)
+            if self._turn is None:
+                self.phase = Phase.REPLYING
+
+    def _cancel(self) -> None:
+        reply = self._reply
+        self._asked = False
+        if reply is None or not reply.announced:
+            return
+        self._end_reply("cancelled")
+        self._after_reply()
+
+    def _truncate(self, number: int, seconds: float) -> None:
+        reply = self._reply
+        if reply is not None and reply.number == number:
+            reply.position = min(seconds, reply.seconds)
+            if self.phase is not Phase.HELD:
+                self._end_reply("interrupted")
+                self._after_reply()
+        elif number in self._past:
+            self._out.append(do.Rewrite(number, self._past[number].heard(seconds)))

@@ -1,0 +1,133 @@
+"""What the engine is told. Positions named ``at`` are samples of the input (16 kHz)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dragoman.audio.types import Word
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """A voice became audible; it began at ``at``."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The voice fell silent; its last sound was at ``at``."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Words of the open turn so far."""
+
+    turn: int
+    text: str
+    stable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of all that was heard of ``turn`` when ``Transcribe(turn, revision)`` was given.
+
+    ``complete`` in [0, 1]: how much it sounds like the end of what the user wants to say.
+    """
+
+    turn: int
+    revision: int
+    text: str
+    complete: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackchannelHint:
+    """The voice over the reply sounds like a backchannel ("mm-hm") so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySpeech:
+    """``seconds`` of sound were added to ``reply``; ``words`` are the new words, timed from its first sample."""
+
+    reply: int
+    words: tuple[Word, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWritten:
+    """``reply`` gets no more sound."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """``reply`` can't be finished. What it has so far may still be played."""
+
+    reply: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The listener has heard ``seconds`` of ``reply``."""
+
+    reply: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The client ends the turn by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The client drops the open turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The client wants a reply to the history as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The client stops the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """The client says that only ``seconds`` of ``reply`` were heard."""
+
+    reply: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Input: TypeAlias = (
+    SpeechStarted
+    | SpeechStopped
+    | Partial
+    | Transcript
+    | BackchannelHint
+    | ReplySpeech
+    | ReplyWritten
+    | ReplyFailed
+    | Played
+    | Commit
+    | Clear
+    | Ask
+    | Cancel
+    | Truncate
+    | Tick
+)

@@ -1,0 +1,45 @@
+"""The numbers of turn-taking, in one place. Durations are milliseconds; the engine counts in samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dragoman.audio.types import INPUT_RATE
+
+
+def samples(milliseconds: float) -> int:
+    """Milliseconds as samples of the input clock."""
+    return round(milliseconds * INPUT_RATE / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient and how polite the agent is."""
+
+    silence_ms: int | None = None
+    """A fixed silence that ends a turn; None: adapt it to how complete the words sound."""
+    shortest_ms: int = 480
+    """Silence after words that sound complete."""
+    longest_ms: int = 1500
+    """Silence after words that sound as if more will come."""
+    hold_ms: int = 160
+    """A voice over the reply that lasts so long stops the playing, at first tentatively."""
+    hinted_hold_ms: int = 900
+    """The same when it sounds like a backchannel."""
+    confirm_ms: int = 900
+    """A voice over the reply that lasts so long is an interruption, whatever it says."""
+    forget_ms: int = 1500
+    """With no words for so long after the voice over the reply ended, the reply goes on."""
+    rewind_s: float = 0.6
+    """A resumed reply begins with the word that was cut, if that began at most so long before."""
+    respond: bool = True
+    """Whether the end of a turn asks for a reply."""
+    interruptible: bool = True
+    """Whether a voice over the reply can stop it."""
+
+    def patience(self, complete: float) -> int:
+        """Samples of silence after which a turn that sounds ``complete`` (0 to 1) is over."""
+        if self.silence_ms is not None:
+            return samples(self.silence_ms)
+        share = min(1.0, max(0.0, complete))
+        return samples(self.longest_ms - share * (self.longest_ms - self.shortest_ms))

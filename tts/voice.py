@@ -1,0 +1,237 @@
+"""A voice over any engine that tells how long each phoneme lasts: text in, sound and the times of its words out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from dragoman.audio.levels import trim_silence
+from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Speech, Word
+from dragoman.tts.speakable import CleanWord, clean_words
+
+Durations = npt.NDArray[np.float32]
+
+SENTENCE_PAUSE_S: Final = 0.28
+CLAUSE_PAUSE_S: Final = 0.06
+SLOWEST, FASTEST = 0.5, 2.0
+_FADE: Final = 120
+_MARGIN: Final = 240
+_SILENT: Final = frozenset(' ;:,.!?—…"()“”ˈˌ')
+
+
+class Engine(Protocol):
+    """An acoustic model and its pronunciation; safe to call from several threads."""
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The phonemes and marks that the model knows."""
+
+    @property
+    def longest(self) -> int:
+        """Most symbols that it takes at once."""
+
+    def pronounce(self, words: Sequence[str]) -> list[str]:
+        """The phonemes of a sentence, one string for each word with the white space and marks after it."""
+
+    def render(self, symbols: str, rate: float) -> tuple[Samples, Durations]:
+        """Sound at ``OUTPUT_RATE`` and the share of it that each symbol lasts, shape [len(symbols) + 2].
+
+        The first and the last duration belong to the silence around the symbols.
+        """
+
+
+class Voice:
+    """Implements ``Synthesizer``: any text, any length; the same text always gives the same sound."""
+
+    def __init__(self, engine: Engine, language: str, name: str) -> None:
+        self._engine = engine
+        self._language = language
+        self.name = name
+
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code of what it speaks."""
+        return self._language
+
+    def warm(self) -> None:
+        """Run the models once: the first call takes several times as long as the others."""
+        self.synthesize("One moment, please.")
+
+    def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+        """Speak ``text`` at ``rate`` times the voice's own pace, trimmed of the silence around it.
+
+        The words are those of ``speakable(text)``. ``final`` False: the sentence goes on after it, so the tone
+        does not fall. Text without a letter or a digit gives an empty ``Speech``. Raises ``DragomanError`` for
+        a rate outside 0.5 to 2.
+        """
+        if not SLOWEST <= rate <= FASTEST:
+            raise DragomanError(f"a speaking rate of {rate:g} is not possible: choose one from 0.5 to 2")
+        words = clean_words(text)
+        parts: list[Speech] = []
+        sentences = list(_sentences(words))
+        for index, sentence in enumerate(sentences):
+            ends = final or index + 1 < len(sentences)
+            parts += self._sentence(sentence, rate, ends)
+        return _joined(parts, rate) if any(len(part.pcm) for part in parts) else _EMPTY
+
+    def _sentence(self, words: list[str], rate: float, ends: bool) -> list[Speech]:
+        if not any(c.isalnum() for word in words for c in word):
+            return [Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))]
+        known = self._engine.symbols
+        pieces = [
+            "".join(c for c in piece if c in known) for piece in self._engine.pronounce(_intoned(words, ends))
+        ]
+        return [self._chunk(words[a:b], pieces[a:b], rate) for a, b in self._chunks(words, pieces)]
+
+    def _chunks(self, words: Sequence[str], pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Cut a sentence that is too long for the model, after a mark where there is one."""
+        start, best, length = 0, 0, 0
+        for i, piece in enumerate(pieces):
+            if length + len(piece) > self._engine.longest and i > start:
+                cut = best if best > start else i
+                yield start, cut
+                start, length = cut, sum(map(len, pieces[cut:i]))
+            length += len(piece)
+            if ends_clause(words[i]):
+                best = i + 1
+        yield start, len(pieces)
+
+    def _chunk(self, words: Sequence[str], pieces: Sequence[str], rate: float) -> Speech:
+        symbols = "".join(pieces)[: self._engine.longest].rstrip()
+        if not any(c not in _SILENT for c in symbols):
+            return Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))
+        pcm, durations = self._engine.render(symbols, rate)
+        edges = np.concatenate(([0.0], np.cumsum(durations, dtype=np.float64)))
+        edges *= len(pcm) / max(edges[-1], 1e-9)
+        start, end = trim_silence(pcm, OUTPUT_RATE)
+        start, end = max(0, start - _MARGIN), min(len(pcm), end + _MARGIN)
+        length = (end - start) / OUTPUT_RATE
+        timed: list[Word] = []
+        position, now = 1, 0.0
+        for word, piece in zip(words, pieces, strict=True):
+            stop = min(position + len(piece), len(symbols) + 1)
+            heard = [i for i in range(position, stop) if symbols[i - 1] not in _SILENT]
+            if heard:
+                first, last = (
+                    (edges[heard[0]] - start) / OUTPUT_RATE,
+                    (edges[heard[-1] + 1] - start) / OUTPUT_RATE,
+                )
+                begin, now = max(now, min(first, length)), max(now, min(last, length))
+                timed.append(Word(word, float(begin), float(now)))
+            else:
+                timed.append(Word(word, now, now))
+            position = stop
+        return Speech(_faded(pcm[start:end]), tuple(timed))
+
+
+def spread(words: Sequence[str], phonemes: str, alone: Callable[[str], str]) -> list[str]:
+    """Share the phonemes of a sentence among its words, in order; nothing is lost.
+
+    A word may be read as several ("1,250"), or several as one, and a word sounds a little different in its
+    sentence than ``alone``: the phonemes are aligned with those of the words spoken alone.
+    """
+    tokens = phonemes.split()
+    if len(tokens) == len(words) and all(w.strip(".,;:!?…" + CLOSERS).isalpha() for w in words):
+        return [token + " " for token in tokens]
+    expected, owners = "", []
+    for index, word in enumerate(words):
+        sound = alone(word) + " "
+        expected += sound
+        owners += [index] * len(sound)
+    matched: list[int | None] = [None] * len(phonemes)
+    for block in difflib.SequenceMatcher(None, expected, phonemes, autojunk=False).get_matching_blocks():
+        for k in range(block.size):
+            matched[block.b + k] = owners[block.a + k]
+    # A token goes to the word that most of its phonemes were matched with; words never go back.
+    pieces = [""] * len(words)
+    owner = 0
+    for token in re.finditer(r"\S+\s*", phonemes):
+        votes = [v for v in matched[token.start() : token.end()] if v is not None and v >= owner]
+        if votes:
+            owner = max(sorted(set(votes)), key=votes.count)
+        pieces[owner] += token.group()
+    return [piece if not piece or piece.endswith(" ") else piece + " " for piece in pieces]
+
+
+def session_with_durations(model: str | Path, *, threads: int = 1) -> ort.InferenceSession:
+    """Open a voice model with one more output, its last: how many frames each symbol lasts.
+
+    StyleTTS-like graphs compute them inside, as the only ``Round`` that goes into a ``Clip`` (at least one
+    frame), before the symbols are stretched to frames. Raises ``DragomanError`` if the graph has no such node.
+    """
+    import onnx  # here, because only opening a voice needs it
+
+    graph = onnx.load(str(model))
+    rounded = {name for node in graph.graph.node if node.op_type == "Round" for name in node.output}
+    durations = [n.output[0] for n in graph.graph.node if n.op_type == "Clip" and n.input[0] in rounded]
+    if len(durations) != 1:
+        raise DragomanError(f"{Path(model).name} is not a voice model whose durations can be read")
+    graph.graph.output.append(onnx.ValueInfoProto(name=durations[0]))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 3
+    return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+_EMPTY: Final = Speech(np.zeros(0, np.float32), ())
+
+
+def _sentences(words: Sequence[CleanWord]) -> Iterator[list[str]]:
+    sentence: list[str] = []
+    for word in words:
+        if word.breaks and sentence:
+            yield sentence
+            sentence = []
+        previous = sentence[-1] if sentence else ""
+        sentence.append(word.text)
+        if ends_sentence(word.text, previous):
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
+
+
+def _intoned(words: Sequence[str], ends: bool) -> list[str]:
+    """The words with the last mark that makes the model end the sentence, or keep it open."""
+    *rest, last = words
+    bare = last.rstrip(CLOSERS)
+    if not ends:
+        last = bare.rstrip(".!?…,;:—– ") + ","
+    elif not bare or bare[-1] not in ".!?…":
+        last = bare.rstrip(",;:—– ") + "."
+    return [*rest, last]
+
+
+def _faded(pcm: Samples) -> Samples:
+    """A copy with short ramps at both ends, so that no cut clicks."""
+    out = pcm.copy()
+    count = min(_FADE, len(out) // 2)
+    ramp = np.linspace(0.0, 1.0, count, dtype=np.float32)
+    out[:count] *= ramp
+    out[len(out) - count :] *= ramp[::-1]
+    return out
+
+
+def _joined(parts: Sequence[Speech], rate: float) -> Speech:
+    """Sentences one after the other, with a pause between them."""
+    sounds: list[Samples] = []
+    words: list[Word] = []
+    length = 0
+    for part in parts:
+        if len(part.pcm) and length:
+            ended = bool(words) and ends_sentence(words[-1].text)
+            pause = round((SENTENCE_PAUSE_S if ended else CLAUSE_PAUSE_S) / rate * OUTPUT_RATE)
+            sounds.append(np.zeros(pause, np.float32))
+            length += pause
+        words += [word.shifted(length / OUTPUT_RATE) for word in part.words]
+        sounds.append(part.pcm)
+        length += len(part.pcm)
+    return Speech(np.concatenate(sounds), tuple(words))

@@ -6,7 +6,7 @@ whether several threads may call it at once. Only the responder is asynchronous,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -60,6 +60,23 @@ class VoiceActivity(Protocol):
         """Probability of speech in the next ``hop`` samples."""
 
 
+class TurnDetector(Protocol):
+    """Judges whether a pause is the end of a turn."""
+
+    def complete(self, text: str) -> float:
+        """Score in [0, 1] that nothing more will come after ``text``. Fast: called on the event loop."""
+
+
+class Sink(Protocol):
+    """Where the agent's voice goes: a speaker, a file, or nowhere (a client that plays by itself)."""
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds between ``write`` and the sound."""
+    def write(self, frame: Samples) -> None:
+        """Take the next 20 ms at 24 kHz. Must not block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One entry of the history that the language model reads."""
@@ -73,7 +90,7 @@ class Responder(Protocol):
 
     def reply(
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Stream the reply's text. With ``prefix``, only what follows it: the model continues it as its own words.
 
         Closing the iterator stops the generation. Raises ``DragomanError``.

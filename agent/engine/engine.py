@@ -56,6 +56,8 @@ class _Turn:
     hold_at: int | None = None
     floor: bool = False
     committed: bool = False
+    aside: bool = False
+    """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,10 @@ class _Reply:
 
     def heard(self, seconds: float) -> str:
         return " ".join(word.text for word in self.words if word.end <= seconds + _HEARD_SLACK_S)
+
+    @property
+    def asks(self) -> bool:
+        return bool(self.words) and self.words[-1].text.rstrip("\"'”’)").endswith("?")
 
     @property
     def sayable(self) -> bool:
@@ -90,12 +96,18 @@ class Engine:
         self._turns = 0
         self._replies = 0
         self._asked = False
+        self._late_voice: int | None = None
         self._past: OrderedDict[int, _Reply] = OrderedDict()
 
     @property
     def reply(self) -> int:
         """Number of the reply that is prepared or played; 0 for none."""
         return self._reply.number if self._reply else 0
+
+    @property
+    def open_turn(self) -> int:
+        """Number of the turn that still takes sound; 0 for none."""
+        return self._turn.number if self._turn and not self._turn.committed else 0
 
     def handle(self, event: on.Input, now: int) -> list[do.Command]:
         """Take one event at ``now`` (samples of input heard so far; never goes back) and say what to do."""
@@ -139,6 +151,9 @@ class Engine:
 
     def _voice(self, at: int) -> None:
         turn = self._turn
+        if turn is not None and turn.committed:
+            self._late_voice = at
+            return
         if turn is not None:
             turn.speaking = True
             turn.hold_at = at + samples(self.policy.hold_ms)
@@ -176,6 +191,8 @@ class Engine:
 
     def _silence(self, at: int) -> None:
         turn = self._turn
+        if turn is not None and turn.committed:
+            self._late_voice = None
         if turn is None or not turn.speaking:
             return
         turn.speaking = False
@@ -214,9 +231,7 @@ class Engine:
             self._out.append(do.CloseEar(turn.number))
             self._turn = None
             self.phase = Phase.SPEAKING if self._speaking_over else Phase.IDLE
-            if self._asked:
-                self._asked = False
-                self._ask()
+            self._after_commit()
         elif self.phase is Phase.PAUSING:
             self._consider(turn)
         elif self._speaking_over and not turn.speaking and self.policy.interruptible:
@@ -225,14 +240,23 @@ class Engine:
             else:
                 self._interrupt(turn)
 
+    def _after_commit(self) -> None:
+        """What came while the committed turn waited for its words."""
+        voice, self._late_voice = self._late_voice, None
+        if voice is not None:
+            self._voice(voice)
+        if self._asked:
+            self._asked = False
+            self._ask()
+
     @property
     def _speaking_over(self) -> bool:
         return self.phase in (Phase.OVERLAP, Phase.HELD)
 
     def _consider(self, turn: _Turn) -> None:
         """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
-        if not turn.text:
-            self._out.append(do.NoteBackchannel(turn.number, "", turn.start))
+        if not turn.text or (turn.aside and is_backchannel(turn.text)):
+            self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
             self._out.append(do.CloseEar(turn.number))
             self._turn = None
             self.phase = Phase.IDLE
@@ -340,6 +364,8 @@ class Engine:
         if self._turn is None:
             self.phase = Phase.IDLE
         else:
+            last = self._past[next(reversed(self._past))]
+            self._turn.aside = not last.asks
             self._listen(self._turn)
 
     def _drop_reply(self) -> None:

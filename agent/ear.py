@@ -1,0 +1,177 @@
+"""The session's ear: sound in, edges of speech and words out.
+
+Voice activity runs on the event loop (0.1 ms per 32 ms); recognition runs on its worker. Sound is kept just as long
+as it may be needed: a short memory before a turn begins, and the open turn's own, which the recognizer bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, TurnDetector, VoiceActivity
+from dragoman.agent.workers import Worker
+from dragoman.asr.vad import SpeechEdges, Started
+from dragoman.audio.types import INPUT_RATE, Samples
+
+PARTIAL_EVERY = round(0.32 * INPUT_RATE)
+"""Samples of new sound after which the open turn's words are shown again."""
+_MEMORY = 2 * INPUT_RATE
+_LEAST = round(0.4 * INPUT_RATE)
+"""No partial before so much sound: a recognizer invents words in less."""
+
+
+@dataclass(slots=True)
+class _OpenTurn:
+    number: int
+    stream: RecognizerStream
+    pending: list[Samples] = field(default_factory=list)
+    fresh: int = 0
+    total: int = 0
+    wanted: int = 0
+    """Revision of the transcript that was asked for; 0 for none."""
+    speaking: bool = True
+
+
+class Ear:
+    """Hears one person. ``told`` is called on the event loop with each input for the engine."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        vad: VoiceActivity,
+        detector: TurnDetector,
+        worker: Worker,
+        told: Callable[[on.Input], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._recognizer = recognizer
+        self._vad = vad
+        self._detector = detector
+        self._worker = worker
+        self._told = told
+        self._failed = failed
+        self._edges = SpeechEdges()
+        self._rest: Samples = np.zeros(0, np.float32)
+        self._past: deque[Samples] = deque()
+        self._past_length = 0
+        self._turn: _OpenTurn | None = None
+        self._wake = asyncio.Event()
+        self.heard = 0
+        """Samples heard so far: the conversation's clock."""
+        self.language: str | None = None
+        """What to recognize; None detects it for each turn."""
+        self.spoken: str | None = None
+        """Language of the last turn, as recognized."""
+        self.prefix = round(0.3 * INPUT_RATE)
+        """Samples before the detected start that belong to a turn."""
+
+    def tune(self, threshold: float) -> None:
+        """Set how sure the detector must be of a voice; takes effect when no one speaks."""
+        if not self._edges.speaking:
+            release = max(0.05, threshold - 0.15)
+            self._edges = SpeechEdges(threshold=threshold, release=release, origin=self._edges.position)
+
+    def hear(self, pcm: Samples, *, detect: bool) -> None:
+        """Take sound at 16 kHz, any length; with ``detect``, tell the engine where speech begins and ends.
+
+        The clock moves in windows of the detector, so any chunking gives the same edges at the same times.
+        """
+        hop = self._vad.hop
+        sound = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
+        whole = len(sound) - len(sound) % hop
+        for start in range(0, whole, hop):
+            self._window(sound[start : start + hop], detect)
+        self._rest = sound[whole:].copy()
+
+    def _window(self, window: Samples, detect: bool) -> None:
+        self.heard += len(window)
+        self._past.append(window)
+        self._past_length += len(window)
+        while self._past_length - len(self._past[0]) >= _MEMORY:
+            self._past_length -= len(self._past.popleft())
+        turn = self._turn
+        if turn is not None:
+            turn.pending.append(window)
+            turn.fresh += len(window)
+            turn.total += len(window)
+            if turn.speaking and turn.fresh >= PARTIAL_EVERY and turn.total >= _LEAST:
+                self._wake.set()
+        edge = self._edges.push(self._vad.probability(window))
+        if not detect:
+            self._told(on.Tick())
+        elif edge is None:
+            self._told(on.Tick())
+        else:
+            speaking = isinstance(edge, Started)
+            if turn is not None:
+                turn.speaking = speaking
+            self._told(on.SpeechStarted(edge.at) if speaking else on.SpeechStopped(edge.at))
+
+    def open(self, turn: int, at: int) -> None:
+        """Begin to recognize ``turn``, with the sound from a little before ``at`` on."""
+        self._turn = opened = _OpenTurn(turn, self._recognizer.open(self.language))
+        wanted = min(self._past_length, max(0, self.heard - at + self.prefix))
+        if wanted:
+            recent = np.concatenate(self._past)[-wanted:]
+            opened.pending.append(recent)
+            opened.fresh = opened.total = len(recent)
+
+    def close(self, turn: int) -> None:
+        """``turn`` needs no more recognition."""
+        if self._turn is not None and self._turn.number == turn:
+            self._turn = None
+
+    def transcribe(self, turn: int, revision: int) -> None:
+        """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn."""
+        if self._turn is not None and self._turn.number == turn:
+            self._turn.wanted = revision
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Recognize until cancelled: transcripts that were asked for first, then partials."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            turn = self._turn
+            if turn is None:
+                continue
+            if turn.wanted:
+                await self._final(turn)
+            elif turn.speaking and turn.fresh >= PARTIAL_EVERY:
+                await self._partial(turn)
+            if turn is self._turn and (turn.wanted or (turn.speaking and turn.fresh >= PARTIAL_EVERY)):
+                self._wake.set()
+
+    async def _partial(self, turn: _OpenTurn) -> None:
+        heard = await self._decode(turn, turn.stream.partial)
+        if heard is not None and turn is self._turn and heard.text:
+            self._told(on.Partial(turn.number, heard.text, heard.stable))
+
+    async def _final(self, turn: _OpenTurn) -> None:
+        revision, turn.wanted = turn.wanted, 0
+        heard = await self._decode(turn, turn.stream.final)
+        text = heard.text.strip() if heard is not None else ""
+        if turn is self._turn:
+            if heard is not None and text:
+                self.spoken = heard.language
+            self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text)))
+
+    async def _decode(self, turn: _OpenTurn, decode: Callable[[], HypothesisLike]) -> HypothesisLike | None:
+        pending, turn.pending, turn.fresh = turn.pending, [], 0
+
+        def work() -> HypothesisLike:
+            for pcm in pending:
+                turn.stream.accept(pcm)
+            return decode()
+
+        try:
+            return await self._worker.run(work)
+        except Exception as error:  # a failed recognition must not end the conversation
+            self._failed(error)
+            return None

@@ -1,0 +1,43 @@
+"""What was said and heard: the history that the language model reads. It never holds a word that nobody heard."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from dragoman.agent.ports import Message, Role
+
+_MOST_ENTRIES = 400
+"""Beyond this the oldest go: the language model's context is far smaller."""
+
+
+class Memory:
+    """Messages in order, each with a number of its own; bounded."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[int, Message] = OrderedDict()
+        self._last = 0
+
+    def add(self, role: Role, text: str) -> int:
+        """Append a message; gives its number."""
+        self._last += 1
+        self._entries[self._last] = Message(role, text)
+        while len(self._entries) > _MOST_ENTRIES:
+            self._entries.popitem(last=False)
+        return self._last
+
+    def rewrite(self, entry: int, text: str) -> None:
+        """Change a message's text; an empty one is removed. Unknown numbers (long gone) are ignored."""
+        if entry in self._entries:
+            if text:
+                self._entries[entry] = Message(self._entries[entry].role, text)
+            else:
+                del self._entries[entry]
+
+    def remove(self, entry: int) -> bool:
+        """Take a message out; False if it is not there."""
+        return self._entries.pop(entry, None) is not None
+
+    def messages(self, instructions: str, *more: Message) -> list[Message]:
+        """The prompt: instructions, history, and what is not in the history yet."""
+        system = [Message("system", instructions)] if instructions else []
+        return [*system, *self._entries.values(), *more]

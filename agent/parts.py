@@ -1,0 +1,46 @@
+"""The models of a process, loaded once and shared by all of its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dragoman.agent.ports import Recognizer, Responder, Synthesizer, TurnDetector, VoiceActivity
+from dragoman.agent.workers import Worker
+
+
+@dataclass(slots=True)
+class Parts:
+    """One of each; every engine has a thread of its own."""
+
+    recognizer: Recognizer
+    responder: Responder
+    turn_detector: TurnDetector
+    voice_activity: Callable[[], VoiceActivity]
+    """Makes a detector for a new session."""
+    open_voice: Callable[[str, str | None], Synthesizer]
+    """(language, name) -> voice; may take seconds the first time."""
+    hearing: Worker = field(default_factory=lambda: Worker("hearing"))
+    speaking: Worker = field(default_factory=lambda: Worker("speaking"))
+    _voices: dict[tuple[str, str | None], Synthesizer] = field(default_factory=dict)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def voice(self, language: str, name: str | None = None) -> Synthesizer:
+        """The voice for a language, loaded when it is first wanted. Raises ``DragomanError`` if there is none."""
+        key = (language, name)
+        if key not in self._voices:
+            async with self._opening:
+                if key not in self._voices:
+                    self._voices[key] = await self.speaking.run(self.open_voice, language, name)
+        return self._voices[key]
+
+    def keep(self, voices: Mapping[tuple[str, str | None], Synthesizer]) -> None:
+        """Add voices that are already open."""
+        self._voices.update(voices)
+
+    async def aclose(self) -> None:
+        """Free the models and their threads."""
+        await self.responder.aclose()
+        self.hearing.close()
+        self.speaking.close()

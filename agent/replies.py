@@ -1,0 +1,107 @@
+"""Writing one reply aloud: the language model's words become clauses, and clauses become sound, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.ports import Message, Responder, Synthesizer
+from dragoman.agent.workers import Worker
+from dragoman.audio.clock import busy
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
+from dragoman.tts.clauses import Clause, ClauseSplitter
+
+SENTENCE_GAP_S: Final = 0.22
+CLAUSE_GAP_S: Final = 0.08
+_AHEAD = 4
+"""Clauses that may wait for the voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a reply is made of."""
+
+    reply: int
+    messages: Sequence[Message]
+    rate: float
+    max_tokens: int
+
+
+class ReplyWriter:
+    """Carries out orders; every result goes to a callback on the event loop, with the reply's number."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        worker: Worker,
+        *,
+        wrote: Callable[[int, str], None],
+        spoke: Callable[[int, Samples, on.ReplySpeech], None],
+        ended: Callable[[on.ReplyWritten | on.ReplyFailed], None],
+    ) -> None:
+        self._responder = responder
+        self._worker = worker
+        self._wrote = wrote
+        self._spoke = spoke
+        self._ended = ended
+
+    async def write(self, order: Order, voice: Synthesizer | None) -> None:
+        """Write ``order`` to its end, aloud with ``voice`` or as text alone. A failure is told, not raised; cancelling stops the language model."""
+        clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_AHEAD)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(order, voice, clauses))
+                group.create_task(self._speak(order, voice, clauses))
+        except* DragomanError as errors:
+            self._ended(on.ReplyFailed(order.reply, str(errors.exceptions[0])))
+        except* Exception as errors:
+            self._ended(on.ReplyFailed(order.reply, f"internal error: {errors.exceptions[0]!r}"))
+        else:
+            self._ended(on.ReplyWritten(order.reply))
+
+    async def _read(
+        self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]
+    ) -> None:
+        splitter = ClauseSplitter(voice.language if voice else "en")
+        deltas = self._responder.reply(order.messages, max_tokens=order.max_tokens)
+        async with aclosing(deltas) as stream:  # closing it stops the model at once
+            while (delta := await _next(stream)) is not None:
+                self._wrote(order.reply, delta)
+                for clause in splitter.feed(delta):
+                    await clauses.put(clause)
+        for clause in splitter.flush():
+            await clauses.put(clause)
+        await clauses.put(None)
+
+    async def _speak(
+        self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]
+    ) -> None:
+        seconds, gap = 0.0, 0.0
+        while (clause := await clauses.get()) is not None:
+            if voice is None:
+                words = tuple(Word(word, 0.0, 0.0) for word in clause.text.split())
+                self._spoke(order.reply, np.zeros(0, np.float32), on.ReplySpeech(order.reply, words, 0.0))
+                continue
+            speech = await self._worker.run(
+                voice.synthesize, clause.text, rate=order.rate, final=clause.final
+            )
+            silence = np.zeros(round(gap * OUTPUT_RATE), np.float32)
+            pcm = np.concatenate((silence, speech.pcm))
+            offset = seconds + len(silence) / OUTPUT_RATE
+            words = tuple(word.shifted(offset) for word in speech.words)
+            length = len(pcm) / OUTPUT_RATE
+            self._spoke(order.reply, pcm, on.ReplySpeech(order.reply, words, length))
+            seconds += length
+            gap = SENTENCE_GAP_S if clause.final else CLAUSE_GAP_S
+
+
+async def _next(stream: AsyncIterator[str]) -> str | None:
+    """The next words; waiting for them counts as computing on a measured clock."""
+    with busy():
+        return await anext(stream, None)

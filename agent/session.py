@@ -1,0 +1,355 @@
+"""One conversation: an engine, its models and its clock in one task group.
+
+The shell is thin. Sound and results go to the engine as inputs; the engine's commands are carried out at once, on
+the event loop; everything that computes is on a worker's thread. What happens comes out as one stream of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from dragoman.agent import events as ev
+from dragoman.agent.ear import Ear
+from dragoman.agent.engine import Command, Engine, Input
+from dragoman.agent.engine import commands as do
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.llm.prompts import SPOKEN
+from dragoman.agent.memory import Memory
+from dragoman.agent.parts import Parts
+from dragoman.agent.ports import Message, Role, Sink
+from dragoman.agent.replies import Order, ReplyWriter
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.clock import sleep_until
+from dragoman.audio.playout import Playout
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+
+FRAME_S = 0.02
+"""Length of a playout frame."""
+_MOST_EVENTS = 4096
+_MOST_WAITING = 64
+_MOST_ENTRIES = 64
+_STEP = INPUT_RATE // 2
+_ECHO_TAIL_S = 0.25
+"""Half-duplex stays deaf so long after the agent's last sound: the room still rings."""
+
+
+class NoSink:
+    """For clients that play by themselves: the session's playout is then just its clock."""
+
+    latency_s = 0.0
+
+    def write(self, frame: Samples) -> None:
+        """Ignore the frame."""
+
+
+class Session:
+    """One person's conversation with the agent.
+
+    ``run`` it as a task, feed it with ``hear``, read ``events``, and ``close`` it. All methods belong to the event
+    loop that runs it.
+    """
+
+    def __init__(
+        self, parts: Parts, settings: SessionSettings | None = None, *, sink: Sink | None = None
+    ) -> None:
+        self.settings = settings or SessionSettings()
+        self.memory = Memory()
+        self._parts = parts
+        self._sink: Sink = sink or NoSink()
+        self._engine = Engine(self.settings.policy())
+        self._playout = Playout(OUTPUT_RATE)
+        self._ear = Ear(
+            parts.recognizer,
+            parts.voice_activity(),
+            parts.turn_detector,
+            parts.hearing,
+            self._tell,
+            lambda error: self._problem(f"recognition failed: {error}"),
+        )
+        self._writer = ReplyWriter(
+            parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._tell
+        )
+        self._sound: asyncio.Queue[Samples] = asyncio.Queue(_MOST_WAITING)
+        self._events: asyncio.Queue[ev.SessionEvent | None] = asyncio.Queue(_MOST_EVENTS)
+        self._closing = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._writing: dict[int, asyncio.Task[None]] = {}
+        self._reply_text: dict[int, str] = {}
+        self._withheld: list[ev.SessionEvent] = []
+        """Events of a reply that may still be dropped."""
+        self._announced = 0
+        self._started = 0
+        self._entries: dict[int, int] = {}
+        self._quiet_since = -1.0
+        self._phase = self._engine.phase
+        self._failure: DragomanError | None = None
+        self._lag = 0.0
+        self._asked: tuple[str | None, int | None] = (None, None)
+        self._apply()
+
+    # ---- the outside
+
+    @property
+    def now(self) -> float:
+        """Seconds of sound heard so far: the clock of every event."""
+        return self._ear.heard / INPUT_RATE
+
+    @property
+    def phase(self) -> str:
+        """The conversation's state."""
+        return self._engine.phase.value
+
+    async def run(self) -> None:
+        """Hold the conversation until ``close``; cancelling it cleans up too."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                servants = [
+                    tasks.create_task(self._listen(), name="listen"),
+                    tasks.create_task(self._ear.run(), name="recognize"),
+                    tasks.create_task(self._play(), name="play"),
+                ]
+                await self._closing.wait()
+                for task in (*servants, *self._writing.values()):
+                    task.cancel()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._tasks = None
+            while self._events.full():
+                self._events.get_nowait()
+            self._events.put_nowait(None)
+
+    def close(self) -> None:
+        """Let ``run`` return and ``events`` end."""
+        self._closing.set()
+
+    async def hear(self, pcm: Samples) -> None:
+        """Give it sound, 16 kHz mono, any length; waits while the session is behind."""
+        await self._sound.put(pcm)
+
+    async def events(self) -> AsyncIterator[ev.SessionEvent]:
+        """Everything that happens, for one reader; ends after ``close``."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    def commit(self) -> None:
+        """End the turn by hand."""
+        self._tell(on.Commit())
+
+    def clear(self) -> None:
+        """Drop the open turn and its sound."""
+        self._tell(on.Clear())
+
+    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+        """Ask for a reply to the history as it is; ignored while there is one."""
+        self._asked = (instructions, max_tokens)
+        self._tell(on.Ask())
+
+    def cancel(self) -> None:
+        """Stop the reply that is written or played."""
+        self._tell(on.Cancel())
+
+    def truncate(self, reply: int, seconds: float) -> None:
+        """Only ``seconds`` of ``reply`` were heard: the history keeps the words before."""
+        if seconds < 0:
+            raise DragomanError("a reply can't be cut before its beginning: give 0 ms or more")
+        self._tell(on.Truncate(reply, seconds))
+
+    def remember(self, role: Role, text: str) -> int:
+        """Add a message to the history; gives its number."""
+        return self.memory.add(role, text)
+
+    def forget(self, entry: int) -> bool:
+        """Remove a message from the history; False if it is not there."""
+        return self.memory.remove(entry)
+
+    def configure(self, settings: SessionSettings) -> None:
+        """Change the settings from now on; a reply that is being written keeps its own."""
+        self.settings = settings
+        self._apply()
+
+    def _apply(self) -> None:
+        self._engine.policy = self.settings.policy()
+        self._ear.language = self.settings.language
+        self._ear.prefix = round(self.settings.prefix_padding_ms * INPUT_RATE / 1000)
+        self._ear.tune(self.settings.threshold)
+
+    # ---- sound
+
+    async def _listen(self) -> None:
+        while True:
+            pcm = await self._sound.get()
+            for start in range(0, len(pcm), _STEP):
+                piece = pcm[start : start + _STEP]
+                if self._deaf():
+                    piece = piece * 0
+                if not self.settings.turn_detection and self._engine.open_turn == 0:
+                    self._tell(on.SpeechStarted(self._ear.heard))
+                self._ear.hear(piece, detect=self.settings.turn_detection)
+                await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
+
+    def _deaf(self) -> bool:
+        """Half-duplex: the microphone hears the agent."""
+        if not self.settings.half_duplex:
+            return False
+        return self._playout.playing or asyncio.get_running_loop().time() < self._quiet_since + _ECHO_TAIL_S
+
+    async def _play(self) -> None:
+        clock = asyncio.get_running_loop()
+        frame = round(FRAME_S * OUTPUT_RATE)
+        begin, count = clock.time(), 0
+        while True:
+            reply, playing = self._playout.reply, self._playout.playing
+            self._sink.write(self._playout.read(frame))
+            if playing and self._started != reply:
+                self._started = reply
+                self._emit(ev.ReplyPlaying(reply, self.now))
+            if playing:
+                self._quiet_since = clock.time()
+                self._lag = self._sink.latency_s
+            elif self._lag:
+                self._lag = max(0.0, self._lag - FRAME_S)  # what the device still holds sounds now
+            if reply and self._started == reply:
+                self._tell(on.Played(reply, max(0.0, self._playout.position - self._lag)))
+            count += 1
+            await sleep_until(begin + count * FRAME_S)
+
+    # ---- the engine
+
+    def _tell(self, event: Input) -> None:
+        """Give the engine an input and carry out what it says."""
+        if isinstance(event, on.Partial | on.Transcript) and event.text:
+            stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
+            self._emit(ev.UserPartial(event.turn, event.text, stable))
+        for command in self._engine.handle(event, self._ear.heard):
+            self._execute(command)
+        if self._phase is not self._engine.phase:
+            self._phase = self._engine.phase
+            self._emit(ev.PhaseChanged(self._phase.value, self.now))
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case do.OpenEar(turn, at):
+                self._ear.open(turn, at)
+            case do.CloseEar(turn):
+                self._ear.close(turn)
+            case do.Transcribe(turn, revision):
+                self._ear.transcribe(turn, revision)
+            case do.TakeFloor(turn, at):
+                self._emit(ev.UserStarted(turn, at / INPUT_RATE))
+            case do.YieldFloor(turn, at):
+                self._emit(ev.UserStopped(turn, at / INPUT_RATE))
+            case do.FinishTurn(turn, text, start, end):
+                self.memory.add("user", text)
+                self._emit(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE))
+            case do.NoteBackchannel(turn, text, at):
+                self._emit(ev.UserBackchannel(turn, text, at / INPUT_RATE))
+            case do.Respond(reply, turn, text):
+                self._begin_reply(reply, turn, text)
+            case do.DropReply(reply):
+                self._withheld.clear()
+                self._stop_writing(reply)
+                self._playout.stop(reply)
+            case do.Release(reply, turn):
+                self._announce(reply, turn)
+                self._playout.release(reply)
+            case do.EndReply():
+                self._end_reply(command)
+            case do.Rewrite(reply, heard):
+                if reply in self._entries:
+                    self.memory.rewrite(self._entries[reply], heard)
+            case do.Duck(ducked):
+                self._playout.duck(ducked)
+            case do.Hold(reply):
+                self._emit(ev.ReplyHeld(reply, self.now, self._playout.hold()))
+            case do.Resume(reply, position):
+                self._playout.resume(position)
+                self._emit(ev.ReplyResumed(reply, self.now, position))
+
+    # ---- replies
+
+    def _begin_reply(self, reply: int, turn: int, text: str | None) -> None:
+        settings = self.settings
+        asked, limit = self._asked if text is None else (None, None)
+        self._asked = (None, None)
+        more = () if text is None else (Message("user", text),)
+        instructions = next(i for i in (asked, settings.instructions, SPOKEN) if i is not None)
+        order = Order(
+            reply=reply,
+            messages=self.memory.messages(instructions, *more),
+            rate=settings.speed,
+            max_tokens=limit or settings.max_tokens,
+        )
+        self._playout.begin(reply)
+        self._withheld.clear()
+        self._reply_text[reply] = ""
+        if text is None:
+            self._announce(reply, turn)
+        if self._tasks is not None:
+            self._writing[reply] = self._tasks.create_task(self._write(order), name=f"reply {reply}")
+
+    async def _write(self, order: Order) -> None:
+        try:
+            settings = self.settings
+            language = settings.language or self._ear.spoken or "en"
+            voice = await self._parts.voice(language, settings.voice) if settings.speak else None
+            await self._writer.write(order, voice)
+        except DragomanError as error:
+            self._tell(on.ReplyFailed(order.reply, str(error)))
+        finally:
+            self._writing.pop(order.reply, None)
+
+    def _wrote(self, reply: int, text: str) -> None:
+        if reply in self._reply_text:
+            self._reply_text[reply] += text
+            self._emit_of(reply, ev.ReplyText(reply, text))
+
+    def _spoke(self, reply: int, pcm: Samples, speech: on.ReplySpeech) -> None:
+        if self._playout.append(reply, pcm):
+            self._emit_of(reply, ev.ReplyAudio(reply, pcm, speech.words))
+            self._tell(speech)
+
+    def _announce(self, reply: int, turn: int) -> None:
+        """From now on the reply is known outside."""
+        if self._announced != reply:
+            self._announced = reply
+            self._emit(ev.ReplyStarted(reply, turn, self.now))
+            withheld, self._withheld = self._withheld, []
+            for event in withheld:
+                self._emit(event)
+
+    def _emit_of(self, reply: int, event: ev.SessionEvent) -> None:
+        if self._announced == reply:
+            self._emit(event)
+        else:
+            self._withheld.append(event)
+
+    def _end_reply(self, end: do.EndReply) -> None:
+        text = self._reply_text.get(end.reply, "").strip()
+        self._stop_writing(end.reply)
+        self._playout.stop(end.reply)
+        if end.heard:
+            self._entries[end.reply] = self.memory.add("assistant", end.heard)
+            while len(self._entries) > _MOST_ENTRIES:
+                del self._entries[next(iter(self._entries))]
+        self._emit(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
+
+    def _stop_writing(self, reply: int) -> None:
+        self._reply_text.pop(reply, None)
+        task = self._writing.pop(reply, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    # ---- telling
+
+    def _problem(self, message: str) -> None:
+        self._emit(ev.Problem(message, self.now))
+
+    def _emit(self, event: ev.SessionEvent) -> None:
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            self._failure = DragomanError("the session's events are not read fast enough: it was ended")
+            self._closing.set()

@@ -1,8 +1,8 @@
 """Voices of Portuguese, Spanish, French, Italian and English: Kokoro-82M, int8.
 
-Source: Kokoro v1.0 (Apache-2.0), phonemes by espeak-ng. The model is one; a voice is a table of styles. It
-takes a third of the time that it speaks on one free thread. The packs that come with the model are Japanese voices:
-they speak the phonemes of other languages intelligibly, with a foreign colour. Native packs (one file per voice,
+Source: Kokoro v1.0 (Apache-2.0), phonemes by espeak-ng. The model is one; a voice is a table of styles. It takes a
+third of the time that it speaks on one free thread. The packs that come with the model are Japanese voices: they
+speak the phonemes of other languages intelligibly, with a foreign colour. Native packs (one file per voice,
 ``pf_dora.bin``) are used from the folder that the environment variable ``DRAGOMAN_VOICES`` names.
 """
 

@@ -1,4 +1,4 @@
-"""A voice over any engine that tells how long each phoneme lasts: text in, sound and the times of its words out."""
+"""A voice over any engine that tells how long each phoneme lasts: text in, sound and word times out."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class Voice:
     def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
         """Speak ``text`` at ``rate`` times the voice's own pace, trimmed of the silence around it.
 
-        The words are those of ``speakable(text)``. ``final`` False: the sentence goes on after it, so the tone
-        does not fall. Text without a letter or a digit gives an empty ``Speech``. Raises ``DragomanError`` for
-        a rate outside 0.5 to 2.
+        The words are those of ``speakable(text)``. ``final`` False: the sentence goes on after it, so the
+        tone does not fall. Text without a letter or a digit gives an empty ``Speech``. Raises
+        ``DragomanError`` for a rate outside 0.5 to 2.
         """
         if not SLOWEST <= rate <= FASTEST:
             raise DragomanError(f"a speaking rate of {rate:g} is not possible: choose one from 0.5 to 2")
@@ -165,7 +165,7 @@ def session_with_durations(model: str | Path, *, threads: int = 1) -> ort.Infere
     """Open a voice model with one more output, its last: how many frames each symbol lasts.
 
     StyleTTS-like graphs compute them inside, as the only ``Round`` that goes into a ``Clip`` (at least one
-    frame), before the symbols are stretched to frames. Raises ``DragomanError`` if the graph has no such node.
+    frame), before the symbols are stretched to frames. Raises ``DragomanError`` for a graph without it.
     """
     import onnx  # here, because only opening a voice needs it
 

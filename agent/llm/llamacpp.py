@@ -1,0 +1,213 @@
+"""The embedded language model: llama.cpp inside this process, through ``xllamacpp``.
+
+The engine computes on its own thread and needs no lock of Python's; each request waits for its pieces on a worker
+thread. The prompt is raw ChatML, so that a given beginning is continued as the model's own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import xllamacpp
+
+from dragoman.agent.llm.prompts import chatml, trim
+from dragoman.agent.ports import Message
+from dragoman.audio.types import DragomanError
+
+_BATCH: Final = 64
+"""Prompt tokens read at a time. A request can be cancelled, and another slot's token computed, between batches."""
+
+_STOP: Final = ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "```")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a word is drawn: little chance, little repetition; ``seed`` None takes a new one for each reply."""
+
+    temperature: float = 0.3
+    top_p: float = 0.9
+    min_p: float = 0.05
+    repeat_penalty: float = 1.1
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class _Request:
+    """One generation: pieces go to ``queue`` in the loop's thread; ``cancelled`` makes the engine drop it."""
+
+    loop: asyncio.AbstractEventLoop
+    queue: asyncio.Queue[str | DragomanError | _TooLong | None]
+    cancelled: threading.Event
+
+    def put(self, item: str | DragomanError | _TooLong | None) -> None:
+        # A loop that is closed has no reader any more.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.queue.put_nowait, item)
+
+
+@dataclass(frozen=True, slots=True)
+class _TooLong:
+    """The prompt has ``tokens``, more than the context holds."""
+
+    tokens: int
+
+
+class LlamaCppResponder:
+    """A ``Responder`` over one GGUF model that speaks ChatML. Shared by all sessions, on one event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        context: int = 4096,
+        slots: int = 2,
+        sampling: Sampling | None = None,
+    ) -> None:
+        """Load the model: blocking, one to two seconds. ``context`` tokens for each of ``slots`` replies at a time.
+
+        Raises ``DragomanError`` when the file is no GGUF model with ChatML, or does not load.
+        """
+        _require_chatml(path)
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = context * slots
+        params.n_parallel = slots
+        params.n_batch = params.n_ubatch = _BATCH
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.cache_prompt = True
+        # The slots are the cache; a second one in memory would grow with the conversation.
+        params.cache_ram_mib = 0
+        params.verbosity = -1
+        # The engine also listens on a loopback port of its own choice: nobody else gets to use it.
+        params.n_threads_http = 1
+        params.api_keys = [secrets.token_hex(16)]
+        params.endpoint_slots = params.ui = False
+        try:
+            self._engine = [xllamacpp.Server(params)]
+        except (RuntimeError, ValueError) as error:
+            raise DragomanError(f"the language model {path} does not load: {error}") from error
+        self._context = context
+        self._sampling = sampling or Sampling()
+        self._workers = ThreadPoolExecutor(slots, thread_name_prefix="llm")
+        self._active: dict[Future[None], _Request] = {}
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str]:
+        """See ``Responder.reply``. A history that is too long loses its oldest turns."""
+        budget = self._context - max_tokens - len(prefix.encode()) - 16
+        for _ in range(3):
+            tokens = 0
+            async with contextlib.aclosing(
+                self._generate(chatml(trim(messages, budget), prefix), max_tokens)
+            ) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, _TooLong):
+                        tokens = piece.tokens
+                    else:
+                        yield piece
+            if not tokens:
+                return
+            budget = budget * (self._context - max_tokens) // (tokens + _BATCH)
+        raise DragomanError(f"the conversation does not fit in {self._context} tokens: shorten what is said")
+
+    async def warm(self, messages: Sequence[Message]) -> None:
+        """See ``Responder.warm``. Cancel it, or wait for it, before the reply that it prepares."""
+        prompt = chatml(trim(messages, self._context - 512), None)
+        async with contextlib.aclosing(self._generate(prompt, 1)) as pieces:
+            async for _ in pieces:
+                pass
+
+    async def aclose(self) -> None:
+        """Stop what runs, wait for it, and free the model."""
+        for request in self._active.values():
+            request.cancelled.set()
+        await asyncio.to_thread(self._workers.shutdown, cancel_futures=True)
+        # Where the last reference goes, the engine's thread is joined: not on the loop.
+        await asyncio.to_thread(self._engine.clear)
+
+    async def _generate(self, prompt: str, max_tokens: int) -> AsyncGenerator[str | _TooLong]:
+        # A cancelled request keeps its slot until the batch in hand is done, and with it the cache that this one
+        # wants. The engine could not begin sooner anyway.
+        stopping = [future for future, request in self._active.items() if request.cancelled.is_set()]
+        if stopping:
+            await asyncio.wait([asyncio.wrap_future(future) for future in stopping])
+        # The engine writes at most max_tokens pieces, so this bound is never met.
+        queue: asyncio.Queue[str | DragomanError | _TooLong | None] = asyncio.Queue(max_tokens + 8)
+        request = _Request(asyncio.get_running_loop(), queue, threading.Event())
+        try:
+            future = self._workers.submit(self._run, request, prompt, max_tokens)
+        except RuntimeError as error:
+            raise DragomanError("the language model is closed") from error
+        self._active[future] = request
+        future.add_done_callback(self._active.pop)
+        try:
+            while (item := await queue.get()) is not None:
+                if isinstance(item, DragomanError):
+                    raise item
+                yield item
+        finally:
+            request.cancelled.set()
+            future.cancel()
+
+    def _run(self, request: _Request, prompt: str, max_tokens: int) -> None:
+        """Serve one request; on a worker thread until the engine is done with it."""
+        sampling = self._sampling
+        body = {
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "stream": True,
+            "cache_prompt": True,
+            # Progress comes between batches, which gives a chance to cancel while the prompt is read.
+            "return_progress": True,
+            "stop": list(_STOP),
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repeat_penalty,
+            "seed": -1 if sampling.seed is None else sampling.seed,
+        }
+
+        def receive(event: dict[str, object]) -> bool:
+            if request.cancelled.is_set():
+                return True
+            match event:
+                case {"error": {"n_prompt_tokens": int(tokens)}}:
+                    request.put(_TooLong(tokens))
+                case {"error": error}:
+                    message = error.get("message", error) if isinstance(error, dict) else error
+                    request.put(DragomanError(f"the language model failed: {message}"))
+                case {"choices": [{"text": str(text)}, *_]} if text:
+                    request.put(text)
+            return False
+
+        try:
+            self._engine[0].handle_completions(body, receive)
+        except Exception as error:
+            request.put(DragomanError(f"the language model failed: {error}"))
+        finally:
+            request.put(None)
+
+
+def _require_chatml(path: Path) -> None:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            gguf, speaks = data[:4] == b"GGUF", data.find(b"<|im_start|>", 0, 64 << 20) >= 0
+    except (OSError, ValueError) as error:
+        raise DragomanError(f"the language model {path} can't be read: {error}") from error
+    if not gguf:
+        raise DragomanError(f"{path} is not a GGUF model")
+    if not speaks:
+        raise DragomanError(
+            f"{path} does not speak ChatML: serve it with llama.cpp or Ollama and give --llm http://..."
+        )

@@ -1,0 +1,176 @@
+"""A language model behind an OpenAI-compatible server: vLLM, Ollama, llama.cpp, LM Studio, or a service."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from urllib.parse import urldefrag, urlsplit
+
+import httpx
+from httpx_sse import SSEError, aconnect_sse
+
+from dragoman.agent.llm.servers import Found, identify
+from dragoman.agent.ports import Message
+from dragoman.audio.types import DragomanError
+
+_CONTINUE = (
+    "You have already begun your answer aloud with these words: «{prefix}». "
+    "Write only what follows them. Do not repeat them, and do not begin anew."
+)
+
+
+class OpenAIResponder:
+    """A ``Responder`` over ``/v1/chat/completions``, streaming. Made by ``connect``; shared by all sessions."""
+
+    def __init__(self, client: httpx.AsyncClient, server: Found, model: str, seed: int | None = None) -> None:
+        self._client = client
+        self._server = server
+        self._seed = seed
+        self.model = model
+
+    @classmethod
+    async def connect(cls, spec: str, *, seed: int | None = None, timeout: float = 60.0) -> OpenAIResponder:
+        """Reach the server at ``http://host:port[/v1][#model]``, learn its kind, and choose the model (the first).
+
+        The key is ``DRAGOMAN_LLM_KEY``, or ``OPENAI_API_KEY`` where the address is https. ``timeout`` is for the
+        longest silence of the server, in seconds. Raises ``DragomanError``.
+        """
+        address, model = urldefrag(spec)
+        if not urlsplit(address).hostname:
+            raise DragomanError(f"{spec} is no address of a server: write http://host:port#model")
+        url = address.rstrip("/").removesuffix("/v1")
+        headers = {"Authorization": f"Bearer {key}"} if (key := _key(url)) else {}
+        client = httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=5.0), headers=headers)
+        try:
+            server = await identify(client, url)
+            if model and model not in server.models:
+                raise DragomanError(f"{url} has no model {model}: it has {', '.join(server.models) or 'none'}")
+            if not server.models:
+                raise DragomanError(f"{server.kind.name} at {url} has no model: load one there first")
+        except BaseException:
+            await client.aclose()
+            raise
+        return cls(client, server, model or server.models[0], seed)
+
+    @property
+    def server(self) -> Found:
+        """What was found at the address."""
+        return self._server
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str]:
+        """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
+        body = self._body(messages, prefix, max_tokens)
+        async with contextlib.aclosing(self._stream(body)) as pieces:
+            exact = not prefix or self._server.kind.continues == "exactly"
+            async with contextlib.aclosing(pieces if exact else continuation(pieces, prefix)) as rest:
+                async for piece in rest:
+                    yield piece
+
+    async def warm(self, messages: Sequence[Message]) -> None:
+        """See ``Responder.warm``. Does nothing where a prompt read ahead would only cost money."""
+        if not self._server.kind.caches:
+            return
+        async with contextlib.aclosing(self._stream(self._body(messages, "", 1))) as pieces:
+            async for _ in pieces:
+                pass
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _body(self, messages: Sequence[Message], prefix: str, max_tokens: int) -> dict[str, object]:
+        kind = self._server.kind
+        sent = [{"role": m.role, "content": m.content} for m in messages]
+        if prefix and kind.continues == "no":
+            sent.append({"role": "system", "content": _CONTINUE.format(prefix=prefix)})
+        elif prefix:
+            sent.append({"role": "assistant", "content": prefix})
+        body: dict[str, object] = {
+            "model": self.model,
+            "messages": sent,
+            "stream": True,
+            "max_tokens": max_tokens,
+            "temperature": 0.3,
+        }
+        if self._seed is not None:
+            body["seed"] = self._seed
+        return body | (kind.extra if prefix else {})
+
+    async def _stream(self, body: dict[str, object]) -> AsyncGenerator[str]:
+        url = self._server.url
+        try:
+            async with aconnect_sse(self._client, "POST", f"{url}/v1/chat/completions", json=body) as source:
+                if not source.response.is_success:
+                    await source.response.aread()
+                    raise DragomanError(_refusal(url, source.response))
+                async for event in source.aiter_sse():
+                    if event.data == "[DONE]":
+                        return
+                    if text := _delta(url, event.data):
+                        yield text
+        except httpx.TimeoutException as error:
+            raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
+        except (httpx.HTTPError, SSEError) as error:
+            reason = str(error) or type(error).__name__
+            raise DragomanError(f"the language model at {url} broke off: {reason}") from error
+
+
+async def continuation(pieces: AsyncIterator[str], prefix: str) -> AsyncGenerator[str]:
+    """What follows ``prefix`` in a stream that may begin by saying it again, joined to it by a space if need be."""
+    wanted, held = prefix.strip(), ""
+    begun = False
+    async for piece in pieces:
+        if begun:
+            yield piece
+            continue
+        held += piece
+        said = held.lstrip()
+        if len(said) < len(wanted) and wanted.startswith(said):
+            continue
+        begun = True
+        rest = said.removeprefix(wanted) if said.startswith(wanted) else held
+        if text := _joined(prefix, rest):
+            yield text
+    if not begun and held and held.strip() != wanted:
+        yield _joined(prefix, held)
+
+
+def _joined(prefix: str, rest: str) -> str:
+    apart = prefix[-1:].isspace() or rest[:1].isspace() or not rest[:1].isalnum()
+    return rest.lstrip() if prefix[-1:].isspace() else rest if apart else f" {rest}"
+
+
+def _delta(url: str, data: str) -> str:
+    try:
+        chunk = json.loads(data)
+    except ValueError as error:
+        raise DragomanError(f"the language model at {url} sent no JSON: {data[:80]}") from error
+    match chunk:
+        case {"error": error}:
+            message = error.get("message", error) if isinstance(error, dict) else error
+            raise DragomanError(f"the language model at {url} failed: {message}")
+        case {"choices": [{"delta": {"content": str(text)}}, *_]}:
+            return text
+    return ""
+
+
+def _refusal(url: str, response: httpx.Response) -> str:
+    """One line about a status that is not 200, with the server's own words where it has some."""
+    try:
+        error = response.json().get("error", "")
+        message = error.get("message", "") if isinstance(error, dict) else str(error)
+    except (ValueError, AttributeError):
+        message = ""
+    hint = ": set DRAGOMAN_LLM_KEY" if response.status_code in (401, 403) else ""
+    said = " ".join((message or response.text or response.reason_phrase).split())[:200]
+    return f"the language model at {url} refused with HTTP {response.status_code}: {said}{hint}"
+
+
+def _key(url: str) -> str | None:
+    # The key of a paid service is not for every server that somebody names: never in clear text.
+    paid = os.environ.get("OPENAI_API_KEY") if url.startswith("https://") else None
+    return os.environ.get("DRAGOMAN_LLM_KEY") or paid

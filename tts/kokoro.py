@@ -143,7 +143,5 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
 def _styles(data: npt.NDArray[np.float32], name: str) -> Styles:
     if data.size == 0 or data.size % _STYLE_WIDTH:
-        raise DragomanError(
-            f"{name} is not a voice pack: {data.size} numbers instead of rows of {_STYLE_WIDTH}"
-        )
+        raise DragomanError(f"{name} is not a voice pack: {data.size} numbers instead of rows of {_STYLE_WIDTH}")
     return np.ascontiguousarray(data, np.float32).reshape(-1, _STYLE_WIDTH)

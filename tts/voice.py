@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -72,23 +72,24 @@ class Voice:
         tone does not fall. Text without a letter or a digit gives an empty ``Speech``. Raises
         ``DragomanError`` for a rate outside 0.5 to 2.
         """
+        return joined(self.stream(text, rate=rate, final=final), rate=rate)
+
+    def stream(self, text: str, *, rate: float = 1.0, final: bool = True) -> Iterator[Speech]:
+        """The sentences of ``text`` one by one (the parts of very long ones), each trimmed and timed by itself.
+
+        Takes and raises what ``synthesize`` does; ``joined`` puts them together.
+        """
         if not SLOWEST <= rate <= FASTEST:
             raise DragomanError(f"a speaking rate of {rate:g} is not possible: choose one from 0.5 to 2")
-        words = clean_words(text)
-        parts: list[Speech] = []
-        sentences = list(_sentences(words))
+        sentences = list(_sentences(clean_words(text)))
         for index, sentence in enumerate(sentences):
-            ends = final or index + 1 < len(sentences)
-            parts += self._sentence(sentence, rate, ends)
-        return _joined(parts, rate) if any(len(part.pcm) for part in parts) else _EMPTY
+            yield from self._sentence(sentence, rate, final or index + 1 < len(sentences))
 
     def _sentence(self, words: list[str], rate: float, ends: bool) -> list[Speech]:
         if not any(c.isalnum() for word in words for c in word):
             return [Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))]
         known = self._engine.symbols
-        pieces = [
-            "".join(c for c in piece if c in known) for piece in self._engine.pronounce(_intoned(words, ends))
-        ]
+        pieces = ["".join(c for c in piece if c in known) for piece in self._engine.pronounce(_intoned(words, ends))]
         return [self._chunk(words[a:b], pieces[a:b], rate) for a, b in self._chunks(words, pieces)]
 
     def _chunks(self, words: Sequence[str], pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -220,8 +221,8 @@ def _faded(pcm: Samples) -> Samples:
     return out
 
 
-def _joined(parts: Sequence[Speech], rate: float) -> Speech:
-    """Sentences one after the other, with a pause between them."""
+def joined(parts: Iterable[Speech], *, rate: float = 1.0) -> Speech:
+    """Sentences one after the other, with a pause between them; empty when none of them sounds."""
     sounds: list[Samples] = []
     words: list[Word] = []
     length = 0
@@ -234,4 +235,4 @@ def _joined(parts: Sequence[Speech], rate: float) -> Speech:
         words += [word.shifted(length / OUTPUT_RATE) for word in part.words]
         sounds.append(part.pcm)
         length += len(part.pcm)
-    return Speech(np.concatenate(sounds), tuple(words))
+    return Speech(np.concatenate(sounds), tuple(words)) if length else _EMPTY

@@ -1,0 +1,82 @@
+"""``dragoman say``: text to a sound file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.working import working
+from dragoman.audio.files import save
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Speech
+from dragoman.tts import open_voice, voices
+from dragoman.tts.speakable import speakable
+from dragoman.tts.voice import joined
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="say")(say)
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .wav or .flac file.")] = None,
+    lang: Annotated[str, typer.Option(help="Language of the text: en, pt, es, fr, it.")] = "en",
+    voice: Annotated[str, typer.Option(help="Name of a voice.")] = "auto",
+    rate: Annotated[float, typer.Option(help="Pace, 0.5 to 2.")] = 1.0,
+    list_voices: Annotated[bool, typer.Option("--voices", help="List the voices and end.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Say TEXT into a sound file."""
+    with errors():
+        if list_voices:
+            _list(json)
+            return
+        if output is None:
+            raise DragomanError("say where to write the speech: -o FILE.wav")
+        written = sys.stdin.read() if text == "-" else text
+        speech, name = _speak(written, lang, voice, rate)
+        save(output, speech.pcm, OUTPUT_RATE)
+        if json:
+            words: list[Json] = [
+                {"word": w.text, "start": round(w.start, 3), "end": round(w.end, 3)} for w in speech.words
+            ]
+            emit("summary", file=str(output), seconds=round(speech.seconds, 3), lang=lang, voice=name, words=words)
+        else:
+            console.print(f"{output}: {speech.seconds:.1f} s, voice {name}")
+
+
+def _speak(text: str, lang: str, voice: str, rate: float) -> tuple[Speech, str]:
+    total = len(speakable(text).split())
+    if not total:
+        raise DragomanError("there is nothing to say: the text is empty")
+    with working("opening the voice") as progress:
+        speaker = open_voice(lang, voice, progress=progress)
+    parts: list[Speech] = []
+    with working("speaking") as progress:
+        for part in speaker.stream(text, rate=rate):
+            parts.append(part)
+            progress("words", sum(len(p.words) for p in parts), total)
+    speech = joined(parts, rate=rate)
+    if not len(speech.pcm):
+        raise DragomanError("there is nothing to say: the text has no letter or digit that this voice can read")
+    return speech, speaker.name
+
+
+def _list(json: bool) -> None:
+    known = voices()
+    if json:
+        emit(
+            "summary",
+            voices=[
+                {"name": v.name, "languages": list(v.languages), "engine": v.engine, "description": v.description}
+                for v in known
+            ],
+        )
+        return
+    for v in known:
+        typer.echo(f"{v.name:<12} {' '.join(v.languages):<15} {v.description}")

@@ -14,7 +14,7 @@ from dragoman.agent.ear import Ear
 from dragoman.agent.engine import Command, Engine, Input
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
-from dragoman.agent.llm.prompts import SPOKEN
+from dragoman.agent.llm.prompts import system_prompt
 from dragoman.agent.memory import Memory
 from dragoman.agent.parts import Parts
 from dragoman.agent.ports import Message, Role, Sink
@@ -275,7 +275,9 @@ class Session:
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
         more = () if text is None else (Message("user", text),)
-        instructions = next(i for i in (asked, settings.instructions, SPOKEN) if i is not None)
+        instructions = next(
+            text for text in (asked, settings.instructions, system_prompt(settings.language)) if text is not None
+        )
         order = Order(
             reply=reply,
             messages=self.memory.messages(instructions, *more),

@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from dragoman.audio.types import DragomanError
 
@@ -27,9 +28,25 @@ def emit(type_: str, **fields: Json) -> None:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn a ``DragomanError`` into one clear line on standard error and exit status 1."""
+    """Turn a ``DragomanError`` into one clear line on standard error and exit status 1; Ctrl-C into status 130."""
     try:
         yield
     except DragomanError as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
-        raise typer.Exit(1) from error
+        _fail(error)
+    except BaseExceptionGroup as group:
+        ours, others = group.split(DragomanError)
+        if ours is None or others is not None:
+            raise
+        _fail(_first(ours))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _first(group: BaseExceptionGroup[DragomanError]) -> DragomanError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _fail(error: DragomanError) -> NoReturn:
+    console.print("[bold red]error:[/]", Text(str(error)), soft_wrap=True)
+    raise typer.Exit(1) from error

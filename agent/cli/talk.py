@@ -1,0 +1,131 @@
+"""``dragoman talk``: a spoken conversation, with a microphone or with a recording."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
+from dragoman.agent.config import Config, load_parts
+from dragoman.agent.llm.discover import discover
+from dragoman.agent.live import converse_aloud
+from dragoman.agent.parts import Parts
+from dragoman.agent.record import ConversationRecord, listed_ends
+from dragoman.agent.recorded import converse
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.clock import run_virtual
+from dragoman.audio.files import WavWriter, blocks
+from dragoman.audio.types import OUTPUT_RATE, Samples
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(talk)
+
+
+def talk(
+    input_: Annotated[Path | None, typer.Option("--input", "-i", help="A recording instead of the microphone.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the agent's track as WAV.")] = None,
+    lang: Annotated[str, typer.Option(help="What you speak: en, pt, ... or auto.")] = "en",
+    asr: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a path.")] = "auto",
+    llm: Annotated[
+        str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model].")
+    ] = "auto",
+    voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
+    instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
+    headphones: Annotated[
+        bool, typer.Option(help="You wear headphones: the agent listens while it speaks and can be interrupted.")
+    ] = False,
+    pace: Annotated[bool, typer.Option(help="Play a recording in real time, or as fast as the models can.")] = True,
+    seed: Annotated[int | None, typer.Option(help="Make the language model's replies repeatable.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+) -> None:
+    """Talk with the agent: aloud, or as a recording (--input) that may also interrupt it."""
+    language = None if lang == "auto" else lang
+    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, seed=seed)
+    settings = SessionSettings(
+        instructions=instructions, language=language, half_duplex=input_ is None and not headphones
+    )
+    with errors():
+        if input_ is None:
+            asyncio.run(_aloud(config, settings, output, json))
+        elif pace:
+            asyncio.run(_recorded(config, settings, input_, output, json, "real"))
+        else:
+            run_virtual(_recorded(config, settings, input_, output, json, "virtual"), measured=True)
+
+
+async def _load(config: Config, json: bool) -> Parts:
+    """Load the models, showing how far it is; say if a language model server already runs here."""
+    with progress_of("loading the models", json) as progress:
+        parts = await load_parts(config, progress)
+    if config.llm == "auto" and not json:
+        for server in await discover():
+            console.print(f"[dim]{server.kind} is running here: --llm {server.url} talks with its model[/]")
+    return parts
+
+
+async def _recorded(
+    config: Config, settings: SessionSettings, source: Path, output: Path | None, json: bool, clock: str
+) -> None:
+    sound = blocks(source)
+    first = next(sound)  # a bad file is found before the models are loaded
+    ends = listed_ends(source)
+    parts = await _load(config, json)
+    before = _rss_mb()
+    view: View = JsonView() if json else LinesView(console)
+    with ExitStack() as stack:
+        writer = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
+        stack.enter_context(view)
+        record = await converse(parts, settings, _again(first, sound), writer=writer, ends=ends, told=view.show)
+    await parts.aclose()
+    if json:
+        memory = {"rss_first_mb": before, "rss_last_mb": _rss_mb()}
+        emit("summary", input=str(source), output=str(output) if output else None, clock=clock,
+             **memory, **summary(record))
+    else:
+        _print_latencies(record, clock)
+        if output:
+            console.print(f"[dim]the agent's track: {output}[/]")
+
+
+async def _aloud(config: Config, settings: SessionSettings, output: Path | None, json: bool) -> None:
+    parts = await _load(config, json)
+    view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
+    with WavWriter(output, OUTPUT_RATE) if output else nullcontext() as writer:
+        with view:
+            record = await converse_aloud(parts, settings, writer=writer, told=view.show)
+    await parts.aclose()
+    if json:
+        emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))
+    else:
+        _print_latencies(record, "real")
+
+
+def _again(first: Samples, rest: Iterator[Samples]) -> Iterator[Samples]:
+    yield first
+    yield from rest
+
+
+def _print_latencies(record: ConversationRecord, clock: str) -> None:
+    median, slow = record.onset_percentile(50), record.onset_percentile(90)
+    if median is None:
+        console.print("[yellow]nothing was said, or nothing was answered[/]")
+        return
+    count = sum(turn.onset_ms is not None for turn in record.turns)
+    console.print(
+        f"[bold]{count} answers[/], onset P50 {median:.0f} ms, P90 {slow:.0f} ms "
+        f"[dim](true end of speech to first audible sample, {clock} clock)[/]"
+    )
+
+
+def _rss_mb() -> float:
+    return round(psutil.Process().memory_info().rss / 2**20, 1)

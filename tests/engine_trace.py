@@ -1,0 +1,126 @@
+"""A small language for traces of the conversation engine: what happened, when, and what must be commanded.
+
+A line is ``time-in-ms  input  -> command | command``; ``...`` lines are comments when they begin with ``#``. Word
+times of a reply are spread evenly over the given seconds.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dragoman.agent.engine import Command, Engine, Input, Policy
+from dragoman.agent.engine import commands as do
+from dragoman.agent.engine import inputs as on
+from dragoman.audio.types import INPUT_RATE, Word
+
+
+def samples(ms: str) -> int:
+    return round(float(ms) * INPUT_RATE / 1000)
+
+
+def ms(position: int) -> str:
+    return f"{position * 1000 / INPUT_RATE:g}"
+
+
+@dataclass
+class Script:
+    """Reads inputs; remembers how long each reply is so far, to time its words."""
+
+    spoken: dict[int, float] = field(default_factory=dict)
+
+    def read(self, line: str) -> Input:
+        name, *rest = shlex.split(line)
+        return self._readers()[name](*rest)
+
+    def _readers(self) -> dict[str, Callable[..., Input]]:
+        return {
+            "voice": lambda at: on.SpeechStarted(samples(at)),
+            "silence": lambda at: on.SpeechStopped(samples(at)),
+            "partial": lambda turn, text: on.Partial(int(turn), text),
+            "text": lambda key, text, complete="1": on.Transcript(*map(int, key.split(".")), text, float(complete)),
+            "hum": on.BackchannelHint,
+            "speech": self._speech,
+            "written": lambda reply: on.ReplyWritten(int(reply)),
+            "failed": lambda reply, why: on.ReplyFailed(int(reply), why),
+            "played": lambda reply, seconds: on.Played(int(reply), float(seconds)),
+            "commit": on.Commit,
+            "clear": on.Clear,
+            "ask": on.Ask,
+            "cancel": on.Cancel,
+            "truncate": lambda reply, seconds: on.Truncate(int(reply), float(seconds)),
+            "tick": on.Tick,
+        }
+
+    def _speech(self, reply: str, text: str, seconds: str) -> Input:
+        number, length = int(reply), float(seconds)
+        start = self.spoken.get(number, 0.0)
+        self.spoken[number] = start + length
+        texts = text.split()
+        step = length / max(1, len(texts))
+        words = tuple(Word(t, start + i * step, start + (i + 1) * step) for i, t in enumerate(texts))
+        return on.ReplySpeech(number, words, length)
+
+
+def shown(command: Command) -> str:
+    """A command as traces write it."""
+    match command:
+        case do.OpenEar(turn, at):
+            return f"ear {turn} @{ms(at)}"
+        case do.CloseEar(turn):
+            return f"close {turn}"
+        case do.Transcribe(turn, revision):
+            return f"transcribe {turn}.{revision}"
+        case do.Respond(reply, turn, text):
+            return f"respond {reply} to {turn} {text!r}"
+        case do.DropReply(reply):
+            return f"drop {reply}"
+        case do.Release(reply, _):
+            return f"release {reply}"
+        case do.FinishTurn(turn, text, start, end):
+            return f"turn {turn} {text!r} {ms(start)}..{ms(end)}"
+        case do.Duck(ducked):
+            return "duck" if ducked else "unduck"
+        case do.Hold(reply, turn, _):
+            return f"hold {reply} for {turn}"
+        case do.Resume(reply, position):
+            return f"resume {reply} at {position:g}"
+        case do.EndReply(reply, status, heard, reason):
+            return f"end {reply} {status} {heard!r}" + (f" ({reason})" if reason else "")
+        case do.Rewrite(reply, heard):
+            return f"rewrite {reply} {heard!r}"
+        case do.NoteBackchannel(turn, text, _):
+            return f"aside {turn} {text!r}"
+        case do.TakeFloor(turn, at):
+            return f"floor {turn} @{ms(at)}"
+        case do.YieldFloor(turn, at):
+            return f"yield {turn} @{ms(at)}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a trace, as written and as it came out."""
+
+    number: int
+    written: str
+    came: str
+    before: str
+    after: str
+
+
+def run(trace: str, policy: Policy | None = None) -> Iterator[Step]:
+    """Play a trace to a new engine. ``# policy NAME=VALUE ...`` in the trace sets the policy."""
+    script, engine = Script(), Engine(policy)
+    for number, line in enumerate(trace.splitlines(), 1):
+        if line.startswith("# policy"):
+            values = dict(pair.split("=") for pair in line.split()[2:])
+            engine.policy = Policy(**{name: eval(value, {}) for name, value in values.items()})
+        if not line.strip() or line.startswith("#"):
+            continue
+        happened, _, expected = line.partition("->")
+        time, _, event = happened.strip().partition(" ")
+        before = engine.phase.value
+        commands = engine.handle(script.read(event), samples(time))
+        came = " | ".join(map(shown, commands))
+        yield Step(number, expected.strip(), came, before, engine.phase.value)

@@ -1,0 +1,185 @@
+"""The conversation engine: golden traces, coverage of its states, and what holds whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.agent.engine import Engine, Phase, Policy
+from dragoman.agent.engine import commands as do
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.engine.backchannel import is_backchannel
+from dragoman.audio.types import Word
+
+from . import engine_trace
+
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
+
+TRANSITIONS = {
+    ("idle", "listening"),
+    ("idle", "replying"),
+    ("listening", "pausing"),
+    ("listening", "idle"),
+    ("pausing", "listening"),
+    ("pausing", "replying"),
+    ("pausing", "speaking"),
+    ("pausing", "idle"),
+    ("replying", "listening"),
+    ("replying", "speaking"),
+    ("replying", "idle"),
+    ("speaking", "idle"),
+    ("speaking", "overlap"),
+    ("overlap", "speaking"),
+    ("overlap", "held"),
+    ("overlap", "listening"),
+    ("overlap", "replying"),
+    ("held", "speaking"),
+    ("held", "listening"),
+    ("held", "pausing"),
+}
+"""Every change of state that there is; the picture in the engine's module."""
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_trace(path: Path) -> None:
+    """The engine commands what the trace says, line by line."""
+    for step in engine_trace.run(path.read_text()):
+        assert step.came == step.written, f"{path.name}:{step.number}"
+
+
+def test_traces_cover_every_transition() -> None:
+    """No change of state is untested, and none happens that the picture does not show."""
+    seen = {
+        (step.before, step.after)
+        for path in TRACES
+        for step in engine_trace.run(path.read_text())
+        if step.before != step.after
+    }
+    assert seen == TRANSITIONS
+
+
+def _events() -> st.SearchStrategy[on.Input]:
+    turns, replies = st.integers(1, 6), st.integers(1, 6)
+    seconds = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
+    texts = st.sampled_from(["", "yeah", "mm-hm", "Tell me more.", "and then", "Why?"])
+    return st.one_of(
+        st.builds(on.SpeechStarted, st.just(-1)),
+        st.builds(on.SpeechStopped, st.just(-1)),
+        st.builds(on.Partial, turns, texts),
+        st.builds(on.Transcript, turns, st.integers(1, 4), texts, st.sampled_from([0.0, 0.5, 1.0])),
+        st.just(on.BackchannelHint()),
+        st.builds(lambda r, s: on.ReplySpeech(r, (Word("word", 0.0, s),), s), replies, seconds),
+        st.builds(on.ReplyWritten, replies),
+        st.builds(on.ReplyFailed, replies, st.just("broken")),
+        st.builds(on.Played, replies, seconds),
+        st.just(on.Commit()),
+        st.just(on.Clear()),
+        st.just(on.Ask()),
+        st.just(on.Cancel()),
+        st.builds(on.Truncate, replies, seconds),
+        st.just(on.Tick()),
+    )
+
+
+class _Listener:
+    """Checks the commands as a shell would suffer from them."""
+
+    def __init__(self) -> None:
+        self.prepared: int | None = None
+        self.playing: int | None = None
+        self.ear: int | None = None
+        self.ended: set[int] = set()
+
+    def take(self, command: do.Command) -> None:
+        match command:
+            case do.OpenEar(turn):
+                assert self.ear is None
+                self.ear = turn
+            case do.CloseEar(turn):
+                assert self.ear == turn
+                self.ear = None
+            case do.Transcribe(turn):
+                assert self.ear == turn
+            case do.Respond(reply):
+                assert self.prepared is None
+                assert reply not in self.ended
+                self.prepared = reply
+            case do.DropReply(reply):
+                assert self.prepared == reply
+                assert self.playing is None
+                self.prepared = None
+                self.ended.add(reply)
+            case do.Release(reply):
+                assert self.prepared == reply
+                assert self.playing is None
+                self.playing = reply
+            case do.Hold(reply) | do.Resume(reply):
+                assert self.playing == reply
+            case do.EndReply(reply):
+                assert self.prepared == reply
+                self.prepared = self.playing = None
+                self.ended.add(reply)
+            case do.Rewrite(reply):
+                assert reply in self.ended
+            case _:
+                pass
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.tuples(st.integers(0, 20_000), _events()), max_size=60),
+    st.sampled_from([Policy(), Policy(respond=False), Policy(interruptible=False), Policy(silence_ms=300)]),
+)
+def test_any_order_of_events(steps: list[tuple[int, on.Input]], policy: Policy) -> None:
+    """Whatever comes in whatever order: one ear, one reply, nothing after its end, and no state without its reason."""
+    engine, listener, now = Engine(policy), _Listener(), 0
+    for wait, event in steps:
+        now += wait
+        if isinstance(event, on.SpeechStarted | on.SpeechStopped):
+            event = type(event)(now)
+        for command in engine.handle(event, now):
+            listener.take(command)
+        assert (engine.phase in (Phase.OVERLAP, Phase.HELD)) <= (listener.playing is not None)
+        assert (engine.phase is Phase.SPEAKING) <= (listener.playing is not None)
+        assert (engine.phase is Phase.IDLE) <= (listener.prepared is None and listener.ear is None)
+        assert engine.reply == (listener.prepared or 0)
+
+
+@given(st.integers(0, 16_000))
+def test_heard_is_a_prefix(position: int) -> None:
+    """On an interruption the history gets the words whose end was played, and no other."""
+    words = tuple(Word(f"w{i}", i * 0.25, (i + 1) * 0.25) for i in range(4))
+    engine = Engine()
+    engine.handle(on.Ask(), 0)
+    engine.handle(on.ReplySpeech(1, words, 1.0), 0)
+    engine.handle(on.Played(1, position / 16_000), 0)
+    (end,) = engine.handle(on.Cancel(), 0)
+    assert isinstance(end, do.EndReply)
+    count = int((position / 16_000 + 0.03) / 0.25)
+    assert end.heard.split() == [f"w{i}" for i in range(count)]
+
+
+def test_patience_depends_on_the_words() -> None:
+    """Complete words end a turn sooner than a trailing "and"; a fixed silence is always the same."""
+    policy = Policy()
+    assert policy.patience(1.0) < policy.patience(0.4) < policy.patience(0.0)
+    assert Policy(silence_ms=500).patience(0.0) == Policy(silence_ms=500).patience(1.0) == 8000
+
+
+@pytest.mark.parametrize(
+    "text", ["Mm-hmm.", "mhm", "Uh-huh.", "Yeah.", "Yeah, okay.", "I see.", "Okay, okay.", "Aham.", "Sim.", "Hmm."]
+)
+def test_backchannels(text: str) -> None:
+    """Signs of attention ask for nothing."""
+    assert is_backchannel(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "No.", "Stop.", "Really?", "Yeah but wait", "It", "Okay so tell me about dogs", "Right now", "7", "Um no"]
+)
+def test_not_backchannels(text: str) -> None:
+    """Whatever objects, asks or says something wants the floor."""
+    assert not is_backchannel(text)

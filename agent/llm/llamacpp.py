@@ -87,6 +87,8 @@ class LlamaCppResponder:
         params.cache_prompt = True
         # The slots are the cache; a second one in memory would grow with the conversation.
         params.cache_ram_mib = 0
+        # Whoever opens it warms it up with a real prompt; fitting is for GPUs.
+        params.warmup = params.fit_params = False
         params.verbosity = -1
         # The engine also listens on a loopback port of its own choice: nobody else gets to use it.
         params.n_threads_http = 1

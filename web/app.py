@@ -1,0 +1,159 @@
+"""The HTTP and WebSocket application: the Realtime endpoint, the page, and a few words about the server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from dragoman import __version__
+from dragoman.audio.types import DragomanError
+from dragoman.web.access import Access
+from dragoman.web.protocol import SessionConfig, error_event
+from dragoman.web.realtime import Backend, Connection, TooSlow
+
+MAX_MESSAGE_BYTES: Final = 16 * 2**20
+"""Largest message from a client."""
+_STATIC = Path(str(files("dragoman.web"))) / "static"
+_POLICY: Final = (
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """The routes' state: how many sessions are open, of how many."""
+
+    def __init__(self, backend: Backend, access: Access, *, limit: int) -> None:
+        self._backend = backend
+        self._access = access
+        self._limit = limit
+        self._started = int(time.time())
+        self.open = 0
+        """Sessions now."""
+        self.served = 0
+        """Sessions ever."""
+
+    async def realtime(self, socket: WebSocket) -> None:
+        """``/v1/realtime``: one session."""
+        offered = list(socket.scope.get("subprotocols", []))
+        refusal = self._access.refusal(socket, offered=offered)
+        if refusal is not None:
+            await socket.send_denial_response(_refused(refusal))
+            return
+        await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
+        if self.open >= self._limit:
+            message = f"all {self._limit} sessions of this server are taken: try again later"
+            await _leave(socket, message, code=1013, kind="server_error", name="session_limit")
+            return
+        self.open += 1
+        self.served += 1
+        try:
+            await self._converse(socket)
+        finally:
+            self.open -= 1
+
+    async def _converse(self, socket: WebSocket) -> None:
+        query = socket.query_params
+        config = SessionConfig(
+            type="transcription" if query.get("intent") == "transcription" else "realtime",
+            model=query.get("model") or "dragoman",
+        )
+        extended = "dragoman" in query.getlist("extensions")
+        try:
+            await Connection(socket, self._backend, config, extended=extended).serve()
+        except TooSlow as error:
+            _log.warning("a session was ended: %s", error)
+            await _leave(socket, str(error), code=1013)
+        except DragomanError as error:
+            await _leave(socket, str(error), code=1011)
+        except Exception:
+            _log.exception("a session failed")
+            await _leave(socket, "the server failed; its log says how", code=1011)
+
+    async def models(self, request: Request) -> Response:
+        """``/v1/models``: there is one, whatever it is called by."""
+        refusal = self._access.refusal(request)
+        if refusal is not None:
+            return _refused(refusal)
+        model = {"id": "dragoman", "object": "model", "created": self._started, "owned_by": "dragoman"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def health(self, request: Request) -> Response:
+        """``/health``: for whoever watches over it."""
+        return JSONResponse(
+            {"status": "ok", "version": __version__, "sessions": self.open, "limit": self._limit}
+        )
+
+
+def create_app(backend: Backend, *, key: str | None = None, limit: int = 4, local: bool = True) -> Starlette:
+    """The application. ``local``: it listens on this machine only (see ``Access``)."""
+    server = Server(backend, Access(key, local=local), limit=limit)
+
+    async def page(request: Request) -> Response:
+        return FileResponse(_STATIC / "index.html")
+
+    app = Starlette(
+        routes=[
+            Route("/", page),
+            Route("/health", server.health),
+            Route("/v1/models", server.models),
+            WebSocketRoute("/v1/realtime", server.realtime),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        middleware=[Middleware(_SafeHeaders)],
+    )
+    app.state.server = server
+    return app
+
+
+class _SafeHeaders:
+    """The page loads nothing from elsewhere and is framed by no one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"content-security-policy", _POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                    (b"cache-control", b"no-cache"),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, guarded if scope["type"] == "http" else send)
+
+
+def _refused(why: str) -> JSONResponse:
+    needs_key = why.startswith("a key")
+    body = {"error": {"type": "invalid_request_error", "code": "refused", "message": why, "param": None}}
+    return JSONResponse(body, status_code=401 if needs_key else 403)
+
+
+async def _leave(
+    socket: WebSocket, message: str, *, code: int, kind: str = "server_error", name: str | None = None
+) -> None:
+    """Say why, and close; the client may be gone already."""
+    event = {"event_id": "event_last", **error_event(message, kind=kind, code=name)}
+    try:
+        await socket.send_text(json.dumps(event))
+        await socket.close(code, message[:120])
+    except (RuntimeError, OSError, DragomanError):
+        _log.debug("the client was gone before it could be told: %s", message)

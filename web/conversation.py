@@ -1,0 +1,296 @@
+"""The protocol's bookkeeping, without any I/O.
+
+A client's event or a session's event goes in, events for the client come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dragoman.agent import events as on
+from dragoman.agent.ports import Role
+from dragoman.audio.types import INPUT_RATE, DragomanError
+from dragoman.web import protocol as ask
+from dragoman.web.items import HEARD_SLACK_S, Item, Items, Kind, View
+from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, error_event, event
+from dragoman.web.replies import Replies
+from dragoman.web.turns import Turns
+
+
+class Control(Protocol):
+    """What the bookkeeping asks of the session; nothing of it waits. Each may raise ``DragomanError``."""
+
+    def commit(self) -> None:
+        """What was heard since the last turn is a turn."""
+
+    def clear(self) -> None:
+        """Drop the open turn's sound."""
+
+    def respond(self, *, instructions: str | None, max_tokens: int | None) -> None:
+        """Reply to the history as it is, and to a committed turn whose words are still being found."""
+
+    def cancel(self) -> None:
+        """Stop the reply."""
+
+    def truncate(self, reply: int, seconds: float) -> None:
+        """Only so much of ``reply`` was heard."""
+
+    def remember(self, role: Role, text: str) -> int:
+        """Add to the history; gives the entry's number."""
+
+    def forget(self, message: int) -> None:
+        """Take an entry out of the history."""
+
+    def forget_turn(self, turn: int) -> None:
+        """Take what the user said in ``turn`` out of the history."""
+
+    def configure(self, config: SessionConfig) -> None:
+        """Put ``config`` in force."""
+
+
+class Conversation:
+    """One client's view of one session.
+
+    ``new_id(prefix)`` makes ids; ``extended`` adds ``dragoman.*`` events, which other clients don't know.
+    """
+
+    def __init__(
+        self, control: Control, config: SessionConfig, new_id: Callable[[str], str], *, extended: bool = False
+    ) -> None:
+        self._control = control
+        self._session_id = new_id("sess")
+        self._view = View(config, new_id, extended, new_id("conv"))
+        self._turns = Turns(self._view)
+        self._replies = Replies(self._view)
+        self._received = 0
+        self._uncommitted = 0
+
+    @property
+    def config(self) -> SessionConfig:
+        """The configuration in force."""
+        return self._view.config
+
+    @property
+    def _items(self) -> Items:
+        return self._view.items
+
+    # ---- in
+
+    def open(self) -> list[ServerEvent]:
+        """The first event."""
+        return self._stamped([event("session.created", session=self.config.report(self._session_id))])
+
+    def received(self, samples: int) -> None:
+        """So much more sound (16 kHz) was appended."""
+        self._received += samples
+        self._uncommitted += samples
+
+    def client(self, message: ask.ClientEvent, *, transcript: str | None = None) -> list[ServerEvent]:
+        """Take a client's event. ``transcript`` is the text of the sound in an item that it creates."""
+        try:
+            return self._stamped(self._client(message, transcript))
+        except ProtocolError as error:
+            return self.refuse(error, message.event_id)
+        except DragomanError as error:
+            return self.refuse(ProtocolError(str(error)), message.event_id)
+
+    def refuse(self, error: ProtocolError, cause: str | None = None) -> list[ServerEvent]:
+        """The event that tells of ``error``."""
+        return self._stamped([error_event(str(error), code=error.code, param=error.param, cause=cause)])
+
+    def session(self, happened: on.SessionEvent) -> list[ServerEvent]:
+        """Take a session's event."""
+        return self._stamped(self._session(happened))
+
+    def _stamped(self, events: list[ServerEvent]) -> list[ServerEvent]:
+        return [{"event_id": self._view.new_id("event"), **each} for each in events]
+
+    # ---- the client's events
+
+    def _client(self, message: ask.ClientEvent, transcript: str | None) -> list[ServerEvent]:
+        match message:
+            case ask.SessionUpdate():
+                return self._update(message)
+            case ask.Append():
+                return []
+            case ask.Commit():
+                return self._commit()
+            case ask.Clear():
+                return self._clear()
+            case ask.ItemCreate():
+                return self._create(message, transcript)
+            case ask.ItemRetrieve():
+                return [event("conversation.item.retrieved", item=self._items.get(message.item_id).json())]
+            case ask.ItemDelete():
+                return self._delete(message.item_id)
+            case ask.ItemTruncate():
+                return self._truncate(message)
+            case ask.ResponseCreate():
+                return self._respond(message.response or ask.ResponseParams())
+            case ask.ResponseCancel():
+                return self._cancel(message.response_id)
+
+    def _update(self, message: ask.SessionUpdate) -> list[ServerEvent]:
+        config = self.config.merged(message.session)
+        if config.type != self.config.type and len(self._items):
+            raise ProtocolError("the session's type can't change once it has items", param="session.type")
+        if self._replies.spoke and config.audio.output.voice_name != self.config.audio.output.voice_name:
+            raise ProtocolError(
+                "the voice can't change once it has spoken",
+                code="cannot_update_voice",
+                param="session.audio.output.voice",
+            )
+        self._control.configure(config)
+        self._view.config = config
+        return [event("session.updated", session=config.report(self._session_id))]
+
+    def _commit(self) -> list[ServerEvent]:
+        milliseconds = self._uncommitted * 1000 / INPUT_RATE
+        if milliseconds < ask.MIN_COMMIT_MS:
+            raise ProtocolError(
+                f"the buffer holds {milliseconds:.0f} ms of sound; a turn needs {ask.MIN_COMMIT_MS} ms",
+                code="input_audio_buffer_commit_empty",
+            )
+        self._uncommitted = 0
+        spoken = self._turns.open or self.config.audio.input.turn_detection is None
+        events = self._turns.commit(self._received / INPUT_RATE, spoken=spoken)
+        if spoken:
+            self._control.commit()
+        return events
+
+    def _clear(self) -> list[ServerEvent]:
+        # A turn that was committed keeps its sound: only what came after it goes.
+        if self._turns.open:
+            self._control.clear()
+        self._turns.clear()
+        self._uncommitted = 0
+        return [event("input_audio_buffer.cleared")]
+
+    def _create(self, message: ask.ItemCreate, transcript: str | None) -> list[ServerEvent]:
+        source, after = message.item, message.previous_item_id
+        if after == "root":
+            last = not len(self._items)
+        else:
+            last = after is None or self._items.get(after, "previous_item_id").id == self._items.last
+        if not last:
+            raise ProtocolError("items can only be added at the end", param="previous_item_id")
+        sound = any(part.type == "input_audio" for part in source.content)
+        said = [part.text or part.transcript or "" for part in source.content] + [transcript or ""]
+        text = "\n".join(filter(None, said)).strip()
+        if not text and not sound:
+            raise ProtocolError("the item has no text", code="missing_parameter", param="item.content")
+        kind: Kind = "input_audio" if sound else "input_text"
+        item = Item(
+            source.id or self._view.new_id("item"),
+            source.role,
+            "output_text" if source.role == "assistant" else kind,
+            text,
+        )
+        previous = self._items.add(item)
+        item.message = self._control.remember(source.role, text) if text else None
+        return [
+            event("conversation.item.added", previous_item_id=previous, item=item.json()),
+            event("conversation.item.done", previous_item_id=previous, item=item.json()),
+        ]
+
+    def _delete(self, item_id: str) -> list[ServerEvent]:
+        item = self._items.get(item_id)
+        if item.message is not None:
+            self._control.forget(item.message)
+        elif item.turn:
+            self._control.forget_turn(item.turn)
+        elif item.reply:
+            self._control.truncate(item.reply, item.offset)
+        self._items.remove(item_id)
+        return [event("conversation.item.deleted", item_id=item_id)]
+
+    def _truncate(self, message: ask.ItemTruncate) -> list[ServerEvent]:
+        item = self._items.get(message.item_id)
+        if item.role != "assistant" or item.kind != "output_audio":
+            raise ProtocolError("only spoken answers can be truncated", param="item_id")
+        if message.content_index:
+            raise ProtocolError("the item has one content part, 0", param="content_index")
+        seconds = message.audio_end_ms / 1000
+        if seconds > item.seconds + 0.001:
+            raise ProtocolError(
+                f"audio_end_ms {message.audio_end_ms} is beyond the item's {item.seconds * 1000:.0f} ms",
+                param="audio_end_ms",
+            )
+        self._control.truncate(item.reply, item.offset + seconds)
+        item.text, item.seconds = item.heard(seconds), seconds
+        item.words = [word for word in item.words if word.end <= seconds + HEARD_SLACK_S]
+        return [
+            event(
+                "conversation.item.truncated",
+                item_id=item.id,
+                content_index=0,
+                audio_end_ms=message.audio_end_ms,
+            )
+        ]
+
+    def _respond(self, wanted: ask.ResponseParams) -> list[ServerEvent]:
+        if self.config.type == "transcription":
+            raise ProtocolError("a transcription session gives no responses", param="type")
+        if self._replies.active is not None:
+            raise ProtocolError(
+                "a response is in progress: cancel it or wait for it",
+                code="conversation_already_has_active_response",
+            )
+        if wanted.conversation != "auto" or wanted.input is not None:
+            raise ProtocolError(
+                "responses out of the conversation are not supported yet", param="response.conversation"
+            )
+        if wanted.tools:
+            raise ProtocolError("tools are not supported yet: send an empty list", param="response.tools")
+        if wanted.output_modalities not in (None, self.config.output_modalities):
+            raise ProtocolError(
+                "output_modalities can only be changed by session.update", param="response.output_modalities"
+            )
+        limit = wanted.max_output_tokens
+        self._control.respond(
+            instructions=wanted.instructions, max_tokens=limit if isinstance(limit, int) else None
+        )
+        return self._replies.promise(wanted.metadata, limit)
+
+    def _cancel(self, response_id: str | None) -> list[ServerEvent]:
+        active = self._replies.active
+        if active is None and self._replies.held and response_id is None:
+            # The client stops what it was told to have stopped already; it may yet be taken up again.
+            return []
+        if active is None or response_id not in (None, active.id):
+            raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
+        self._control.cancel()
+        return self._replies.cancel()
+
+    # ---- the session's events
+
+    def _session(self, happened: on.SessionEvent) -> list[ServerEvent]:
+        match happened:
+            case on.UserStarted(number, at):
+                return self._turns.started(number, at)
+            case on.UserPartial(number, text, stable):
+                return self._turns.partial(number, text, stable)
+            case on.UserTurn():
+                self._uncommitted = 0
+                return self._turns.over(happened)
+            case on.UserBackchannel(_, text, at):
+                return self._turns.dropped(text, at)
+            case on.ReplyStarted(number):
+                return self._replies.started(number)
+            case on.ReplyText(number, text):
+                return self._replies.text(number, text)
+            case on.ReplyAudio(number, pcm, words):
+                return self._replies.audio(number, pcm, words)
+            case on.ReplyHeld(number, at, position):
+                return self._turns.started(0, at) + self._replies.hold(number, position)
+            case on.ReplyResumed(number, _, position):
+                return self._replies.resume(number, position)
+            case on.ReplyDone():
+                return self._replies.done(happened)
+            case on.PhaseChanged(phase, at):
+                return self._view.extra("phase", phase=phase, at_ms=round(at * 1000))
+            case on.Problem(message):
+                return [*self._replies.failed(message), error_event(message, kind="server_error")]
+            case on.UserStopped() | on.ReplyPlaying():
+                return []

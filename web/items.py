@@ -1,0 +1,119 @@
+"""The conversation's items as clients see them, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from dragoman.agent.cli.output import Json
+from dragoman.agent.ports import Role
+from dragoman.audio.types import Word
+from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, event
+
+Kind: TypeAlias = Literal["input_text", "input_audio", "output_text", "output_audio"]
+Status: TypeAlias = Literal["completed", "incomplete", "in_progress"]
+
+MAX_ITEMS = 1000
+"""Older items are forgotten by the protocol (the session bounds its own history)."""
+HEARD_SLACK_S = 0.03
+"""A word counts as heard if at most so much of its end is missing."""
+
+
+@dataclass(slots=True)
+class Item:
+    """A message. An answer knows its reply: the item's sound begins ``offset`` seconds into the reply."""
+
+    id: str
+    role: Role
+    kind: Kind
+    text: str = ""
+    status: Status = "completed"
+    message: int | None = None
+    """The history's number for it, where it has one."""
+    turn: int = 0
+    reply: int = 0
+    offset: float = 0.0
+    seconds: float = 0.0
+    """Length of the sound that was sent for it."""
+    words: list[Word] = field(default_factory=list)
+    """The words of that sound, timed from its first sample."""
+
+    def heard(self, seconds: float) -> str:
+        """The words that were over by ``seconds`` of the item's sound."""
+        return " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
+
+    def json(self, *, empty: bool = False) -> dict[str, Json]:
+        """The ``item`` object; ``empty``: as it looks before any content."""
+        name = "text" if self.kind.endswith("text") else "transcript"
+        content: list[Json] = [] if empty else [{"type": self.kind, name: self.text}]
+        return {
+            "id": self.id,
+            "object": "realtime.item",
+            "type": "message",
+            "status": self.status,
+            "role": self.role,
+            "content": content,
+        }
+
+
+class Items:
+    """Items in order, found by id."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    @property
+    def last(self) -> str | None:
+        """Id of the newest item."""
+        return next(reversed(self._items), None)
+
+    def get(self, item_id: str, param: str = "item_id") -> Item:
+        """The item. Raises ``ProtocolError``."""
+        item = self._items.get(item_id)
+        if item is None:
+            raise ProtocolError(
+                f"no item {item_id!r} in this conversation", code="item_not_found", param=param
+            )
+        return item
+
+    def find(self, item_id: str) -> Item | None:
+        """The item, if it is there."""
+        return self._items.get(item_id)
+
+    def add(self, item: Item) -> str | None:
+        """Append ``item``; gives the id of the one before it. Raises ``ProtocolError`` if its id is taken."""
+        if item.id in self._items:
+            raise ProtocolError(f"item {item.id!r} already exists", code="item_exists", param="item.id")
+        previous = self.last
+        self._items[item.id] = item
+        if len(self._items) > MAX_ITEMS:
+            del self._items[next(iter(self._items))]
+        return previous
+
+    def remove(self, item_id: str) -> Item:
+        """Take the item out. Raises ``ProtocolError``."""
+        item = self.get(item_id)
+        del self._items[item_id]
+        return item
+
+
+@dataclass(slots=True)
+class View:
+    """What the bookkeeping's parts share: the configuration in force, the items, and how ids are made."""
+
+    config: SessionConfig
+    new_id: Callable[[str], str]
+    extended: bool
+    conversation: str
+    items: Items = field(default_factory=Items)
+
+    def extra(self, name: str, **fields: Json) -> list[ServerEvent]:
+        """An event of this server's own, for clients that asked for such."""
+        return [event(f"dragoman.{name}", **fields)] if self.extended else []

@@ -1,0 +1,347 @@
+"""The Realtime protocol's words: what clients send, what a session's configuration holds, how errors look.
+
+Reference: the ``openai`` package's ``types/realtime``. Fields that this server has no use for are ignored; what a
+client asks for and can't have is an error, so that nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias, cast
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from dragoman.agent.cli.output import Json
+
+ServerEvent: TypeAlias = dict[str, Json]
+"""An event for the client, ready for JSON."""
+
+MIN_COMMIT_MS = 100
+"""A commit of less sound is an error, as in the reference."""
+
+
+class ProtocolError(Exception):
+    """A client's event that can't be done; becomes an ``error`` event, and the session goes on."""
+
+    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+def event(type_: str, **fields: Json) -> ServerEvent:
+    """A server event; its ``event_id`` is added when it leaves."""
+    return {"type": type_, **fields}
+
+
+def error_event(
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    code: str | None = None,
+    param: str | None = None,
+    cause: str | None = None,
+) -> ServerEvent:
+    """An ``error`` event; ``cause`` is the ``event_id`` of the client's event that led to it."""
+    return event(
+        "error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": cause}
+    )
+
+
+# ---- the session's configuration
+
+
+class Pcm(BaseModel):
+    """16-bit little-endian mono at 24 kHz."""
+
+    type: Literal["audio/pcm"] = "audio/pcm"
+    rate: Literal[24000] = 24000
+
+
+class Pcmu(BaseModel):
+    """G.711 mu-law, 8 kHz."""
+
+    type: Literal["audio/pcmu"]
+
+
+class Pcma(BaseModel):
+    """G.711 A-law, 8 kHz."""
+
+    type: Literal["audio/pcma"]
+
+
+AudioFormat: TypeAlias = Annotated[Pcm | Pcmu | Pcma, Field(discriminator="type")]
+
+
+class ServerVad(BaseModel):
+    """Turns end by silence; without ``silence_duration_ms`` the patience adapts to what was said."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    prefix_padding_ms: int = Field(default=300, ge=0, le=5000)
+    silence_duration_ms: int | None = Field(default=None, ge=50, le=10_000)
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class SemanticVad(BaseModel):
+    """Turns end when what was said sounds complete; every ``eagerness`` uses the adaptive patience."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection: TypeAlias = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class Transcription(BaseModel):
+    """What the client is told of the user's words; ``language`` is ISO 639-1, None: detected."""
+
+    model: str | None = None
+    language: str | None = Field(default=None, pattern="^[a-z]{2}$")
+
+
+class AudioInput(BaseModel):
+    """The microphone's side. ``turn_detection`` None: the client commits its turns by hand."""
+
+    format: AudioFormat = Pcm()
+    transcription: Transcription | None = Transcription()
+    turn_detection: TurnDetection | None = ServerVad()
+
+
+class Voice(BaseModel):
+    """A voice by its id."""
+
+    id: str
+
+
+class AudioOutput(BaseModel):
+    """The speaker's side."""
+
+    format: AudioFormat = Pcm()
+    voice: str | Voice | None = None
+    speed: float = Field(default=1.0, ge=0.5, le=1.5)
+
+    @property
+    def voice_name(self) -> str | None:
+        """The voice's name, however it was given."""
+        return self.voice.id if isinstance(self.voice, Voice) else self.voice
+
+
+class Audio(BaseModel):
+    """Both sides."""
+
+    input: AudioInput = AudioInput()
+    output: AudioOutput = AudioOutput()
+
+
+class SessionConfig(BaseModel):
+    """The configuration in force; what ``session.created`` and ``session.updated`` report."""
+
+    type: Literal["realtime", "transcription"] = "realtime"
+    model: str = "dragoman"
+    instructions: str = ""
+    output_modalities: list[Literal["text", "audio"]] = Field(default=["audio"], min_length=1, max_length=1)
+    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] = "inf"
+    tools: list[dict[str, object]] = Field(default=[], max_length=0)
+    tool_choice: Literal["auto", "none"] = "auto"
+    audio: Audio = Audio()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether replies are spoken, not only written."""
+        return self.output_modalities == ["audio"]
+
+    def merged(self, changes: Mapping[str, object]) -> SessionConfig:
+        """With ``changes`` laid over it: objects merge, lists and null replace. Raises ``ProtocolError``."""
+        if changes.get("tools"):
+            raise ProtocolError("tools are not supported yet: send an empty list", param="session.tools")
+        try:
+            return SessionConfig.model_validate(_merge(self.model_dump(), changes))
+        except ValidationError as error:
+            raise _explained(error, "session") from error
+
+    def report(self, session_id: str) -> dict[str, Json]:
+        """The ``session`` object that clients read."""
+        config = cast(dict[str, Json], self.model_dump(mode="json"))
+        heard = self.audio.input.model_dump(mode="json") | {"noise_reduction": None}
+        if self.type == "transcription":
+            return {
+                "type": self.type,
+                "object": "realtime.transcription_session",
+                "id": session_id,
+                "audio": {"input": heard},
+                "include": None,
+            }
+        return config | {
+            "object": "realtime.session",
+            "id": session_id,
+            "audio": {"input": heard, "output": self.audio.output.model_dump(mode="json")},
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+            "include": None,
+        }
+
+
+_NULLABLE = {"turn_detection", "transcription", "silence_duration_ms", "language", "voice"}
+"""Where null means something; elsewhere it leaves the value as it is."""
+
+
+def _merge(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            same = value.get("type", old.get("type")) == old.get("type")
+            merged[key] = _merge(old, value) if same else dict(value)
+        elif value is not None or key in _NULLABLE:
+            merged[key] = value
+    return merged
+
+
+# ---- what clients send
+
+
+class _Event(BaseModel):
+    event_id: str | None = None
+
+
+class SessionUpdate(_Event):
+    """Change the configuration."""
+
+    type: Literal["session.update"]
+    session: dict[str, object]
+
+
+class Append(_Event):
+    """More sound, base64."""
+
+    type: Literal["input_audio_buffer.append"]
+    audio: str
+
+
+class Commit(_Event):
+    """The sound so far is a turn."""
+
+    type: Literal["input_audio_buffer.commit"]
+
+
+class Clear(_Event):
+    """Forget the open turn's sound."""
+
+    type: Literal["input_audio_buffer.clear"]
+
+
+class ContentPart(BaseModel):
+    """A part of a message."""
+
+    type: Literal["input_text", "input_audio", "output_text", "output_audio", "text"]
+    text: str | None = None
+    audio: str | None = None
+    transcript: str | None = None
+
+
+class MessageItem(BaseModel):
+    """A message that the client puts into the conversation."""
+
+    type: Literal["message"]
+    role: Literal["user", "assistant", "system"]
+    content: list[ContentPart] = Field(min_length=1)
+    id: str | None = Field(default=None, min_length=1, max_length=64)
+
+
+class ItemCreate(_Event):
+    """Add an item after ``previous_item_id`` ("root": first; None: last)."""
+
+    type: Literal["conversation.item.create"]
+    item: MessageItem
+    previous_item_id: str | None = None
+
+
+class ItemRetrieve(_Event):
+    """Send an item again."""
+
+    type: Literal["conversation.item.retrieve"]
+    item_id: str
+
+
+class ItemDelete(_Event):
+    """Forget an item."""
+
+    type: Literal["conversation.item.delete"]
+    item_id: str
+
+
+class ItemTruncate(_Event):
+    """Of an answer, only so much was heard."""
+
+    type: Literal["conversation.item.truncate"]
+    item_id: str
+    content_index: int = 0
+    audio_end_ms: int = Field(ge=0)
+
+
+class ResponseParams(BaseModel):
+    """How one response differs from the session's."""
+
+    conversation: str = "auto"
+    input: list[object] | None = None
+    instructions: str | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] | None = None
+    metadata: dict[str, str] | None = None
+    output_modalities: list[Literal["text", "audio"]] | None = None
+    tools: list[object] | None = None
+
+
+class ResponseCreate(_Event):
+    """Ask for a response."""
+
+    type: Literal["response.create"]
+    response: ResponseParams | None = None
+
+
+class ResponseCancel(_Event):
+    """Stop a response."""
+
+    type: Literal["response.cancel"]
+    response_id: str | None = None
+
+
+ClientEvent: TypeAlias = (
+    SessionUpdate
+    | Append
+    | Commit
+    | Clear
+    | ItemCreate
+    | ItemRetrieve
+    | ItemDelete
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+)
+
+_client_event: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+
+
+def parse(text: str | bytes) -> ClientEvent:
+    """Read a client's event. Raises ``ProtocolError`` that says what is wrong with it."""
+    try:
+        return _client_event.validate_json(text)
+    except ValidationError as error:
+        raise _explained(error, "") from error
+
+
+def _explained(error: ValidationError, prefix: str) -> ProtocolError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = [str(part) for part in first["loc"]]
+    param = ".".join([prefix, *where] if prefix else where[1:]) or None
+    code = {
+        "json_invalid": "invalid_json",
+        "union_tag_invalid": "unknown_event",
+        "missing": "missing_parameter",
+    }
+    place = f" ({param})" if param else ""
+    return ProtocolError(f"{first['msg']}{place}", code=code.get(first["type"], "invalid_value"), param=param)

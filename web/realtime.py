@@ -1,0 +1,258 @@
+"""One WebSocket is one session: what the client sends goes in, what happens comes out, in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dragoman.agent.events import SessionEvent
+from dragoman.agent.parts import Parts
+from dragoman.agent.ports import Role
+from dragoman.agent.session import Session
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.web import protocol as ask
+from dragoman.web.codec import Decoder
+from dragoman.web.conversation import Conversation
+from dragoman.web.protocol import ProtocolError, ServerEvent, ServerVad, SessionConfig
+
+STALL_S: Final = 10.0
+"""A client that takes nothing for so long is let go: nothing may pile up for it."""
+_WINDOW = 512
+"""The session's clock moves in windows of so many samples."""
+_REFERENCE_VOICES: Final = frozenset(
+    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
+)
+"""Voices that clients name by default; they get the language's own."""
+
+
+class LiveSession(Protocol):
+    """The part of ``agent.session.Session`` that a connection uses."""
+
+    @property
+    def now(self) -> float:
+        """Seconds of sound heard."""
+
+    async def run(self) -> None:
+        """Hold the conversation until ``close``."""
+
+    async def hear(self, pcm: Samples) -> None:
+        """Take 16 kHz sound."""
+
+    def events(self) -> AsyncIterator[SessionEvent]:
+        """What happens."""
+
+    def close(self) -> None:
+        """End ``run``."""
+
+    def commit(self) -> None:
+        """End the turn."""
+
+    def clear(self) -> None:
+        """Drop the turn."""
+
+    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+        """Reply."""
+
+    def cancel(self) -> None:
+        """Stop the reply."""
+
+    def truncate(self, reply: int, seconds: float) -> None:
+        """Cut the reply."""
+
+    def remember(self, role: Role, text: str) -> int:
+        """Add to the history."""
+
+    def forget(self, entry: int) -> bool:
+        """Take from the history."""
+
+    def configure(self, settings: SessionSettings) -> None:
+        """Change the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the server serves: how to open a session, and how to hear a sound that a client puts in at once."""
+
+    open_session: Callable[[SessionSettings], LiveSession]
+    transcribe: Callable[[Samples, str | None], Awaitable[str]]
+    settings: SessionSettings
+    """What clients get that don't say otherwise."""
+
+    @classmethod
+    def of(cls, parts: Parts, settings: SessionSettings | None = None) -> Backend:
+        """The real one."""
+
+        async def transcribe(pcm: Samples, language: str | None) -> str:
+            def work() -> str:
+                stream = parts.recognizer.open(language)
+                stream.accept(pcm)
+                return stream.final().text.strip()
+
+            return await parts.hearing.run(work)
+
+        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings())
+
+
+def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSettings:
+    """The session's settings that a client's configuration means."""
+    heard, spoken, limit = config.audio.input, config.audio.output, config.max_output_tokens
+    turns, transcription = heard.turn_detection, heard.transcription
+    settings = replace(
+        base,
+        instructions=config.instructions or base.instructions,
+        language=(transcription.language if transcription else None) or base.language,
+        turn_detection=turns is not None,
+        create_response=turns is not None and turns.create_response and config.type == "realtime",
+        interrupt_response=turns is not None and turns.interrupt_response,
+        speed=spoken.speed,
+        max_tokens=limit if isinstance(limit, int) else base.max_tokens,
+        speak=config.speaks,
+        voice=base.voice if spoken.voice_name in {None, *_REFERENCE_VOICES} else spoken.voice_name,
+    )
+    if not isinstance(turns, ServerVad):
+        return settings
+    return replace(
+        settings,
+        silence_ms=turns.silence_duration_ms or base.silence_ms,
+        threshold=min(0.99, max(0.21, turns.threshold)),
+        prefix_padding_ms=turns.prefix_padding_ms,
+    )
+
+
+class _Control:
+    """The session as the bookkeeping sees it."""
+
+    def __init__(self, session: LiveSession, base: SessionSettings) -> None:
+        self._base = base
+        self.commit = session.commit
+        self.clear = session.clear
+        self.respond = session.respond
+        self.cancel = session.cancel
+        self.truncate = session.truncate
+        self.remember = session.remember
+        self._session = session
+
+    def forget(self, message: int) -> None:
+        self._session.forget(message)
+
+    def forget_turn(self, turn: int) -> None:
+        raise ProtocolError(f"what was spoken (turn {turn}) can't be deleted", param="item_id")
+
+    def configure(self, config: SessionConfig) -> None:
+        self._session.configure(settings_for(config, self._base))
+
+
+class TooSlow(Exception):
+    """The client doesn't take what it is sent."""
+
+
+class Connection:
+    """One client. ``config`` is what its address asked for; ``extended`` adds events of this server's own."""
+
+    def __init__(
+        self, socket: WebSocket, backend: Backend, config: SessionConfig, *, extended: bool = False
+    ) -> None:
+        self._socket = socket
+        self._backend = backend
+        self._session = backend.open_session(settings_for(config, backend.settings))
+        control = _Control(self._session, backend.settings)
+        self._conversation = Conversation(control, config, _new_id, extended=extended)
+        self._decoder = Decoder(config.audio.input.format)
+        self._fed = 0
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Hold the conversation until the client leaves. Raises ``TooSlow`` and ``DragomanError``."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._send(self._conversation.open())
+                tasks.create_task(self._session.run(), name="session")
+                tasks.create_task(self._tell(), name="tell")
+                await self._receive()
+                self._session.close()
+        except* WebSocketDisconnect:
+            pass
+        except* (TooSlow, DragomanError) as errors:
+            raise _first(errors) from None
+
+    async def _tell(self) -> None:
+        async for happened in self._session.events():
+            await self._send(self._conversation.session(happened))
+
+    async def _send(self, events: list[ServerEvent]) -> None:
+        """Send in the order in which they were made: whoever made them first has the lock first."""
+        async with self._sending:
+            for each in events:
+                try:
+                    async with asyncio.timeout(STALL_S):
+                        await self._socket.send_text(json.dumps(each, ensure_ascii=False))
+                except TimeoutError as error:
+                    raise TooSlow(f"the client took nothing for {STALL_S:.0f} s") from error
+
+    async def _receive(self) -> None:
+        while True:
+            frame = await self._socket.receive()
+            if frame["type"] == "websocket.disconnect":
+                return
+            try:
+                message = ask.parse(frame.get("text") or frame.get("bytes") or "")
+                events = await self._take(message)
+            except ProtocolError as error:
+                events = self._conversation.refuse(error)
+            await self._send(events)
+
+    async def _take(self, message: ask.ClientEvent) -> list[ServerEvent]:
+        transcript: str | None = None
+        try:
+            if isinstance(message, ask.Append):
+                await self._hear(self._decoder.decode(message.audio))
+            elif isinstance(message, ask.Commit | ask.Clear):
+                await self._hear(self._decoder.flush())
+                await self._caught_up()
+            elif isinstance(message, ask.ItemCreate):
+                transcript = await self._transcribe(message.item)
+        except ProtocolError as error:
+            return self._conversation.refuse(error, message.event_id)
+        form = self._conversation.config.audio.input.format
+        events = self._conversation.client(message, transcript=transcript)
+        if self._conversation.config.audio.input.format != form:
+            self._decoder = Decoder(self._conversation.config.audio.input.format)
+        return events
+
+    async def _hear(self, pcm: Samples) -> None:
+        if len(pcm):
+            self._fed += len(pcm)
+            self._conversation.received(len(pcm))
+            await self._session.hear(pcm)
+
+    async def _caught_up(self) -> None:
+        """Wait until the session has heard all that was sent: what comes next is about that sound."""
+        while self._fed - self._session.now * INPUT_RATE >= _WINDOW:  # noqa: ASYNC110 (the clock has no event)
+            await asyncio.sleep(0.005)
+
+    async def _transcribe(self, item: ask.MessageItem) -> str | None:
+        config = self._conversation.config.audio.input
+        decoder = Decoder(config.format)
+        sounds = [decoder.decode(part.audio) for part in item.content if part.audio]
+        if not sounds:
+            return None
+        language = config.transcription.language if config.transcription else None
+        pcm = np.concatenate([*sounds, decoder.flush()])
+        return await self._backend.transcribe(pcm, language or self._backend.settings.language)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(10)}"

@@ -1,0 +1,194 @@
+"""The session's replies as responses.
+
+A reply is one response, or several: a reply that is held, because the user speaks over it, is a cancelled response,
+since clients stop playing then. If it was only a cough, the rest of the reply is a new response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dragoman.agent import events as on
+from dragoman.agent.cli.output import Json
+from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.web.items import HEARD_SLACK_S, Item, View
+from dragoman.web.protocol import ServerEvent
+from dragoman.web.responses import Outcome, Reason, Response
+
+_OUTCOMES: dict[on.ReplyStatus, Outcome] = {
+    "completed": "completed",
+    "interrupted": "cancelled",
+    "cancelled": "cancelled",
+    "failed": "failed",
+}
+_REASONS: dict[on.ReplyStatus, Reason] = {"interrupted": "turn_detected", "cancelled": "client_cancelled"}
+
+
+@dataclass(slots=True)
+class _Reply:
+    """The session's reply; its sound is kept until it ends, so that it can be taken up again."""
+
+    number: int
+    response: Response | None = None
+    """What is being sent of it; None while it is held, and once it was stopped."""
+    stopped: bool = False
+    text: str = ""
+    pcm: list[Samples] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    item: Item | None = None
+    """The newest of its items."""
+
+    def words_before(self, seconds: float) -> int:
+        return sum(word.end <= seconds + HEARD_SLACK_S for word in self.words)
+
+
+class Replies:
+    """At most one reply is spoken, and at most one response is promised (``response.created``, nothing more yet)."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._promised: Response | None = None
+        self._reply: _Reply | None = None
+        self.spoke = False
+        """Whether any sound was sent."""
+
+    @property
+    def active(self) -> Response | None:
+        """The response in progress."""
+        return self._promised or (self._reply.response if self._reply else None)
+
+    @property
+    def held(self) -> bool:
+        """Whether a reply was stopped, but may be taken up again."""
+        reply = self._reply
+        return reply is not None and reply.response is None and not reply.stopped
+
+    def promise(self, metadata: dict[str, str] | None, limit: int | str | None) -> list[ServerEvent]:
+        """The client asked for a response, and the session was told."""
+        self._promised = response = self._new_response()
+        response.metadata = metadata
+        response.max_output_tokens = limit or response.max_output_tokens
+        return response.create()
+
+    def cancel(self) -> list[ServerEvent]:
+        """The client ended the response in progress."""
+        promised, self._promised = self._promised, None
+        if promised is not None:
+            return promised.end("cancelled", "", reason="client_cancelled")
+        return self._stop("client_cancelled")
+
+    def started(self, number: int) -> list[ServerEvent]:
+        """A reply begins: it is the promised response, if there is one."""
+        events = self._stop("turn_detected")
+        promised, self._promised = self._promised, None
+        self._reply = reply = _Reply(number)
+        return events + self._begin(reply, promised or self._new_response(), 0.0, new=promised is None)
+
+    def text(self, number: int, text: str) -> list[ServerEvent]:
+        """More of its text."""
+        reply = self._current(number)
+        if reply is None:
+            return []
+        reply.text += text
+        return reply.response.text(text) if reply.response else []
+
+    def audio(self, number: int, pcm: Samples, words: tuple[Word, ...]) -> list[ServerEvent]:
+        """More of its sound; ``words`` are timed from the reply's first sample."""
+        reply = self._current(number)
+        if reply is None or not len(pcm):
+            return []
+        reply.pcm.append(pcm)
+        reply.words.extend(words)
+        return self._speak(reply.response, pcm, words) if reply.response else []
+
+    def hold(self, number: int, position: float) -> list[ServerEvent]:
+        """Playing stopped after ``position`` seconds, for now."""
+        reply = self._current(number)
+        if reply is None or reply.response is None:
+            return []
+        response, reply.response = reply.response, None
+        heard = response.item.heard(position - response.item.offset)
+        return response.end(
+            "cancelled", heard if response.speaks else response.written, reason="turn_detected"
+        )
+
+    def resume(self, number: int, position: float) -> list[ServerEvent]:
+        """Playing goes on from ``position`` seconds: a new response with the rest."""
+        reply = self._current(number)
+        if reply is None or reply.response is not None:
+            return []
+        past = reply.words_before(position)
+        response = self._new_response()
+        events = self._begin(reply, response, position, new=True)
+        events += response.text(" ".join(reply.text.split()[past:]))
+        if reply.pcm:
+            rest = np.concatenate(reply.pcm)[round(position * OUTPUT_RATE) :]
+            events += self._speak(response, rest, tuple(reply.words[past:]))
+        return events
+
+    def done(self, happened: on.ReplyDone) -> list[ServerEvent]:
+        """It is over, and the history holds what was heard of it."""
+        outcome, reason = _OUTCOMES[happened.status], _REASONS.get(happened.status)
+        reply = self._reply
+        if reply is None or reply.number != happened.reply:
+            promised, self._promised = self._promised, None
+            return promised.end(outcome, "", reason=reason, message=happened.reason) if promised else []
+        self._reply = None
+        heard = happened.heard
+        if reply.item is not None and reply.item.offset:
+            heard = " ".join(heard.split()[reply.words_before(reply.item.offset) :])
+        response = reply.response
+        if response is None:
+            if reply.item is not None and reply.item.kind == "output_audio":
+                reply.item.text = heard
+            return []
+        text = heard if response.speaks else response.written
+        return response.end(outcome, text, reason=reason, message=happened.reason)
+
+    def failed(self, message: str) -> list[ServerEvent]:
+        """Something failed before the promised response began."""
+        promised, self._promised = self._promised, None
+        return promised.end("failed", "", message=message) if promised else []
+
+    def _begin(self, reply: _Reply, response: Response, offset: float, *, new: bool) -> list[ServerEvent]:
+        item = response.item
+        item.reply, item.offset = reply.number, offset
+        reply.response, reply.item = response, item
+        events = response.create() if new else []
+        return events + response.begin(self._view.items.add(item))
+
+    def _speak(self, response: Response, pcm: Samples, words: tuple[Word, ...]) -> list[ServerEvent]:
+        self.spoke = True
+        local = tuple(word.shifted(-response.item.offset) for word in words)
+        timed: list[Json] = [[word.text, round(word.start * 1000), round(word.end * 1000)] for word in local]
+        return self._view.extra("words", item_id=response.item.id, words=timed) + response.audio(pcm, local)
+
+    def _stop(self, reason: Reason) -> list[ServerEvent]:
+        """End the response that is being spoken, for good; ``done`` will tell what was heard of it."""
+        reply = self._reply
+        if reply is None:
+            return []
+        reply.stopped = True
+        response, reply.response = reply.response, None
+        return response.end("cancelled", response.written, reason=reason) if response else []
+
+    def _current(self, number: int) -> _Reply | None:
+        reply = self._reply
+        return reply if reply is not None and reply.number == number and not reply.stopped else None
+
+    def _new_response(self) -> Response:
+        view, config = self._view, self._view.config
+        output = config.audio.output
+        item = Item(view.new_id("item"), "assistant", "output_audio" if config.speaks else "output_text")
+        return Response(
+            id=view.new_id("resp"),
+            item=item,
+            form=output.format,
+            speaks=config.speaks,
+            conversation=view.conversation,
+            input_words=len(config.instructions.split()) + sum(len(each.text.split()) for each in view.items),
+            voice=output.voice_name,
+            max_output_tokens=config.max_output_tokens,
+        )

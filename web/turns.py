@@ -1,0 +1,121 @@
+"""The user's turns as the client sees them: speech started and stopped, committed, transcribed."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from dragoman.agent import events as on
+from dragoman.agent.cli.output import Json
+from dragoman.web.items import Item, View
+from dragoman.web.protocol import ServerEvent, event
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn that the client knows by an item's id, before it has its words."""
+
+    item: str
+    number: int = 0
+    announced: bool = False
+    sent: int = 0
+
+
+class Turns:
+    """At most one turn is open; those that were committed by hand wait for their words in order."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._turn: _Turn | None = None
+        self._committed: deque[_Turn] = deque()
+
+    @property
+    def open(self) -> bool:
+        """Whether the session has said that the user speaks."""
+        return self._turn is not None
+
+    def started(self, number: int, at: float) -> list[ServerEvent]:
+        """The user began to speak; ``number`` 0: in a turn whose number is not known yet."""
+        turn = self._turn
+        if turn is None or (turn.number and number and turn.number != number):
+            turn = self._turn = self._new()
+        turn.number = number or turn.number
+        if turn.announced or self._view.config.audio.input.turn_detection is None:
+            return []
+        turn.announced = True
+        start = max(0, round(at * 1000))
+        return [event("input_audio_buffer.speech_started", audio_start_ms=start, item_id=turn.item)]
+
+    def partial(self, number: int, text: str, stable: int) -> list[ServerEvent]:
+        """Words of the turn so far. Deltas can't be taken back, so they hold the stable words only."""
+        known = [*self._committed, *([self._turn] if self._turn else [])]
+        turn = next((each for each in known if each.number == number), None)
+        if turn is None or self._view.config.audio.input.transcription is None:
+            return []
+        events = self._view.extra("transcript", item_id=turn.item, text=text, stable=stable)
+        new = text.split()[turn.sent : stable]
+        if new:
+            delta = (" " if turn.sent else "") + " ".join(new)
+            turn.sent += len(new)
+            kind = "conversation.item.input_audio_transcription.delta"
+            events.append(event(kind, item_id=turn.item, content_index=0, delta=delta))
+        return events
+
+    def commit(self, at: float, *, spoken: bool) -> list[ServerEvent]:
+        """The client ended the turn. With nothing ``spoken`` in it no words will follow."""
+        turn, self._turn = self._turn or self._new(), None
+        events = self._stopped(turn, at) + self._add(turn)
+        if spoken:
+            self._committed.append(turn)
+            return events
+        return events + self._transcribed(turn, 0, "", 0.0)
+
+    def clear(self) -> None:
+        """Forget the open turn."""
+        self._turn = None
+
+    def over(self, happened: on.UserTurn) -> list[ServerEvent]:
+        """The turn has its words and is in the history."""
+        if self._committed:
+            turn, events = self._committed.popleft(), []
+        else:
+            turn = self._turn if self._turn and self._turn.number in (0, happened.turn) else self._new()
+            self._turn = None
+            events = self._stopped(turn, happened.end) + self._add(turn)
+        seconds = happened.end - happened.start
+        return events + self._transcribed(turn, happened.turn, happened.text, seconds)
+
+    def dropped(self, text: str, at: float) -> list[ServerEvent]:
+        """What was said asks for nothing, or was no speech: the client is only told that it ended."""
+        events = self._stopped(self._turn, at) if self._turn else []
+        self._turn = None
+        return [*events, *self._view.extra("backchannel", text=text)]
+
+    def _new(self) -> _Turn:
+        return _Turn(self._view.new_id("item"))
+
+    def _stopped(self, turn: _Turn, at: float) -> list[ServerEvent]:
+        if not turn.announced:
+            return []
+        turn.announced = False
+        end = max(0, round(at * 1000))
+        return [event("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=turn.item)]
+
+    def _add(self, turn: _Turn) -> list[ServerEvent]:
+        item = Item(turn.item, "user", "input_audio", turn=turn.number)
+        previous = self._view.items.add(item)
+        return [
+            event("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous),
+            event("conversation.item.added", item=item.json(), previous_item_id=previous),
+            event("conversation.item.done", item=item.json(), previous_item_id=previous),
+        ]
+
+    def _transcribed(self, turn: _Turn, number: int, text: str, seconds: float) -> list[ServerEvent]:
+        item = self._view.items.find(turn.item)
+        if item is not None:
+            item.text, item.turn = text, number
+        if self._view.config.audio.input.transcription is None:
+            return []
+        usage: dict[str, Json] = {"type": "duration", "seconds": round(max(0.0, seconds), 3)}
+        kind = "conversation.item.input_audio_transcription.completed"
+        return [event(kind, item_id=turn.item, content_index=0, transcript=text, usage=usage)]

@@ -47,12 +47,12 @@ def ends_clause(word: str) -> bool:
 
 
 def belong_together(first: str, second: str) -> bool:
-    """Whether a cut between two words would break a name ("New York") or a number ("3 million", "R$ 5")."""
+    """Whether a cut between two words would break a name ("New York") or a number ("3 million", "May 5")."""
     if ends_clause(first) or ends_sentence(first):
         return False
-    if first[-1:].isdigit() or second[:1].isdigit() or first[-1:] in "$€£¥":
+    if first[-1:].isdigit() or first[-1:] in "$€£¥":
         return True
-    return _is_capitalized(first) and _is_capitalized(second)
+    return _is_capitalized(first) and (_is_capitalized(second) or second[:1].isdigit())
 
 
 def _is_capitalized(word: str) -> bool:

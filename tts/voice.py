@@ -22,6 +22,9 @@ Durations = npt.NDArray[np.float32]
 SENTENCE_PAUSE_S: Final = 0.28
 CLAUSE_PAUSE_S: Final = 0.06
 SLOWEST, FASTEST = 0.5, 2.0
+_LAG_S: Final = 0.065
+# Seconds by which the sound of both engines runs ahead of their durations: measured against the silences at the
+# marks and a recognizer's word times.
 _FADE: Final = 120
 _MARGIN: Final = 240
 _SILENT: Final = frozenset(' ;:,.!?—…"()“”ˈˌ')
@@ -112,6 +115,7 @@ class Voice:
         pcm, durations = self._engine.render(symbols, rate)
         edges = np.concatenate(([0.0], np.cumsum(durations, dtype=np.float64)))
         edges *= len(pcm) / max(edges[-1], 1e-9)
+        edges -= _LAG_S * OUTPUT_RATE
         start, end = trim_silence(pcm, OUTPUT_RATE)
         start, end = max(0, start - _MARGIN), min(len(pcm), end + _MARGIN)
         length = (end - start) / OUTPUT_RATE

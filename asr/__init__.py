@@ -1,1 +1,29 @@
-"""Voice activity and speech recognition."""
+"""Sound to words: voice activity, and Whisper on CTranslate2 behind the streaming port."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dragoman.asr.whisper import WhisperRecognizer
+from dragoman.models.catalog import Progress, resolve
+
+ENGLISH: Final = "whisper-tiny.en"
+MULTILINGUAL: Final = "whisper-base"
+
+_SHORT: Final = {"tiny.en": ENGLISH, "base": MULTILINGUAL}
+
+
+def open_recognizer(
+    name: str = "auto", language: str | None = None, *, progress: Progress | None = None
+) -> WhisperRecognizer:
+    """Load a recognizer, and warm it up. Blocking, a second or two.
+
+    ``name``: "auto" (tiny.en for English, base for any other or an unknown language), "tiny.en", "base", or a
+    catalog name, a folder or a hub id of a CTranslate2 Whisper. ``language`` limits it to one; None detects it
+    for each turn. Raises ``DragomanError`` when the model is missing or doesn't know the language.
+    """
+    chosen = (ENGLISH if language == "en" else MULTILINGUAL) if name == "auto" else _SHORT.get(name, name)
+    folder = resolve(chosen, progress=progress)
+    recognizer = WhisperRecognizer(folder, (language,) if language else ())
+    recognizer.warm()
+    return recognizer

@@ -50,7 +50,7 @@ class Decoded:
     no_speech: float
     """Probability that the window holds no speech at all."""
     end: float | None
-    """Seconds to where the decoder stopped, when it closed its last segment with a timestamp."""
+    """Seconds to where the decoder stopped, when it says that speech follows there; None: it took all."""
 
     @property
     def repetitive(self) -> bool:
@@ -151,7 +151,10 @@ class Engine:
 
 
 def _closing(tokens: Sequence[int], timestamp_begin: int) -> float | None:
-    """Time of the timestamp that ends ``tokens``, if one does."""
-    if not tokens or tokens[-1] < timestamp_begin:
+    """Where the next segment begins, if the decoder left it for another pass: its timestamp comes twice.
+
+    One timestamp at the end says that no speech follows (Whisper's convention).
+    """
+    if len(tokens) < 2 or min(tokens[-2:]) < timestamp_begin:
         return None
     return (tokens[-1] - timestamp_begin) * _TIMESTAMP_S

@@ -26,7 +26,7 @@ _STEP: Final = 5.0
 _SURE: Final = 0.8
 """Probability from which a detected language is held for the turn."""
 
-_LEFT: Final = 0.4
+_LEFT: Final = 0.2
 """Seconds of speech behind the decoder's last timestamp that are worth another pass."""
 
 

@@ -1,0 +1,230 @@
+// The page: a button, a conversation, and what happens between them.
+
+import { bytesOf, Client, key } from "./client.js";
+import { Log } from "./log.js";
+import { Meter } from "./meter.js";
+import { Sound } from "./sound.js";
+
+const get = (id) => document.getElementById(id);
+const STATES = {
+  off: "Ready",
+  opening: "Connecting …",
+  idle: "Listening",
+  listening: "Hearing you",
+  pausing: "Hearing you",
+  replying: "Thinking",
+  speaking: "Speaking",
+  overlap: "Speaking, and hearing you",
+  held: "Hearing you",
+};
+
+const log = new Log(get("log"), get("scroll"));
+const meter = new Meter(get("meter"));
+let live = null; // {client, sound, listening}
+let opening = null;
+
+// For those who watch over the page: what was played, and how fast.
+const figures = (window.dragoman = { audible: 0, truncated: [], onsets: [] });
+
+function phase(name, spoken = STATES[name]) {
+  document.body.dataset.phase = name;
+  if (get("state").textContent !== spoken) get("state").textContent = spoken;
+}
+
+function problem(message) {
+  get("problem").textContent = message;
+  get("problem").hidden = !message;
+}
+
+function shown(listening) {
+  get("talk").setAttribute("aria-pressed", String(listening));
+  get("talk").querySelector(".name").textContent = listening ? "Stop talking" : "Start talking";
+}
+
+async function connect() {
+  if (live) return live;
+  opening ??= (async () => {
+    const client = await Client.open();
+    try {
+      const sound = await Sound.open();
+      live = { client, sound, listening: false, ended: new Map() };
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    attend(live);
+    return live;
+  })().finally(() => (opening = null));
+  return opening;
+}
+
+async function start() {
+  get("talk").disabled = true;
+  problem("");
+  phase("opening");
+  try {
+    const { sound } = await connect();
+    await sound.listen();
+    live.listening = true;
+    shown(true);
+    phase("idle");
+    get("welcome").hidden = true;
+  } catch (error) {
+    await stop();
+    refused(error);
+  } finally {
+    get("talk").disabled = false;
+  }
+}
+
+async function stop() {
+  const was = live;
+  live = null;
+  shown(false);
+  phase("off");
+  was?.client.close();
+  await was?.sound.close();
+}
+
+function refused(error) {
+  const denied = error.name === "NotAllowedError";
+  const missing = error.name === "NotFoundError";
+  get("unlock").hidden = error.status !== 401;
+  if (error.status === 401) get("key").focus();
+  problem(denied ? "The microphone is blocked: allow it in the browser, or type." : missing ? "No microphone was found. You can type." : error.message);
+}
+
+// What is heard from the agent stops now, and the server learns how much of it was played.
+async function hush(talk) {
+  const { item, ms } = await talk.sound.stop();
+  if (!item) return;
+  figures.truncated.push(ms);
+  talk.client.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: ms });
+  log.of(item, (answer) => {
+    answer.played(ms);
+    answer.end("unheard");
+  });
+}
+
+async function say(text) {
+  problem("");
+  try {
+    const talk = await connect();
+    get("welcome").hidden = true;
+    await hush(talk);
+    talk.client.send("conversation.item.create", {
+      item: { type: "message", role: "user", content: [{ type: "input_text", text }] },
+    });
+    talk.client.send("response.create");
+  } catch (error) {
+    refused(error);
+  }
+}
+
+function attend(talk) {
+  const { client, sound, ended } = talk;
+  const on = (type, act) => client.addEventListener(type, ({ detail }) => act(detail));
+
+  sound.addEventListener("captured", ({ detail }) => {
+    client.append(detail.pcm);
+    meter.set("mine", detail.level);
+  });
+  sound.addEventListener("lost", () => {
+    problem("The microphone was disconnected.");
+    stop();
+  });
+  sound.addEventListener("started", ({ detail }) => {
+    if (talk.userEnd === undefined) return;
+    const onset = Math.round((detail.time - sound.timeOf(talk.userEnd)) * 1000);
+    talk.userEnd = undefined;
+    if (onset < 0 || onset > 30000) return;
+    figures.onsets.push(onset);
+    get("latency").hidden = false;
+    get("latency").querySelector("b").textContent = `${(onset / 1000).toFixed(2)} s`;
+    log.of(detail.item, (answer) => (answer.note.textContent = `${(onset / 1000).toFixed(2)} s`));
+  });
+  sound.addEventListener("played", ({ detail }) => {
+    figures.audible = detail.audible;
+    meter.set("theirs", detail.level);
+    log.of(detail.item, (answer) => {
+      if (answer.state !== "coming") return;
+      answer.played(detail.ms);
+      if (detail.idle && ended.get(detail.item)) answer.end("heard");
+    });
+  });
+
+  on("input_audio_buffer.speech_started", () => hush(talk));
+  on("input_audio_buffer.speech_stopped", ({ audio_end_ms }) => (talk.userEnd = audio_end_ms));
+  on("dragoman.transcript", ({ item_id, text, stable }) => {
+    talk.partial = item_id;
+    log.user(item_id, text, stable);
+  });
+  on("dragoman.backchannel", () => {
+    talk.userEnd = undefined;
+    if (talk.partial) log.drop(talk.partial);
+    talk.partial = undefined;
+  });
+  on("conversation.item.input_audio_transcription.completed", ({ item_id, transcript }) => {
+    talk.partial = undefined;
+    if (transcript) log.user(item_id, transcript);
+  });
+  on("conversation.item.added", ({ item }) => {
+    if (item.role === "assistant") log.answer(item.id);
+    else if (item.content[0]?.text) log.user(item.id, item.content[0].text);
+  });
+  on("response.output_audio_transcript.delta", ({ item_id, delta }) =>
+    log.of(item_id, (answer) => {
+      answer.text += delta;
+      answer.draw();
+    }),
+  );
+  on("dragoman.words", ({ item_id, words }) =>
+    log.of(item_id, (answer) => answer.times.push(...words.map(([, , end]) => end))),
+  );
+  on("response.output_audio.delta", ({ item_id, delta }) => sound.play(item_id, bytesOf(delta)));
+  on("response.done", ({ response }) => {
+    const [item] = response.output;
+    if (item && response.status === "completed") {
+      ended.clear();
+      ended.set(item.id, true);
+      if (sound.playing?.item !== item.id) log.of(item.id, (answer) => answer.end("heard"));
+    } else if (item) {
+      log.of(item.id, (answer) => answer.end("unheard"));
+    }
+    if (response.status === "failed") problem(response.status_details.error.message);
+  });
+  on("dragoman.phase", ({ phase: name }) => {
+    if (live === talk) phase(name, name === "idle" && !talk.listening ? "Ready" : STATES[name]);
+  });
+  on("error", ({ error }) => problem(error.message));
+  client.addEventListener("closed", ({ detail }) => {
+    if (live !== talk) return;
+    stop();
+    problem(detail || get("problem").textContent || "The connection was lost. Start again to reconnect.");
+  });
+}
+
+get("talk").addEventListener("click", () => (live?.listening ? stop() : start()));
+get("type").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = get("text").value.trim();
+  get("text").value = "";
+  if (text) say(text);
+});
+get("unlock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key.set(get("key").value);
+  get("unlock").hidden = true;
+  start();
+});
+addEventListener("keydown", (event) => {
+  const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement;
+  if (event.key === " " && !typing && !event.repeat) {
+    event.preventDefault();
+    get("talk").click();
+  } else if (event.key === "Escape" && live) {
+    hush(live);
+    live.client.send("response.cancel");
+  }
+});
+addEventListener("pagehide", () => stop());

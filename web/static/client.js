@@ -1,0 +1,70 @@
+// The Realtime protocol over one WebSocket.
+
+const KEY = "dragoman-key";
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY),
+  set: (value) => sessionStorage.setItem(KEY, value),
+};
+
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Client extends EventTarget {
+  // Ask by HTTP first: a refused WebSocket doesn't say why.
+  static async open() {
+    const headers = key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
+    const answer = await fetch("v1/models", { headers }).catch(() => {
+      throw new Error("The server does not answer. Is it running?");
+    });
+    if (!answer.ok) throw new Refused((await answer.json()).error.message, answer.status);
+    const address = new URL("v1/realtime?model=dragoman&extensions=dragoman", document.baseURI);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    const protocols = key.get() ? ["realtime", `openai-insecure-api-key.${key.get()}`] : ["realtime"];
+    const client = new Client(new WebSocket(address, protocols));
+    await client.ready;
+    return client;
+  }
+
+  constructor(socket) {
+    super();
+    this.socket = socket;
+    this.ready = new Promise((resolve, reject) => {
+      socket.onopen = resolve;
+      socket.onclose = (event) => {
+        reject(new Error(event.reason || "The server closed the connection."));
+        this.dispatchEvent(new CustomEvent("closed", { detail: event.reason }));
+      };
+    });
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
+    };
+  }
+
+  send(type, fields = {}) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, ...fields }));
+  }
+
+  append(bytes) {
+    let text = "";
+    for (const byte of bytes) text += String.fromCharCode(byte);
+    this.send("input_audio_buffer.append", { audio: btoa(text) });
+  }
+
+  close() {
+    this.socket.onclose = null;
+    this.socket.close();
+  }
+}
+
+export function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}

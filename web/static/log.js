@@ -1,0 +1,120 @@
+// The conversation on the page: what was said, and of the answers, what was heard.
+
+const split = (text) => text.split(/\s+/).filter(Boolean);
+
+class Entry {
+  constructor(list, role) {
+    this.role = role;
+    this.node = document.createElement("li");
+    this.node.className = role;
+    const who = this.node.appendChild(document.createElement("p"));
+    who.className = "who";
+    who.append(role === "user" ? "You" : "dragoman");
+    this.note = who.appendChild(document.createElement("span"));
+    this.words = this.node.appendChild(document.createElement("p"));
+    this.words.className = "words";
+    list.append(this.node);
+  }
+
+  show(...parts) {
+    this.words.replaceChildren();
+    for (const [text, kind] of parts) {
+      if (!text) continue;
+      const node = kind ? document.createElement("span") : document.createTextNode(text);
+      if (kind) {
+        node.className = kind;
+        node.textContent = text;
+      }
+      if (this.words.childNodes.length) this.words.append(" ");
+      this.words.append(node);
+    }
+  }
+}
+
+class Answer extends Entry {
+  constructor(list) {
+    super(list, "assistant");
+    this.before = ""; // what was heard of earlier parts of the same answer
+    this.begin();
+  }
+
+  begin() {
+    this.text = "";
+    this.times = [];
+    this.heard = 0;
+    this.state = "coming";
+    this.node.classList.add("open");
+  }
+
+  // The answer goes on after a false interruption: what was struck out comes again.
+  resume() {
+    this.before = [this.before, ...split(this.text).slice(0, this.heard)].filter(Boolean).join(" ");
+    this.begin();
+  }
+
+  played(ms) {
+    let heard = this.heard;
+    while (heard < this.times.length && this.times[heard] <= ms + 30) heard++;
+    if (heard !== this.heard) {
+      this.heard = heard;
+      this.draw();
+    }
+  }
+
+  end(state) {
+    this.state = state;
+    this.node.classList.remove("open");
+    if (state === "heard") this.heard = Infinity;
+    this.draw();
+  }
+
+  draw() {
+    const words = split(this.text);
+    const rest = words.slice(this.heard).join(" ");
+    this.show([[this.before, ...words.slice(0, this.heard)].filter(Boolean).join(" ")], [rest, this.state]);
+  }
+}
+
+export class Log {
+  constructor(list, scroll) {
+    this.list = list;
+    this.scroll = scroll;
+    this.items = new Map();
+    this.last = null;
+  }
+
+  keepInView(change) {
+    const room = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight;
+    change();
+    if (room < 120) this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+
+  user(item, text, stable = Infinity, note = "") {
+    this.keepInView(() => {
+      if (!this.items.has(item)) this.items.set(item, (this.last = new Entry(this.list, "user")));
+      const entry = this.items.get(item);
+      const words = split(text);
+      entry.show([words.slice(0, stable).join(" ")], [words.slice(stable).join(" "), "guess"]);
+      entry.note.textContent = note;
+    });
+  }
+
+  drop(item) {
+    this.items.get(item)?.node.remove();
+    this.items.delete(item);
+    this.last = [...this.items.values()].at(-1) ?? null;
+  }
+
+  answer(item) {
+    this.keepInView(() => {
+      if (this.last instanceof Answer && this.last.state === "unheard") this.last.resume();
+      else this.last = new Answer(this.list);
+      this.items.set(item, this.last);
+    });
+  }
+
+  of(item, change) {
+    const entry = this.items.get(item);
+    if (entry instanceof Answer) this.keepInView(() => change(entry));
+  }
+}

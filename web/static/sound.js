@@ -1,0 +1,91 @@
+// Microphone and speaker of the page, on one clock.
+
+const RATE = 24000;
+
+export class Sound extends EventTarget {
+  static async open() {
+    const sound = new Sound();
+    const context = (sound.context = new AudioContext({ latencyHint: "interactive" }));
+    await context.audioWorklet.addModule(new URL("playback.js", import.meta.url));
+    sound.speaker = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [2] });
+    sound.speaker.port.onmessage = ({ data }) => sound.heard(data);
+    sound.speaker.connect(context.destination);
+    await context.resume();
+    return sound;
+  }
+
+  constructor() {
+    super();
+    this.playing = null; // {item, ms}
+    this.audible = 0; // samples that could be heard, ever
+    this.sent = 0; // samples of the microphone that were given out
+    this.epoch = 0; // the context's time at the microphone's first sample
+  }
+
+  async listen() {
+    if (!navigator.mediaDevices) {
+      throw new Error("The browser gives the microphone to https pages and localhost only.");
+    }
+    await this.context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
+    this.stream = await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
+    });
+    this.source = this.context.createMediaStreamSource(this.stream);
+    this.microphone = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    this.microphone.port.onmessage = ({ data }) => this.captured(data);
+    this.stream.getAudioTracks()[0].onended = () => this.tell("lost", {});
+    this.source.connect(this.microphone);
+  }
+
+  captured({ pcm, level, time }) {
+    this.sent += pcm.byteLength / 2;
+    this.epoch = time - this.sent / RATE;
+    this.tell("captured", { pcm: new Uint8Array(pcm), level });
+  }
+
+  play(item, bytes) {
+    const pcm = bytes.buffer;
+    this.speaker.port.postMessage({ item, pcm }, [pcm]);
+  }
+
+  // Silence at once; tells the item that was cut and how many milliseconds of it were played.
+  stop() {
+    return new Promise((resolve) => {
+      this.addEventListener("stopped", ({ detail }) => resolve(detail), { once: true });
+      this.speaker.port.postMessage({ stop: true });
+    });
+  }
+
+  heard(report) {
+    if ("stopped" in report) {
+      this.playing = null;
+      this.tell("stopped", { item: report.stopped, ms: report.ms });
+    } else if ("started" in report) {
+      this.playing = { item: report.started, ms: 0 };
+      const latency = this.context.outputLatency || this.context.baseLatency || 0;
+      this.tell("started", { item: report.started, time: report.time + latency });
+    } else {
+      this.audible = report.audible;
+      if (this.playing?.item === report.item) this.playing.ms = report.ms;
+      if (report.idle) this.playing = null;
+      this.tell("played", report);
+    }
+  }
+
+  // The context's time at which the microphone's sound of `ms` milliseconds was heard.
+  timeOf(ms) {
+    return this.epoch + ms / 1000;
+  }
+
+  async close() {
+    this.stream?.getTracks().forEach((track) => {
+      track.onended = null;
+      track.stop();
+    });
+    await this.context.close();
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

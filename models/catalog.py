@@ -228,5 +228,5 @@ def _usable(path: Path, role: ModelRole | None) -> Path:
     for name, missing in lacking.items():
         if not missing:
             return sorted(path.glob("*.gguf"))[0] if name == "llm" else path
-    name, missing = min(lacking.items(), key=lambda item: len(item[1]))
-    raise DragomanError(f"{path} is no {name}: it lacks {', '.join(missing)}")
+    nearest = max(shapes, key=lambda name: len(shapes[name]) - len(lacking[name]))
+    raise DragomanError(f"{path} is no {nearest}: it lacks {', '.join(lacking[nearest])}")

@@ -77,7 +77,7 @@ def _qwen(name: str, label: str, size: int, sha256: str, parts: tuple[Part, ...]
     return Entry(
         name,
         "llm",
-        "en pt es fr de it ...",
+        "en pt es fr ...",
         "Apache-2.0",
         f"writes the replies; Qwen2.5-Coder {label} Instruct, Q4_K_M",
         (File(file, size, sha256, parts, hub),),

@@ -93,7 +93,7 @@ def _fields(each: Status) -> dict[str, str | int | bool | None]:
 
 def _show(found: list[Status]) -> None:
     out = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("name", "role", "languages", "licence"):
         table.add_column(title, no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)

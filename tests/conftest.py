@@ -1,0 +1,54 @@
+"""Models that tests share: each is loaded once for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis
+import numpy as np
+import pytest
+import soxr
+
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+from dragoman.models.catalog import resolve
+from dragoman.tts import Voice, open_voice
+
+# A loaded machine is no reason to fail.
+hypothesis.settings.register_profile("dragoman", deadline=None)
+hypothesis.settings.load_profile("dragoman")
+
+Transcribe = Callable[[Samples, str], str]
+
+
+@pytest.fixture(scope="session")
+def english_voice() -> Voice:
+    """The embedded English voice."""
+    return open_voice("en")
+
+
+@pytest.fixture(scope="session")
+def portuguese_voice() -> Voice:
+    """The embedded Portuguese voice; skips where its model or espeak-ng is not installed."""
+    try:
+        return open_voice("pt")
+    except DragomanError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def transcribe() -> Transcribe:
+    """What plain faster-whisper (base, int8) hears in 24 kHz speech of a language: a judge of the voices."""
+    from faster_whisper import WhisperModel
+
+    try:
+        model = WhisperModel(str(resolve("whisper-base")), device="cpu", compute_type="int8", cpu_threads=1)
+    except DragomanError as error:
+        pytest.skip(str(error))
+
+    def hear(pcm: Samples, language: str) -> str:
+        quiet = np.zeros(INPUT_RATE // 4, np.float32)
+        sound = np.concatenate((quiet, soxr.resample(pcm, OUTPUT_RATE, INPUT_RATE), quiet)).astype(np.float32)
+        segments, _ = model.transcribe(sound, language=language, beam_size=1, temperature=0.0)
+        return " ".join(segment.text.strip() for segment in segments)
+
+    return hear

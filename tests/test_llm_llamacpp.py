@@ -1,0 +1,206 @@
+"""The embedded language model, for real: the light one of the catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dragoman.agent.llm import open_responder, system_prompt
+from dragoman.agent.llm.llamacpp import LlamaCppResponder
+from dragoman.agent.ports import Message
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
+
+SYSTEM = Message("system", system_prompt("en"))
+COUNT = Message("user", "Count aloud from one to five hundred, every single number in words.")
+
+
+def ask(text: str) -> list[Message]:
+    return [SYSTEM, Message("user", text)]
+
+
+async def collect(pieces: AsyncIterator[str]) -> list[str]:
+    return [piece async for piece in pieces]
+
+
+def test_a_reply_comes_in_pieces_and_is_about_the_question(responder):
+    """Several pieces, one sensible answer."""
+    pieces = asyncio.run(collect(responder.reply(ask("What is the capital of France?"), max_tokens=40)))
+    assert len(pieces) > 3
+    assert "Paris" in "".join(pieces)
+
+
+def test_a_prefix_is_continued_as_the_models_own_words(responder):
+    """Only what follows comes, with the space that the seam needs."""
+    prefix = "The capital of France is"
+    text = "".join(asyncio.run(collect(responder.reply(ask("What is the capital of France?"), prefix=prefix))))
+    assert text.startswith(" ")
+    assert "Paris" in text
+    assert prefix not in text
+
+
+def test_a_reply_ends_at_its_limit(responder):
+    """No more tokens than were allowed."""
+    assert len(asyncio.run(collect(responder.reply([SYSTEM, COUNT], max_tokens=6)))) <= 6
+
+
+def test_accented_letters_are_whole(responder):
+    """A letter that the tokens split arrives in one piece."""
+    messages = [Message("system", system_prompt("pt")), Message("user", "Diga: coração, avó, não, amanhã, 日本語.")]
+    pieces = asyncio.run(collect(responder.reply(messages, prefix="Coração, avó,", max_tokens=24)))
+    assert pieces
+    assert "\ufffd" not in "".join(pieces)
+
+
+def test_control_tokens_never_come_through(responder):
+    """The end of the turn ends the stream and is not part of it."""
+    text = "".join(asyncio.run(collect(responder.reply(ask("Say only the word hello."), max_tokens=60))))
+    assert "<|" not in text
+
+
+def test_closing_the_iterator_stops_the_generation(responder):
+    """The engine drops the request, and the next one gets its answer."""
+
+    async def scenario() -> str:
+        pieces = responder.reply([SYSTEM, COUNT], prefix="One, two, three,", max_tokens=2000)
+        await anext(pieces)
+        running = list(responder._active)
+        assert len(running) == 1
+        await pieces.aclose()
+        answer = "".join(await collect(responder.reply(ask("Say hello."), max_tokens=20)))
+        # The new request waited for the old one's slot: had it been written to its end, this would be minutes.
+        assert all(future.done() for future in running)
+        return answer
+
+    assert asyncio.run(scenario()).strip()
+
+
+def test_a_task_cancelled_while_the_prompt_is_read_frees_the_engine(responder):
+    """Nobody waits for a long prompt that nobody wants any more."""
+
+    async def scenario() -> None:
+        long = ask("The quick brown fox jumps over the lazy dog. " * 150)
+        task = asyncio.create_task(anext(responder.reply(long)))
+        await asyncio.sleep(0)
+        (running,) = responder._active
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert await collect(responder.reply(ask("Say hello."), max_tokens=8))
+        assert running.done()
+
+    asyncio.run(scenario())
+
+
+def test_two_replies_are_written_at_once(responder):
+    """Each stream gets its own words."""
+
+    async def scenario() -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            france = group.create_task(collect(responder.reply(ask("What is the capital of France?"), max_tokens=24)))
+            italy = group.create_task(collect(responder.reply(ask("What is the capital of Italy?"), max_tokens=24)))
+        return ["".join(france.result()), "".join(italy.result())]
+
+    france, italy = asyncio.run(scenario())
+    assert "Paris" in france
+    assert "Rome" in italy
+
+
+def test_the_event_loop_runs_on_while_the_model_writes(responder):
+    """The engine computes without Python's lock: the loop turns many times between two pieces."""
+
+    async def scenario() -> tuple[int, int]:
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                await asyncio.sleep(0.001)
+                beats += 1
+
+        heart = asyncio.create_task(beat())
+        pieces = await collect(responder.reply([SYSTEM, COUNT], max_tokens=12))
+        heart.cancel()
+        return beats, len(pieces)
+
+    beats, pieces = asyncio.run(scenario())
+    assert beats > 3 * pieces
+
+
+def test_warming_up_writes_nothing_and_the_reply_follows(responder):
+    """Reading ahead leaves the model ready for the same history and more."""
+
+    async def scenario() -> str:
+        await responder.warm([SYSTEM])
+        return "".join(await collect(responder.reply(ask("What is the capital of Spain?"), max_tokens=24)))
+
+    assert "Madrid" in asyncio.run(scenario())
+
+
+def test_a_history_longer_than_the_context_is_cut(llm_path):
+    """A small context serves a long talk: the oldest turns go, the question is answered."""
+
+    async def scenario() -> str:
+        small = LlamaCppResponder(llm_path, context=192, slots=1)
+        try:
+            turns = [Message("assistant" if i % 2 else "user", f"I like the number {i}.") for i in range(60)]
+            question = Message("user", "What is the capital of France?")
+            return "".join(await collect(small.reply([SYSTEM, *turns, question], max_tokens=24)))
+        finally:
+            await small.aclose()
+
+    assert "Paris" in asyncio.run(scenario())
+
+
+def test_a_closed_model_says_so(llm_path):
+    """After closing, a reply is an error and not a hang; closing twice is fine."""
+
+    async def scenario() -> None:
+        small = LlamaCppResponder(llm_path, context=128, slots=1)
+        await small.aclose()
+        await small.aclose()
+        with pytest.raises(DragomanError, match="closed"):
+            await collect(small.reply(ask("Hello?")))
+
+    asyncio.run(scenario())
+
+
+def test_a_path_opens_as_a_responder(llm_path):
+    """What a person writes after --llm may be a file; its loading is told."""
+
+    async def scenario() -> list[tuple[str, int, int]]:
+        told: list[tuple[str, int, int]] = []
+        opened = await open_responder(str(llm_path), lambda *step: told.append(step), slots=1)
+        await opened.aclose()
+        return told
+
+    assert [step[1:] for step in asyncio.run(scenario())] == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"hello", "not a GGUF model"), (b"GGUF" + b"\0" * 64, "does not speak ChatML"), (b"", "can't be read")],
+)
+def test_a_file_that_is_no_chat_model_is_refused(tmp_path, content, says):
+    """One line says what is wrong with it."""
+    path = tmp_path / "a.gguf"
+    path.write_bytes(content)
+    with pytest.raises(DragomanError, match=says):
+        LlamaCppResponder(path)
+
+
+def test_a_damaged_model_does_not_load(tmp_path):
+    """The engine's refusal is one line too."""
+    path = tmp_path / "a.gguf"
+    path.write_bytes(b"GGUF\x03\0\0\0" + b"<|im_start|>" * 20)
+    with pytest.raises(DragomanError, match="does not load"):
+        LlamaCppResponder(path)
+
+
+def test_a_recognizer_is_no_language_model():
+    """The catalog knows what each model is for."""
+    with pytest.raises(DragomanError, match="not a llm"):
+        resolve("whisper-base", role="llm")

@@ -35,6 +35,7 @@ class _OpenTurn:
     total: int = 0
     wanted: int = 0
     """Revision of the transcript that was asked for; 0 for none."""
+    quick: bool = False
     speaking: bool = True
 
 
@@ -127,10 +128,10 @@ class Ear:
         if self._turn is not None and self._turn.number == turn:
             self._turn = None
 
-    def transcribe(self, turn: int, revision: int) -> None:
-        """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn."""
+    def transcribe(self, turn: int, revision: int, quick: bool) -> None:
+        """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn; ``quick``: a partial will do."""
         if self._turn is not None and self._turn.number == turn:
-            self._turn.wanted = revision
+            self._turn.wanted, self._turn.quick = revision, quick
             self._wake.set()
 
     async def run(self) -> None:
@@ -155,7 +156,7 @@ class Ear:
 
     async def _final(self, turn: _OpenTurn) -> None:
         revision, turn.wanted = turn.wanted, 0
-        heard = await self._decode(turn, turn.stream.final)
+        heard = await self._decode(turn, turn.stream.partial if turn.quick else turn.stream.final)
         text = heard.text.strip() if heard is not None else ""
         if turn is self._turn:
             if heard is not None and text:

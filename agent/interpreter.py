@@ -191,9 +191,7 @@ class Interpreter:
             await self._recognized(run, segment, finished, out)
         await out.put(None)
 
-    async def _recognized(
-        self, run: _Run, segment: Segment, ready: float, out: asyncio.Queue[_Piece | None]
-    ) -> None:
+    async def _recognized(self, run: _Run, segment: Segment, ready: float, out: asyncio.Queue[_Piece | None]) -> None:
         await run.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, ready))
         await out.put(_Piece(segment, ready))
 
@@ -212,9 +210,7 @@ class Interpreter:
                 run.translator, self._translator.translate, segment.text, self._source, self._target
             )
             finished = max(finished, piece.ready) + took
-            await run.events.put(
-                Translated(segment.number, segment.text, text, segment.start, segment.end, finished)
-            )
+            await run.events.put(Translated(segment.number, segment.text, text, segment.start, segment.end, finished))
             await out.put(_Piece(segment, finished, text))
         await out.put(None)
 
@@ -226,9 +222,7 @@ class Interpreter:
                 continue
             splitter = ClauseSplitter(self._target)
             for clause in splitter.feed(piece.translation) + splitter.flush():
-                speech, took = await run.on(
-                    run.voice, self._voice.synthesize, clause.text, final=clause.final
-                )
+                speech, took = await run.on(run.voice, self._voice.synthesize, clause.text, final=clause.final)
                 finished = max(finished, piece.ready) + took
                 if len(speech.pcm):
                     start = timeline.place(finished, speech.seconds)
@@ -243,9 +237,7 @@ class _Run:
         self.events = events
         self._clock = clock
 
-    async def on(
-        self, worker: Worker, call: Callable[..., T], *args: object, **kwargs: object
-    ) -> tuple[T, float]:
+    async def on(self, worker: Worker, call: Callable[..., T], *args: object, **kwargs: object) -> tuple[T, float]:
         """Run ``call`` on a thread; its result, and the seconds that it took."""
 
         def timed() -> tuple[T, float]:

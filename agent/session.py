@@ -20,6 +20,7 @@ from dragoman.agent.parts import Parts
 from dragoman.agent.ports import Message, Role, Sink
 from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
+from dragoman.agent.warming import Warmer
 from dragoman.audio.clock import sleep_until
 from dragoman.audio.playout import Playout
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
@@ -29,6 +30,8 @@ FRAME_S = 0.02
 _MOST_EVENTS = 4096
 _MOST_WAITING = 64
 _MOST_ENTRIES = 64
+_WARM_EVERY = 5
+"""Settled words of the user's turn after which the language model reads them ahead."""
 _STEP = INPUT_RATE // 2
 _ECHO_TAIL_S = 0.25
 """Half-duplex stays deaf so long after the agent's last sound: the room still rings."""
@@ -70,6 +73,8 @@ class Session:
         self._writer = ReplyWriter(
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._tell
         )
+        self._warmer = Warmer(parts.responder)
+        self._warmed = 0
         self._sound: asyncio.Queue[Samples] = asyncio.Queue(_MOST_WAITING)
         self._events: asyncio.Queue[ev.SessionEvent | None] = asyncio.Queue(_MOST_EVENTS)
         self._closing = asyncio.Event()
@@ -110,7 +115,9 @@ class Session:
                     tasks.create_task(self._ear.run(), name="recognize"),
                     tasks.create_task(self._play(), name="play"),
                 ]
+                self._warm()
                 await self._closing.wait()
+                self._warmer.stop()
                 for task in (*servants, *self._writing.values()):
                     task.cancel()
             if self._failure is not None:
@@ -223,6 +230,9 @@ class Session:
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._emit(ev.UserPartial(event.turn, event.text, stable))
+            if isinstance(event, on.Partial) and stable >= self._warmed + _WARM_EVERY and not self._engine.reply:
+                self._warmed = stable
+                self._warm(" ".join(event.text.split()[:stable]))
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
@@ -235,14 +245,15 @@ class Session:
                 self._ear.open(turn, at)
             case do.CloseEar(turn):
                 self._ear.close(turn)
-            case do.Transcribe(turn, revision):
-                self._ear.transcribe(turn, revision)
+            case do.Transcribe(turn, revision, quick):
+                self._ear.transcribe(turn, revision, quick)
             case do.TakeFloor(turn, at):
                 self._emit(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
                 self._emit(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
-                self.memory.add("user", text)
+                if text:
+                    self.memory.add("user", text)
                 self._emit(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE))
             case do.NoteBackchannel(turn, text, at):
                 self._emit(ev.UserBackchannel(turn, text, at / INPUT_RATE))
@@ -270,17 +281,24 @@ class Session:
 
     # ---- replies
 
+    def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
+        """The history, and what the user said that is not in it yet."""
+        own = instructions if instructions is not None else self.settings.instructions
+        system = own if own is not None else system_prompt(self.settings.language)
+        return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
+
+    def _warm(self, said: str | None = None) -> None:
+        if self._tasks is not None and self.settings.create_response:
+            self._warmer.warm(self._tasks, self._prompt(said))
+
     def _begin_reply(self, reply: int, turn: int, text: str | None) -> None:
         settings = self.settings
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
-        more = () if text is None else (Message("user", text),)
-        instructions = next(
-            text for text in (asked, settings.instructions, system_prompt(settings.language)) if text is not None
-        )
+        self._warmer.stop()
         order = Order(
             reply=reply,
-            messages=self.memory.messages(instructions, *more),
+            messages=self._prompt(text, asked),
             rate=settings.speed,
             max_tokens=limit or settings.max_tokens,
         )
@@ -337,6 +355,8 @@ class Session:
             while len(self._entries) > _MOST_ENTRIES:
                 del self._entries[next(iter(self._entries))]
         self._emit(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
+        self._warmed = 0
+        self._warm()
 
     def _stop_writing(self, reply: int) -> None:
         self._reply_text.pop(reply, None)

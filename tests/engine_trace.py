@@ -70,8 +70,8 @@ def shown(command: Command) -> str:
             return f"ear {turn} @{ms(at)}"
         case do.CloseEar(turn):
             return f"close {turn}"
-        case do.Transcribe(turn, revision):
-            return f"transcribe {turn}.{revision}"
+        case do.Transcribe(turn, revision, quick):
+            return f"transcribe {turn}.{revision}" + (" quick" if quick else "")
         case do.Respond(reply, turn, text):
             return f"respond {reply} to {turn} {text!r}"
         case do.DropReply(reply):

@@ -25,10 +25,11 @@ class CloseEar:
 
 @dataclass(frozen=True, slots=True)
 class Transcribe:
-    """Give ``Transcript(turn, revision)`` of what was heard so far, well and soon."""
+    """Give ``Transcript(turn, revision)`` of what was heard so far: as well as can be, or with ``quick`` at once."""
 
     turn: int
     revision: int
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)

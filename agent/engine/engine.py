@@ -54,7 +54,10 @@ class _Turn:
     text: str = ""
     complete: float = 0.0
     hold_at: int | None = None
+    quick: bool = False
+    """The transcript that was asked for is a quick one, just to tell a backchannel from an interruption."""
     floor: bool = False
+    shown: bool = False
     committed: bool = False
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
@@ -160,7 +163,8 @@ class Engine:
             if self.phase in (Phase.PAUSING, Phase.REPLYING):
                 self._drop_reply()
                 self.phase = Phase.LISTENING
-            if turn.floor:
+            if turn.floor and not turn.shown:
+                turn.shown = True
                 self._out.append(do.TakeFloor(turn.number, at))
             return
         self._turns += 1
@@ -179,15 +183,21 @@ class Engine:
         self._take_floor(turn)
         self.phase = Phase.LISTENING if turn.speaking else Phase.PAUSING
         if self.phase is Phase.PAUSING:
-            if turn.transcribed == turn.revision:
+            self._yield_floor(turn)
+            if turn.quick:
+                self._transcribe(turn)
+            elif turn.transcribed == turn.revision:
                 self._consider(turn)
-            elif not turn.revision:
-                self._pause(turn)
 
     def _take_floor(self, turn: _Turn) -> None:
         if not turn.floor:
-            turn.floor = True
+            turn.floor = turn.shown = True
             self._out.append(do.TakeFloor(turn.number, turn.start))
+
+    def _yield_floor(self, turn: _Turn) -> None:
+        if turn.shown:
+            turn.shown = False
+            self._out.append(do.YieldFloor(turn.number, turn.end))
 
     def _silence(self, at: int) -> None:
         turn = self._turn
@@ -199,13 +209,13 @@ class Engine:
         turn.end = max(turn.end, at)
         if self.phase is Phase.LISTENING:
             self.phase = Phase.PAUSING
-        self._pause(turn)
+        self._yield_floor(turn)
+        self._transcribe(turn)
 
-    def _pause(self, turn: _Turn) -> None:
-        if turn.floor:
-            self._out.append(do.YieldFloor(turn.number, turn.end))
+    def _transcribe(self, turn: _Turn) -> None:
         turn.revision += 1
-        self._out.append(do.Transcribe(turn.number, turn.revision))
+        turn.quick = self._speaking_over and self.policy.interruptible and not turn.committed
+        self._out.append(do.Transcribe(turn.number, turn.revision, turn.quick))
 
     def _hint(self) -> None:
         if self.phase is Phase.OVERLAP and self._turn is not None and self._turn.hold_at is not None:
@@ -425,7 +435,8 @@ class Engine:
             self._drop_reply()
             self.phase = Phase.PAUSING
         turn.speaking = False
-        self._pause(turn)
+        self._yield_floor(turn)
+        self._transcribe(turn)
 
     def _clear(self) -> None:
         turn = self._turn

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import soxr
 
+from dragoman.agent.llm.llamacpp import LlamaCppResponder
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice, open_voice
@@ -52,3 +55,20 @@ def transcribe() -> Transcribe:
         return " ".join(segment.text.strip() for segment in segments)
 
     return hear
+
+
+@pytest.fixture(scope="session")
+def llm_path() -> Path:
+    """The light language model's file; skips where it is not installed."""
+    try:
+        return resolve("qwen2.5-coder-0.5b")
+    except DragomanError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def responder(llm_path: Path) -> Iterator[LlamaCppResponder]:
+    """The light language model, loaded once; the same text at each run."""
+    opened = LlamaCppResponder(llm_path, seed=1)
+    yield opened
+    asyncio.run(opened.aclose())

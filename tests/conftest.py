@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soxr
 
-from dragoman.agent.llm.llamacpp import LlamaCppResponder
+from dragoman.agent.llm.llamacpp import LlamaCppResponder, Sampling
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice, open_voice
@@ -69,6 +69,6 @@ def llm_path() -> Path:
 @pytest.fixture(scope="session")
 def responder(llm_path: Path) -> Iterator[LlamaCppResponder]:
     """The light language model, loaded once; the same text at each run."""
-    opened = LlamaCppResponder(llm_path, seed=1)
+    opened = LlamaCppResponder(llm_path, sampling=Sampling(seed=1))
     yield opened
     asyncio.run(opened.aclose())

@@ -218,15 +218,13 @@ class Conversation:
                 param="audio_end_ms",
             )
         self._control.truncate(item.reply, item.offset + seconds)
+        cut = self._replies.cut(item.reply)
         item.text, item.seconds = item.heard(seconds), seconds
         item.words = [word for word in item.words if word.end <= seconds + HEARD_SLACK_S]
+        end = message.audio_end_ms
         return [
-            event(
-                "conversation.item.truncated",
-                item_id=item.id,
-                content_index=0,
-                audio_end_ms=message.audio_end_ms,
-            )
+            event("conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=end),
+            *cut,
         ]
 
     def _respond(self, wanted: ask.ResponseParams) -> list[ServerEvent]:

@@ -79,6 +79,12 @@ class Replies:
             return promised.end("cancelled", "", reason="client_cancelled")
         return self._stop("client_cancelled")
 
+    def cut(self, number: int) -> list[ServerEvent]:
+        """The client cut the reply that is being spoken: the session ends it."""
+        reply = self._reply
+        active = reply is not None and reply.number == number and reply.response is not None
+        return self._stop("client_cancelled") if active else []
+
     def started(self, number: int) -> list[ServerEvent]:
         """A reply begins: it is the promised response, if there is one."""
         events = self._stop("turn_detected")

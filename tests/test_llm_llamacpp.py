@@ -140,6 +140,26 @@ def test_warming_up_writes_nothing_and_the_reply_follows(responder):
     assert "Madrid" in asyncio.run(scenario())
 
 
+def test_a_reply_waits_for_the_prompt_that_is_read_ahead_for_it(responder):
+    """It then finds its beginning in the cache, instead of reading it a second time in another slot."""
+
+    async def scenario() -> tuple[bool, str]:
+        messages = [SYSTEM, Message("user", "I live in Porto."), Message("assistant", "How nice!")]
+        warming = asyncio.create_task(responder.warm(messages))
+        await asyncio.sleep(0)
+        (running,) = responder._active
+        pieces = responder.reply([*messages, Message("user", "In which city do I live?")], max_tokens=24)
+        first = await anext(pieces)
+        before = running.done()
+        text = first + "".join([piece async for piece in pieces])
+        await warming
+        return before, text
+
+    before, text = asyncio.run(scenario())
+    assert before
+    assert "Porto" in text
+
+
 def test_a_history_longer_than_the_context_is_cut(llm_path):
     """A small context serves a long talk: the oldest turns go, the question is answered."""
 

@@ -44,9 +44,16 @@ class Sampling:
 class _Request:
     """One generation: pieces go to ``queue`` in the loop's thread; ``cancelled`` makes the engine drop it."""
 
+    prompt: str
+    max_tokens: int
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[str | DragomanError | _TooLong | None]
     cancelled: threading.Event
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether it is for the cache alone."""
+        return self.max_tokens == 1
 
     def put(self, item: str | DragomanError | _TooLong | None) -> None:
         # A loop that is closed has no reader any more.
@@ -124,7 +131,7 @@ class LlamaCppResponder:
         raise DragomanError(f"the conversation does not fit in {self._context} tokens: shorten what is said")
 
     async def warm(self, messages: Sequence[Message]) -> None:
-        """See ``Responder.warm``. Cancel it, or wait for it, before the reply that it prepares."""
+        """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
         prompt = chatml(trim(messages, self._context - 512), None)
         async with contextlib.aclosing(self._generate(prompt, 1)) as pieces:
             async for _ in pieces:
@@ -139,16 +146,20 @@ class LlamaCppResponder:
         await asyncio.to_thread(self._engine.clear)
 
     async def _generate(self, prompt: str, max_tokens: int) -> AsyncGenerator[str | _TooLong]:
-        # A cancelled request keeps its slot until the batch in hand is done, and with it the cache that this one
-        # wants. The engine could not begin sooner anyway.
-        stopping = [future for future, request in self._active.items() if request.cancelled.is_set()]
-        if stopping:
-            await asyncio.wait([asyncio.wrap_future(future) for future in stopping])
+        # A cancelled request keeps its slot, and with it the cache that this one wants, until the batch in hand is
+        # done; the engine could not begin sooner anyway. A prompt that is being read ahead for this one is awaited too.
+        awaited = [
+            future
+            for future, request in self._active.items()
+            if request.cancelled.is_set() or (request.reads_ahead and prompt.startswith(request.prompt))
+        ]
+        if awaited:
+            await asyncio.wait([asyncio.wrap_future(future) for future in awaited])
         # The engine writes at most max_tokens pieces, so this bound is never met.
         queue: asyncio.Queue[str | DragomanError | _TooLong | None] = asyncio.Queue(max_tokens + 8)
-        request = _Request(asyncio.get_running_loop(), queue, threading.Event())
+        request = _Request(prompt, max_tokens, asyncio.get_running_loop(), queue, threading.Event())
         try:
-            future = self._workers.submit(self._run, request, prompt, max_tokens)
+            future = self._workers.submit(self._run, request)
         except RuntimeError as error:
             raise DragomanError("the language model is closed") from error
         self._active[future] = request
@@ -162,12 +173,12 @@ class LlamaCppResponder:
             request.cancelled.set()
             future.cancel()
 
-    def _run(self, request: _Request, prompt: str, max_tokens: int) -> None:
+    def _run(self, request: _Request) -> None:
         """Serve one request; on a worker thread until the engine is done with it."""
         sampling = self._sampling
         body = {
-            "prompt": prompt,
-            "max_tokens": max_tokens,
+            "prompt": request.prompt,
+            "max_tokens": request.max_tokens,
             "stream": True,
             "cache_prompt": True,
             # Progress comes between batches, which gives a chance to cancel while the prompt is read.

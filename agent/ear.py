@@ -104,9 +104,7 @@ class Ear:
             if turn.speaking and turn.fresh >= PARTIAL_EVERY and turn.total >= _LEAST:
                 self._wake.set()
         edge = self._edges.push(self._vad.probability(window))
-        if not detect:
-            self._told(on.Tick())
-        elif edge is None:
+        if not detect or edge is None:
             self._told(on.Tick())
         else:
             speaking = isinstance(edge, Started)

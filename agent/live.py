@@ -1,8 +1,9 @@
-"""A conversation aloud: the microphone and the speaker of this machine around a session."""
+"""A conversation aloud: this machine's microphone and speaker around a session."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 from dragoman.agent import events as ev
@@ -15,3 +16,59 @@ from dragoman.audio.devices import Microphone, Speaker
 from dragoman.audio.files import WavWriter
 from dragoman.audio.track import LevelTrack
 from dragoman.audio.types import INPUT_RATE, Samples
+
+
+class _SpeakerSink(TrackSink):
+    """The speaker, with the track's record beside it."""
+
+    def __init__(self, speaker: Speaker, writer: WavWriter | None) -> None:
+        super().__init__(writer)
+        self._speaker = speaker
+
+    @property
+    def latency_s(self) -> float:
+        """What the device holds back."""
+        return self._speaker.latency_s
+
+    def write(self, frame: Samples) -> None:
+        """Play the next 20 ms."""
+        super().write(frame)
+        self._speaker.write(frame)
+
+
+async def converse_aloud(
+    parts: Parts,
+    settings: SessionSettings,
+    *,
+    device: int | str | None = None,
+    writer: WavWriter | None = None,
+    told: Callable[[ev.SessionEvent, ConversationRecord], None] = lambda event, record: None,
+) -> ConversationRecord:
+    """Talk until Ctrl-C, and record what happens. ``device`` is a PortAudio index or a part of a name, for both.
+
+    Raises ``DragomanError`` when a device is missing or goes away.
+    """
+    async with Microphone(device) as microphone, Speaker(device) as speaker:
+        sink = _SpeakerSink(speaker, writer)
+        heard = LevelTrack(INPUT_RATE)
+        record = ConversationRecord(heard, sink.levels)
+        session = Session(parts, settings, sink=sink)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, session.close)
+
+        async def capture() -> None:
+            async for frame in microphone:
+                heard.add(frame)
+                await session.hear(frame)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(session.run())
+                capturing = tasks.create_task(capture())
+                async for event in session.events():
+                    record.add(event)
+                    told(event, record)
+                capturing.cancel()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+    return record

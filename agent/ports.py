@@ -21,12 +21,15 @@ class HypothesisLike(Protocol):
     @property
     def text(self) -> str:
         """The words, with case and punctuation."""
+
     @property
     def words(self) -> Sequence[Word]:
         """Words in seconds from the first sample that the stream accepted; may be empty for partials."""
+
     @property
     def stable(self) -> int:
         """How many leading words will not change any more."""
+
     @property
     def language(self) -> str:
         """ISO 639-1 code: fixed, or detected and then held."""
@@ -37,8 +40,10 @@ class RecognizerStream(Protocol):
 
     def accept(self, pcm: Samples) -> None:
         """Take more sound, 16 kHz mono, any length. Cheap: may be called on the event loop."""
+
     def partial(self) -> HypothesisLike:
         """Decode what has been accepted. Blocking."""
+
     def final(self) -> HypothesisLike:
         """The best text of all that has been accepted. Blocking. More sound may follow (the turn went on)."""
 
@@ -56,6 +61,7 @@ class VoiceActivity(Protocol):
     @property
     def hop(self) -> int:
         """Samples per decision, at 16 kHz."""
+
     def probability(self, window: Samples) -> float:
         """Probability of speech in the next ``hop`` samples."""
 
@@ -73,6 +79,7 @@ class Sink(Protocol):
     @property
     def latency_s(self) -> float:
         """Seconds between ``write`` and the sound."""
+
     def write(self, frame: Samples) -> None:
         """Take the next 20 ms at 24 kHz. Must not block."""
 
@@ -95,8 +102,10 @@ class Responder(Protocol):
 
         Closing the iterator stops the generation. Raises ``DragomanError``.
         """
+
     async def warm(self, messages: Sequence[Message]) -> None:
         """Read the prompt ahead, so that the first token of a reply that begins with it comes sooner."""
+
     async def aclose(self) -> None:
         """Free the model."""
 
@@ -107,6 +116,7 @@ class Synthesizer(Protocol):
     @property
     def language(self) -> str:
         """ISO 639-1 code of what it speaks."""
+
     def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
         """Speak ``text``, trimmed of silence; ``final`` False: the utterance goes on after it. Blocking."""
 
@@ -117,5 +127,6 @@ class Translator(Protocol):
     @property
     def pairs(self) -> frozenset[tuple[str, str]]:
         """(source, target) language codes that it can do."""
+
     def translate(self, text: str, source: str, target: str) -> str:
         """Translate one segment. Blocking. Empty text gives empty text."""

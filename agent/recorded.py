@@ -26,11 +26,14 @@ _LONGEST_TAIL_S = 120.0
 class TrackSink:
     """Writes the agent's track, silence included, and keeps its loudness."""
 
-    latency_s = 0.0
-
     def __init__(self, writer: WavWriter | None) -> None:
         self._writer = writer
         self.levels = LevelTrack(OUTPUT_RATE)
+
+    @property
+    def latency_s(self) -> float:
+        """None: the track's time is the playout's."""
+        return 0.0
 
     def write(self, frame: Samples) -> None:
         """Take the next 20 ms."""

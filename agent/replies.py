@@ -52,7 +52,10 @@ class ReplyWriter:
         self._ended = ended
 
     async def write(self, order: Order, voice: Synthesizer | None) -> None:
-        """Write ``order`` to its end, aloud with ``voice`` or as text alone. A failure is told, not raised; cancelling stops the language model."""
+        """Write ``order`` to its end, aloud with ``voice`` or as text alone.
+
+        A failure is told, not raised; cancelling stops the language model.
+        """
         clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_AHEAD)
         try:
             async with asyncio.TaskGroup() as group:
@@ -65,9 +68,7 @@ class ReplyWriter:
         else:
             self._ended(on.ReplyWritten(order.reply))
 
-    async def _read(
-        self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]
-    ) -> None:
+    async def _read(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
         splitter = ClauseSplitter(voice.language if voice else "en")
         deltas = self._responder.reply(order.messages, max_tokens=order.max_tokens)
         async with aclosing(deltas) as stream:  # closing it stops the model at once
@@ -79,18 +80,14 @@ class ReplyWriter:
             await clauses.put(clause)
         await clauses.put(None)
 
-    async def _speak(
-        self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]
-    ) -> None:
+    async def _speak(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
         seconds, gap = 0.0, 0.0
         while (clause := await clauses.get()) is not None:
             if voice is None:
                 words = tuple(Word(word, 0.0, 0.0) for word in clause.text.split())
                 self._spoke(order.reply, np.zeros(0, np.float32), on.ReplySpeech(order.reply, words, 0.0))
                 continue
-            speech = await self._worker.run(
-                voice.synthesize, clause.text, rate=order.rate, final=clause.final
-            )
+            speech = await self._worker.run(voice.synthesize, clause.text, rate=order.rate, final=clause.final)
             silence = np.zeros(round(gap * OUTPUT_RATE), np.float32)
             pcm = np.concatenate((silence, speech.pcm))
             offset = seconds + len(silence) / OUTPUT_RATE

@@ -40,7 +40,10 @@ _ECHO_TAIL_S = 0.25
 class NoSink:
     """For clients that play by themselves: the session's playout is then just its clock."""
 
-    latency_s = 0.0
+    @property
+    def latency_s(self) -> float:
+        """Unknown, so none; the client says better (``truncate``)."""
+        return 0.0
 
     def write(self, frame: Samples) -> None:
         """Ignore the frame."""
@@ -53,9 +56,7 @@ class Session:
     loop that runs it.
     """
 
-    def __init__(
-        self, parts: Parts, settings: SessionSettings | None = None, *, sink: Sink | None = None
-    ) -> None:
+    def __init__(self, parts: Parts, settings: SessionSettings | None = None, *, sink: Sink | None = None) -> None:
         self.settings = settings or SessionSettings()
         self.memory = Memory()
         self._parts = parts
@@ -80,6 +81,7 @@ class Session:
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._writing: dict[int, asyncio.Task[None]] = {}
+        self._early: Order | None = None
         self._reply_text: dict[int, str] = {}
         self._withheld: list[ev.SessionEvent] = []
         """Events of a reply that may still be dropped."""
@@ -115,7 +117,10 @@ class Session:
                     tasks.create_task(self._ear.run(), name="recognize"),
                     tasks.create_task(self._play(), name="play"),
                 ]
-                self._warm()
+                if self._early is not None:
+                    self._start_writing(self._early)
+                else:
+                    self._warm()
                 await self._closing.wait()
                 self._warmer.stop()
                 for task in (*servants, *self._writing.values()):
@@ -307,8 +312,13 @@ class Session:
         self._reply_text[reply] = ""
         if text is None:
             self._announce(reply, turn)
-        if self._tasks is not None:
-            self._writing[reply] = self._tasks.create_task(self._write(order), name=f"reply {reply}")
+        self._start_writing(order)
+
+    def _start_writing(self, order: Order) -> None:
+        if self._tasks is None:
+            self._early = order  # asked for before ``run``
+        else:
+            self._writing[order.reply] = self._tasks.create_task(self._write(order), name=f"reply {order.reply}")
 
     async def _write(self, order: Order) -> None:
         try:

@@ -21,10 +21,8 @@ class Worker:
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``call`` on the thread. A cancelled wait leaves the call to end by itself; its result is dropped."""
-        with busy():
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, lambda: call(*args, **kwargs)
-            )
+        with busy(thread=True):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
 
     def close(self) -> None:
         """Let the running call end and free the thread."""

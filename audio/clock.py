@@ -2,9 +2,8 @@
 
 The conversation counts time in samples. Where it must wait (a microphone's pace, the playout), it waits on the
 event loop's own clock. ``SkippingLoop`` is that clock for everything that needs no real waiting: when nothing is
-being computed it jumps to the next timer; while something is (``busy``), its time runs with the base clock, so a
-computation costs as much virtual time as it took. With a base clock that stands still, time is purely virtual and
-tests are deterministic.
+being computed it jumps to the next timer; while something is (``busy``), its time runs with the real clock, so a
+computation costs as much virtual time as it took. Unmeasured, time is purely virtual and tests are deterministic.
 """
 
 from __future__ import annotations
@@ -38,17 +37,13 @@ class _SkippingSelector(selectors.BaseSelector):
             self.skipped += timeout
         return ready
 
-    def register(
-        self, fileobj: FileDescriptorLike, events: int, data: object = None
-    ) -> selectors.SelectorKey:
+    def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
         return self._inner.register(fileobj, events, data)
 
     def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
         return self._inner.unregister(fileobj)
 
-    def modify(
-        self, fileobj: FileDescriptorLike, events: int, data: object = None
-    ) -> selectors.SelectorKey:
+    def modify(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
         return self._inner.modify(fileobj, events, data)
 
     def close(self) -> None:
@@ -59,20 +54,21 @@ class _SkippingSelector(selectors.BaseSelector):
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose ``time()`` jumps over idle waits and follows ``base`` while something is computed."""
+    """An event loop whose ``time()`` jumps over idle waits and, if ``measured``, follows the real clock in between."""
 
-    def __init__(self, base: Callable[[], float] = time.monotonic) -> None:
-        self._base = base
+    def __init__(self, *, measured: bool = True) -> None:
+        self.measured = measured
+        self._base: Callable[[], float] = time.monotonic if measured else (lambda: 0.0)
         self._skipping = _SkippingSelector()
         super().__init__(self._skipping)
 
     def time(self) -> float:
-        """Seconds: the base clock plus everything that was skipped."""
+        """Seconds: real time (measured) or none, plus everything that was skipped."""
         return self._base() + self._skipping.skipped
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Within it the clock follows the base clock; may be nested and shared by many tasks."""
+        """Within it nothing is skipped; may be nested and shared by many tasks."""
         self._skipping.busy += 1
         try:
             yield
@@ -81,10 +77,13 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def busy() -> Iterator[None]:
-    """Mark a wait of the running task for something that computes (a model on a thread, a server)."""
+def busy(*, thread: bool = False) -> Iterator[None]:
+    """Mark a wait of the running task for something that computes: a model, a server, a ``thread`` of this process.
+
+    Where nothing is measured only threads are waited for: a scripted model waits on the loop's own timers.
+    """
     loop = asyncio.get_running_loop()
-    if isinstance(loop, SkippingLoop):
+    if isinstance(loop, SkippingLoop) and (loop.measured or thread):
         with loop.computing():
             yield
     else:
@@ -97,8 +96,7 @@ def run_virtual(main: Coroutine[object, object, T], *, measured: bool) -> T:
     ``measured`` True: computation marked with ``busy`` takes as much virtual time as it took; the rest is skipped.
     False: nothing takes time but timers; for tests with scripted models.
     """
-    base = time.monotonic if measured else (lambda: 0.0)
-    with asyncio.Runner(loop_factory=lambda: SkippingLoop(base)) as runner:
+    with asyncio.Runner(loop_factory=lambda: SkippingLoop(measured=measured)) as runner:
         return runner.run(main)
 
 

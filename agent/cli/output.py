@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dragoman.audio.types import DragomanError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Mapping[str, Json] | None"
 
 console = Console(stderr=True, highlight=False)
 """Everything that is for people; standard output is kept for results."""

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import psutil
 import typer
+from dragoman.agent.llm.discover import discover
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
-from dragoman.agent.llm.discover import discover
 from dragoman.agent.live import converse_aloud
 from dragoman.agent.parts import Parts
 from dragoman.agent.record import ConversationRecord, listed_ends
@@ -44,6 +44,7 @@ def talk(
     headphones: Annotated[
         bool, typer.Option(help="You wear headphones: the agent listens while it speaks and can be interrupted.")
     ] = False,
+    device: Annotated[str | None, typer.Option(help="Sound device: a number or a part of its name.")] = None,
     pace: Annotated[bool, typer.Option(help="Play a recording in real time, or as fast as the models can.")] = True,
     seed: Annotated[int | None, typer.Option(help="Make the language model's replies repeatable.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
@@ -56,7 +57,7 @@ def talk(
     )
     with errors():
         if input_ is None:
-            asyncio.run(_aloud(config, settings, output, json))
+            asyncio.run(_aloud(config, settings, output, json, int(device) if device and device.isdigit() else device))
         elif pace:
             asyncio.run(_recorded(config, settings, input_, output, json, "real"))
         else:
@@ -89,20 +90,27 @@ async def _recorded(
     await parts.aclose()
     if json:
         memory = {"rss_first_mb": before, "rss_last_mb": _rss_mb()}
-        emit("summary", input=str(source), output=str(output) if output else None, clock=clock,
-             **memory, **summary(record))
+        emit(
+            "summary",
+            input=str(source),
+            output=str(output) if output else None,
+            clock=clock,
+            **memory,
+            **summary(record),
+        )
     else:
         _print_latencies(record, clock)
         if output:
             console.print(f"[dim]the agent's track: {output}[/]")
 
 
-async def _aloud(config: Config, settings: SessionSettings, output: Path | None, json: bool) -> None:
+async def _aloud(
+    config: Config, settings: SessionSettings, output: Path | None, json: bool, device: int | str | None
+) -> None:
     parts = await _load(config, json)
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
-    with WavWriter(output, OUTPUT_RATE) if output else nullcontext() as writer:
-        with view:
-            record = await converse_aloud(parts, settings, writer=writer, told=view.show)
+    with WavWriter(output, OUTPUT_RATE) if output else nullcontext() as writer, view:
+        record = await converse_aloud(parts, settings, device=device, writer=writer, told=view.show)
     await parts.aclose()
     if json:
         emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))

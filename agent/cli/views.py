@@ -40,6 +40,7 @@ class View(Protocol):
 
     def show(self, event: ev.SessionEvent, record: ConversationRecord) -> None:
         """Show one event; ``record`` has it already."""
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

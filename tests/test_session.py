@@ -1,0 +1,308 @@
+"""The session around the engine, with scripted models in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.agent import events as ev
+from dragoman.agent.parts import Parts
+from dragoman.agent.ports import Message
+from dragoman.agent.record import ConversationRecord
+from dragoman.agent.recorded import TrackSink, converse
+from dragoman.agent.session import Session
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.clock import run_virtual
+from dragoman.audio.types import DragomanError, Samples
+
+from .fakes import ScriptedRecognizer, ScriptedResponder, scripted, speech
+
+E = TypeVar("E")
+
+
+def converse_now(
+    parts: Parts, sound: Samples | Iterable[Samples], **changes: object
+) -> tuple[list[ev.SessionEvent], ConversationRecord]:
+    """Hold the conversation in virtual time; gives its events and its record."""
+    events: list[ev.SessionEvent] = []
+    blocks = [sound] if isinstance(sound, np.ndarray) else sound
+    chosen = SessionSettings(**changes)  # type: ignore[arg-type]
+    record = run_virtual(
+        converse(parts, chosen, blocks, told=lambda event, _: events.append(event)), measured=False
+    )
+    return events, record
+
+
+def only(events: Iterable[ev.SessionEvent], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_question_is_answered() -> None:
+    """One turn in, one reply out, with its latency from the true end of speech."""
+    parts = scripted(["What time is it?"], ["It is noon."])
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert (turn.user, turn.assistant, turn.heard) == ("What time is it?", "It is noon.", "It is noon.")
+    assert turn.status == "completed"
+    assert turn.speech_end == pytest.approx(1.5, abs=0.011)
+    # The patience after complete words is 480 ms; the reply was ready by then.
+    assert turn.onset_ms == pytest.approx(500, abs=60)
+    assert only(events, ev.Problem) == []
+
+
+def test_the_first_clause_is_spoken_while_the_rest_is_written() -> None:
+    """Playing begins long before the language model has written its last word."""
+    parts = scripted(["Tell me."], ["Well, " + "on and on " * 20 + "it goes."], per_word=0.1)
+    events, _ = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    playing = next(i for i, event in enumerate(events) if isinstance(event, ev.ReplyPlaying))
+    assert len(only(events[playing:], ev.ReplyText)) > 30
+
+
+def test_barge_in_stops_the_voice_and_cuts_the_history() -> None:
+    """The voice is silent 250 ms after the interruption began; the history has what was heard before."""
+    parts = scripted(["Tell me a story.", "No, stop that please."], ["one two three four five six seven eight", "Fine."])
+    sound = speech((0.5, 1.5), (3.0, 4.2), seconds=5)
+    sink = TrackSink(None)
+    events: list[ev.SessionEvent] = []
+
+    async def main() -> Session:
+        session = Session(parts, SessionSettings(), sink=sink)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+
+            async def feed() -> None:
+                for start in range(0, len(sound), 320):
+                    await asyncio.sleep(0.02)
+                    await session.hear(sound[start : start + 320])
+                await asyncio.sleep(3)
+                session.close()
+
+            tasks.create_task(feed())
+            async for event in session.events():
+                events.append(event)
+        return session
+
+    session = run_virtual(main(), measured=False)
+    audible = sink.levels.audible(2.0, 4.5)
+    assert audible is not None
+    assert audible[1] - 3.0 <= 0.25
+    first, second = only(events, ev.ReplyDone)
+    assert first.status == "interrupted"
+    assert first.heard == "one two three four"
+    assert session.memory.messages("") == [
+        Message("user", "Tell me a story."),
+        Message("assistant", "one two three four"),
+        Message("user", "No, stop that please."),
+        Message("assistant", second.heard),
+    ]
+
+
+def test_a_backchannel_does_not_stop_the_agent() -> None:
+    """After "mm-hm" the reply goes on, and all of it is heard."""
+    reply = "one two three four five six seven eight nine ten"
+    parts = scripted(["Tell me a story.", "Mm-hmm."], [reply])
+    events, record = converse_now(parts, speech((0.5, 1.5), (3.0, 3.4), seconds=5))
+    (turn,) = record.turns
+    assert turn.status == "completed"
+    assert turn.heard == reply
+    (aside,) = only(events, ev.UserBackchannel)
+    assert aside.text == "Mm-hmm."
+
+
+def test_a_noise_does_not_stop_the_agent() -> None:
+    """A voice over the reply in which nothing is recognized lets it go on from the word that was cut."""
+    parts = scripted(["Tell me a story.", ""], ["one two three four five six seven eight"])
+    events, record = converse_now(parts, speech((0.5, 1.5), (3.0, 3.5), seconds=5))
+    (held,) = only(events, ev.ReplyHeld)
+    (resumed,) = only(events, ev.ReplyResumed)
+    assert resumed.position <= held.position
+    assert record.turns[0].heard == "one two three four five six seven eight"
+
+
+def test_a_pause_inside_the_turn_is_waited_for() -> None:
+    """A pause after "and" ends nothing; the dropped preparation is never seen."""
+    parts = scripted(["I want tea and"], ["Here."])
+    events, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=5))
+    assert len(record.turns) == 1
+    assert [started.reply for started in only(events, ev.ReplyStarted)] == [2]
+
+
+def test_a_failing_language_model_leaves_the_session_alive() -> None:
+    """The turn that could not be answered stays in the history, the reason is told, and the next is answered."""
+    parts = scripted(["First.", "Second."], ["Yes.", "Here I am."])
+    assert isinstance(parts.responder, ScriptedResponder)
+    parts.responder.failures = 1
+    events, record = converse_now(parts, speech((0.5, 1.5), (4, 5), seconds=6))
+    failed, answered = only(events, ev.ReplyDone)
+    assert (failed.status, failed.reason) == ("failed", "the language model is away")
+    assert answered.status == "completed"
+    assert [turn.user for turn in record.turns] == ["First.", "Second."]
+
+
+def test_a_failing_recognizer_leaves_the_session_alive() -> None:
+    """What failed is told, and the next turn is heard."""
+    parts = scripted(["First.", "Second."], ["Yes."])
+    assert isinstance(parts.recognizer, ScriptedRecognizer)
+    parts.recognizer.failures = 1
+    events, record = converse_now(parts, speech((0.5, 1.5), (4, 5), seconds=6))
+    (problem,) = only(events, ev.Problem)
+    assert "the recognizer broke" in problem.message
+    assert [turn.user for turn in record.turns] == ["Second."]
+
+
+def test_half_duplex_does_not_hear_itself() -> None:
+    """Through open speakers the agent's own voice is no interruption."""
+    parts = scripted(["Tell me a story.", "echo"], ["one two three four five six"])
+    events, record = converse_now(parts, speech((0.5, 1.5), (2.3, 3.4), seconds=5), half_duplex=True)
+    assert record.turns[0].status == "completed"
+    assert only(events, ev.UserStarted)[1:] == []
+
+
+def test_text_only_replies_are_heard_whole() -> None:
+    """Without a voice the whole text is in the history at once."""
+    parts = scripted(["Hello."], ["Hello there, friend."])
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2), speak=False)
+    assert record.turns[0].heard == "Hello there, friend."
+    assert only(events, ev.ReplyPlaying) == []
+
+
+def test_manual_turns() -> None:
+    """With turn detection off nothing happens until the client commits and asks."""
+    parts = scripted(["Hello."], ["Good morning."])
+    events: list[ev.SessionEvent] = []
+
+    async def main() -> None:
+        session = Session(parts, SessionSettings(turn_detection=False))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            await session.hear(speech((0.2, 0.8), seconds=3))
+            await asyncio.sleep(2)
+            assert not [event for event in events if isinstance(event, ev.UserTurn)]
+            session.commit()
+            session.respond()
+            asyncio.get_running_loop().call_later(3, session.close)
+            async for event in session.events():
+                events.append(event)
+
+    run_virtual(main(), measured=False)
+    (turn,) = only(events, ev.UserTurn)
+    (done,) = only(events, ev.ReplyDone)
+    assert (turn.text, done.heard) == ("Hello.", "Good morning.")
+
+
+def test_a_slow_device_delays_what_counts_as_heard() -> None:
+    """A reply is over when its last sample has sounded, not when it was handed to the device."""
+
+    class Slow(TrackSink):
+        @property
+        def latency_s(self) -> float:
+            return 0.5
+
+    async def main() -> tuple[float, float]:
+        session = Session(scripted(["Hi."], ["one two"]), SessionSettings(turn_detection=False), sink=Slow(None))
+        loop, times = asyncio.get_running_loop(), {}
+        async with asyncio.TaskGroup() as tasks:
+            session.respond()
+            tasks.create_task(session.run())
+            async for event in session.events():
+                times[type(event)] = loop.time()
+                if isinstance(event, ev.ReplyDone):
+                    session.close()
+        return times[ev.ReplyPlaying], times[ev.ReplyDone]
+
+    playing, done = run_virtual(main(), measured=False)
+    assert done - playing == pytest.approx(0.5 + 0.5, abs=0.05)
+
+
+def test_closing_stops_everything() -> None:
+    """After ``close`` no task is left and the language model does not write any more."""
+    parts = scripted(["Hi."], ["word " * 500], per_word=0.5)
+    scripted_responder = parts.responder
+    assert isinstance(scripted_responder, ScriptedResponder)
+
+    async def main() -> int:
+        session = Session(parts, SessionSettings(turn_detection=False))
+        running = asyncio.create_task(session.run())
+        await asyncio.sleep(0)
+        session.respond()
+        await asyncio.sleep(5)
+        assert scripted_responder.running == 1
+        session.close()
+        await running
+        return len(asyncio.all_tasks())
+
+    assert run_virtual(main(), measured=False) == 1
+    assert scripted_responder.running == 0
+
+
+def test_events_that_nobody_reads_end_the_session() -> None:
+    """A reader that is gone is an error, not a queue that grows."""
+
+    async def main() -> None:
+        session = Session(scripted(["Hi."], ["word " * 6000], per_word=0), SessionSettings(turn_detection=False))
+        running = asyncio.create_task(session.run())
+        await asyncio.sleep(0)
+        session.respond()
+        await running
+
+    with pytest.raises((DragomanError, ExceptionGroup)) as raised:
+        run_virtual(main(), measured=False)
+    assert "not read fast enough" in str(raised.value.__cause__ or raised.getrepr())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=30))
+def test_any_chunking_hears_the_same(sizes: list[int]) -> None:
+    """However the sound is cut, the turns and their times are the same."""
+    sound = speech((0.3, 0.9), seconds=2.5)
+
+    async def turns(chunks: list[Samples]) -> list[ev.SessionEvent]:
+        session = Session(scripted(["Hello."], ["Yes."]), SessionSettings(create_response=False))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            for chunk in chunks:
+                await session.hear(chunk)
+            asyncio.get_running_loop().call_later(1, session.close)
+            return [e async for e in session.events() if isinstance(e, ev.UserStarted | ev.UserStopped | ev.UserTurn)]
+        raise AssertionError
+
+    cuts = np.cumsum(np.resize(sizes, 2 + len(sound) // min(sizes)))
+    chunks = [piece for piece in np.split(sound, cuts[cuts < len(sound)]) if len(piece)]
+    whole = run_virtual(turns([sound]), measured=False)
+    assert len(whole) == 3
+    assert run_virtual(turns(chunks), measured=False) == whole
+
+
+def test_nothing_grows() -> None:
+    """After many turns the session holds no more than after few, but for the bounded history."""
+    parts = scripted(["Hello there."], ["Hi."])
+    spans = [(2.0 * i + 0.3, 2.0 * i + 0.8) for i in range(120)]
+
+    async def main() -> Session:
+        session = Session(parts, SessionSettings())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+
+            async def feed() -> None:
+                sound = speech(*spans, seconds=242)
+                for start in range(0, len(sound), 320):
+                    await asyncio.sleep(0.02)
+                    await session.hear(sound[start : start + 320])
+                session.close()
+
+            tasks.create_task(feed())
+            async for _ in session.events():
+                pass
+        return session
+
+    session = run_virtual(main(), measured=False)
+    assert len(session.memory.messages("")) == 240
+    assert len(session._reply_text) + len(session._writing) + len(session._withheld) <= 1
+    assert len(session._entries) <= 64
+    assert session._ear._past_length <= 3 * 16_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -54,18 +55,12 @@ def serve(
     with errors():
         listener = _bound(host, port)
         scheme = "https" if certificate else "http"
-        try:
-            served = asyncio.run(
+        with suppress(KeyboardInterrupt), listener:
+            asyncio.run(
                 _serve(
                     listener, config, settings, scheme, key, limit, (certificate, certificate_key), json=json
                 )
             )
-        except KeyboardInterrupt:
-            served = 0
-        finally:
-            listener.close()
-        if json:
-            emit("summary", sessions=served)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -96,7 +91,7 @@ async def _serve(
     certificate: tuple[str | None, str | None],
     *,
     json: bool,
-) -> int:
+) -> None:
     with progress_of("loading the models", json) as progress:
         parts = await load_parts(config, progress)
     host, port = listener.getsockname()[:2]
@@ -127,5 +122,6 @@ async def _serve(
         await server.serve(sockets=[listener])
     finally:
         await parts.aclose()
-    state: Server = app.state.server
-    return state.served
+        state: Server = app.state.server
+        if json:
+            emit("summary", sessions=state.served)

@@ -97,7 +97,7 @@ function refused(error) {
 // What is heard from the agent stops now, and the server learns how much of it was played.
 async function hush(talk) {
   const { item, ms } = await talk.sound.stop();
-  if (!item) return false;
+  if (!item || log.heardWhole(item)) return false;
   figures.truncated.push(ms);
   talk.client.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: ms });
   log.of(item, (answer) => {

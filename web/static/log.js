@@ -113,6 +113,10 @@ export class Log {
     });
   }
 
+  heardWhole(item) {
+    return this.items.get(item)?.state === "heard";
+  }
+
   of(item, change) {
     const entry = this.items.get(item);
     if (entry instanceof Answer) this.keepInView(() => change(entry));

@@ -27,16 +27,19 @@ class Playback extends AudioWorkletProcessor {
     this.queue.push({ item, sound, at: 0 });
   }
 
+  // Tells the newest item that was begun, even if it has run dry: more of it may be on the way.
   stop() {
     const playing = this.queue[0];
-    const report = playing ? { stopped: playing.item, ms: this.milliseconds(playing.item) } : { stopped: null };
+    const item = playing?.item ?? this.counts.keys().next().value ?? null;
+    const ms = this.milliseconds(item);
     if (playing) {
       this.tail = playing.sound.slice(playing.at, playing.at + Math.round(FADE * sampleRate));
       this.tail.forEach((value, i) => (this.tail[i] = value * (1 - i / this.tail.length)));
     }
     this.queue = [];
+    this.counts.clear();
     this.resamplers.clear();
-    this.port.postMessage(report);
+    this.port.postMessage({ stopped: item, ms });
   }
 
   milliseconds(item) {

@@ -20,6 +20,7 @@ class HibariEngine:
     """hibari's graph and pronunciation rules."""
 
     longest = 400
+    onward = "and"
 
     def __init__(self, *, threads: int = 1) -> None:
         try:

@@ -28,6 +28,7 @@ Styles = npt.NDArray[np.float32]
 ESPEAK_VOICES: Final = {"pt": "pt-br", "es": "es", "fr": "fr", "it": "it", "en": "en-us"}
 """The languages, and what espeak-ng calls them."""
 
+_ONWARD: Final = {"pt": "e", "es": "y", "fr": "et", "it": "e", "en": "and"}
 _STYLE_WIDTH: Final = 256
 # Kokoro writes tied pairs of IPA as one symbol of its own.
 _MERGED: Final = {
@@ -104,6 +105,7 @@ class KokoroEngine:
     def __init__(self, model: KokoroModel, language: str, styles: Styles) -> None:
         self._model = model
         self._language = language
+        self.onward = _ONWARD[language]
         self._voice = ESPEAK_VOICES[language]
         self._styles = styles
         self._espeak = espeak()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from dragoman.audio.levels import trim_silence
+from dragoman.audio.levels import frame_levels, trim_silence
 from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Speech, Word
 from dragoman.tts.speakable import CleanWord, clean_words
@@ -40,6 +40,10 @@ class Engine(Protocol):
     @property
     def longest(self) -> int:
         """Most symbols that it takes at once."""
+
+    @property
+    def onward(self) -> str:
+        """A word that makes the tone before it say that more will come ("and"): the end mark alone does not."""
 
     def pronounce(self, words: Sequence[str]) -> list[str]:
         """The phonemes of a sentence, one string for each word with the white space and marks after it."""
@@ -92,8 +96,13 @@ class Voice:
         if not any(c.isalnum() for word in words for c in word):
             return [Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))]
         known = self._engine.symbols
-        pieces = ["".join(c for c in piece if c in known) for piece in self._engine.pronounce(_intoned(words, ends))]
-        return [self._chunk(words[a:b], pieces[a:b], rate) for a, b in self._chunks(words, pieces)]
+        asked = _closed(words) if ends else [*_open(words), self._engine.onward]
+        pieces = ["".join(c for c in piece if c in known) for piece in self._engine.pronounce(asked)]
+        onward = "" if ends else pieces.pop()
+        parts = []
+        for a, b in self._chunks(words, pieces):
+            parts.append(self._chunk(words[a:b], pieces[a:b], onward if b == len(words) else "", rate))
+        return parts
 
     def _chunks(self, words: Sequence[str], pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Cut a sentence that is too long for the model, after a mark where there is one."""
@@ -108,14 +117,11 @@ class Voice:
                 best = i + 1
         yield start, len(pieces)
 
-    def _chunk(self, words: Sequence[str], pieces: Sequence[str], rate: float) -> Speech:
+    def _chunk(self, words: Sequence[str], pieces: Sequence[str], onward: str, rate: float) -> Speech:
         symbols = "".join(pieces)[: self._engine.longest].rstrip()
         if not any(c not in _SILENT for c in symbols):
             return Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))
-        pcm, durations = self._engine.render(symbols, rate)
-        edges = np.concatenate(([0.0], np.cumsum(durations, dtype=np.float64)))
-        edges *= len(pcm) / max(edges[-1], 1e-9)
-        edges -= _LAG_S * OUTPUT_RATE
+        pcm, edges = self._render(symbols, onward, rate)
         start, end = trim_silence(pcm, OUTPUT_RATE)
         start, end = max(0, start - _MARGIN), min(len(pcm), end + _MARGIN)
         length = (end - start) / OUTPUT_RATE
@@ -135,6 +141,19 @@ class Voice:
                 timed.append(Word(word, now, now))
             position = stop
         return Speech(_faded(pcm[start:end]), tuple(timed))
+
+    def _render(self, symbols: str, onward: str, rate: float) -> tuple[Samples, npt.NDArray[np.float64]]:
+        """Sound, and the sample where each symbol begins in it; ``onward`` shapes the tone and is cut off."""
+        pcm, durations = self._engine.render(f"{symbols} {onward}" if onward else symbols, rate)
+        edges = np.concatenate(([0.0], np.cumsum(durations, dtype=np.float64)))
+        edges *= len(pcm) / max(edges[-1], 1e-9)
+        edges -= _LAG_S * OUTPUT_RATE
+        if onward:
+            # The mark and the space before the word that is not wanted: the sound is cut where it is softest.
+            first, last = int(max(0, edges[len(symbols)])), int(edges[len(symbols) + 2])
+            levels = frame_levels(pcm[first:last], OUTPUT_RATE)
+            pcm = pcm[: first + int(np.argmin(levels)) * OUTPUT_RATE // 100] if len(levels) else pcm[:first]
+        return pcm, edges
 
 
 def spread(words: Sequence[str], phonemes: str, alone: Callable[[str], str]) -> list[str]:
@@ -204,15 +223,17 @@ def _sentences(words: Sequence[CleanWord]) -> Iterator[list[str]]:
         yield sentence
 
 
-def _intoned(words: Sequence[str], ends: bool) -> list[str]:
-    """The words with the last mark that makes the model end the sentence, or keep it open."""
+def _closed(words: Sequence[str]) -> list[str]:
+    """The words with a mark at their end that makes the model end the sentence."""
     *rest, last = words
     bare = last.rstrip(CLOSERS)
-    if not ends:
-        last = bare.rstrip(".!?…,;:—– ") + ","
-    elif not bare or bare[-1] not in ".!?…":
-        last = bare.rstrip(",;:—– ") + "."
-    return [*rest, last]
+    return [*rest, bare if bare and bare[-1] in ".!?…" else bare.rstrip(",;:—– ") + "."]
+
+
+def _open(words: Sequence[str]) -> list[str]:
+    """The words with a mark at their end that lets the sentence go on."""
+    *rest, last = words
+    return [*rest, last.rstrip(CLOSERS).rstrip(".!?…,;:—– ") + ","]
 
 
 def _faded(pcm: Samples) -> Samples:

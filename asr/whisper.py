@@ -23,6 +23,9 @@ _SHORTEST: Final = 10.0
 _STEP: Final = 5.0
 """Longer partials are padded to a multiple of this."""
 
+_BEAM: Final = 5
+"""Hypotheses of the accurate pass."""
+
 _SURE: Final = 0.8
 """Probability from which a detected language is held for the turn."""
 
@@ -174,11 +177,15 @@ class WhisperStream:
             start = stop
 
     def _best(self, encoded: Encoded, language: str) -> Decoded:
-        """Greedy; where that loops or is unsure, a beam that may not repeat itself, if it is better."""
-        first = self._engine.decode(encoded, language, timestamps=True)
+        """Beam search; where that loops or is unsure, again without repetitions, if it is better.
+
+        Greedy decoding flips words when the sound is cut a little differently; a beam hardly does, and it costs
+        little beside the encoder.
+        """
+        first = self._engine.decode(encoded, language, timestamps=True, beam=_BEAM)
         if not first.doubtful:
             return first
-        second = self._engine.decode(encoded, language, timestamps=True, beam=5, no_repeat=5)
+        second = self._engine.decode(encoded, language, timestamps=True, beam=_BEAM, no_repeat=5)
         return max(first, second, key=lambda decoded: (not decoded.repetitive, decoded.logprob))
 
     def _spoken(self, encoded: Encoded) -> str:

@@ -26,6 +26,7 @@ FRAME: Final = INPUT_RATE // 50
 P = ParamSpec("P")
 _QUEUED_FRAMES: Final = 250  # 5 s: a loop that is later than that has lost the conversation anyway
 _RING_S: Final = 0.2
+_PRIME_S: Final = 0.06  # waits in front of the device, so that a writer who is a little late leaves no gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,13 @@ class Ring:
     """A bounded buffer between the one who writes sound and the device that pulls it. Never blocks.
 
     An empty ring gives silence (counted in ``underruns`` once sound has begun); a full one drops its oldest
-    samples (counted in ``dropped``), so that the latency never grows.
+    samples (counted in ``dropped``), so that the latency never grows. After it ran empty, sound starts again when
+    ``prime`` samples wait, or when they have had the time to come.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, prime: int = 0) -> None:
+        self._prime = prime
+        self._waited = 0
         self._sound = np.zeros(capacity, np.float32)
         self._read = 0
         self._size = 0
@@ -164,18 +168,25 @@ class Ring:
         """The next ``count`` samples, filled up with silence."""
         out = np.zeros(count, np.float32)
         with self._lock:
-            have = min(count, self._size)
+            have = min(count, self._size) if self._primed(count) else 0
             at = (self._read + np.arange(have)) % len(self._sound)
             out[:have] = self._sound[at]
             self._read = (self._read + have) % len(self._sound)
             self._size -= have
             self.underruns += 0 < have < count
+            if not self._size:
+                self._waited = 0
         return out
+
+    def _primed(self, count: int) -> bool:
+        if self._waited < self._prime and self._size:
+            self._waited = self._prime if self._size >= self._prime else self._waited + count
+        return self._waited >= self._prime
 
     def clear(self) -> None:
         """Drop what waits."""
         with self._lock:
-            self._size = 0
+            self._size = self._waited = 0
 
 
 class Speaker:
@@ -194,7 +205,7 @@ class Speaker:
         library = _portaudio()
         self._rate = await asyncio.to_thread(_rate, library, "output", self._device, OUTPUT_RATE)
         self._resampler = StreamResampler(OUTPUT_RATE, self._rate)
-        self._ring = Ring(round(_RING_S * self._rate))
+        self._ring = Ring(round(_RING_S * self._rate), round(_PRIME_S * self._rate))
         self._stream = await asyncio.to_thread(
             _opened,
             library.OutputStream,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
-from dragoman.agent.cli.working import working
+from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.files import save
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Speech
 from dragoman.tts import open_voice, voices
@@ -39,7 +39,7 @@ def say(
         if output is None:
             raise DragomanError("say where to write the speech: -o FILE.wav")
         written = sys.stdin.read() if text == "-" else text
-        speech, name = _speak(written, lang, voice, rate)
+        speech, name = _speak(written, lang, voice, rate, json)
         save(output, speech.pcm, OUTPUT_RATE)
         if json:
             words: list[Json] = [
@@ -50,14 +50,14 @@ def say(
             console.print(f"{output}: {speech.seconds:.1f} s, voice {name}")
 
 
-def _speak(text: str, lang: str, voice: str, rate: float) -> tuple[Speech, str]:
+def _speak(text: str, lang: str, voice: str, rate: float, quiet: bool) -> tuple[Speech, str]:
     total = len(speakable(text).split())
     if not total:
         raise DragomanError("there is nothing to say: the text is empty")
-    with working("opening the voice") as progress:
+    with progress_of("opening the voice", quiet) as progress:
         speaker = open_voice(lang, voice, progress=progress)
     parts: list[Speech] = []
-    with working("speaking") as progress:
+    with progress_of("speaking", quiet) as progress:
         for part in speaker.stream(text, rate=rate):
             parts.append(part)
             progress("words", sum(len(p.words) for p in parts), total)

@@ -14,10 +14,11 @@ import numpy as np
 import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
-from dragoman.agent.cli.working import working
+from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.interpreter import Interpreter, Recognized, Spoken, Translated
 from dragoman.audio.files import WavWriter, blocks
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+from dragoman.models.catalog import Progress
 
 _BLOCK_S = 0.5
 
@@ -46,8 +47,8 @@ def translate(
         if from_ == "auto":
             raise DragomanError("the spoken language can't be detected here yet: name it, such as --from en")
         sound = None if source == "mic" else _opened(source)
-        with working("opening the models"):
-            interpreter = _interpreter(from_, to, model, voice if speak else None)
+        with progress_of("opening the models", json) as progress:
+            interpreter = _interpreter(from_, to, model, voice if speak else None, progress)
         asyncio.run(_run(interpreter, sound, from_, to, output, json))
 
 
@@ -57,16 +58,21 @@ def _opened(path: str) -> Iterator[Samples]:
     return itertools.chain((next(source),), source)
 
 
-def _interpreter(source: str, target: str, model: str, voice: str | None) -> Interpreter:
+def _interpreter(source: str, target: str, model: str, voice: str | None, progress: Progress) -> Interpreter:
     from dragoman.asr import open_recognizer
     from dragoman.asr.vad import SileroVad
     from dragoman.translation import open_translator
     from dragoman.tts import open_voice
 
     translator = open_translator(source, target)
-    speaker = open_voice(target, voice) if voice else None
+    speaker = open_voice(target, voice, progress=progress) if voice else None
     return Interpreter(
-        open_recognizer(model, source), SileroVad, translator, source=source, target=target, voice=speaker
+        open_recognizer(model, source, progress=progress),
+        SileroVad,
+        translator,
+        source=source,
+        target=target,
+        voice=speaker,
     )
 
 

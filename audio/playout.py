@@ -125,8 +125,9 @@ class Playout:
 
     def _fade_out(self) -> Samples:
         count = min(round(FADE_S * self.rate), self._length - self._position)
-        ramp = np.linspace(self._gain, 0.0, count, endpoint=False, dtype=np.float32)
-        return (self._slice(self._position, count) * ramp).astype(np.float32)
+        faded = self._slice(self._position, count)
+        faded *= np.linspace(self._gain, 0.0, count, endpoint=False, dtype=np.float32)
+        return faded
 
     def _slice(self, start: int, count: int) -> Samples:
         out = np.zeros(count, np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.agent.cli import doctor, models, say, talk, transcribe, translate
+from dragoman.agent.cli import demo, doctor, models, say, talk, transcribe, translate
 from dragoman.web import cli as serve
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (talk, transcribe, say, translate, models, doctor, serve):
+for command in (talk, transcribe, say, translate, serve, demo, models, doctor):
     command.register(app)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import psutil
 import typer
-from dragoman.agent.llm.discover import discover
+from dragoman.agent.llm.servers import discover
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
@@ -59,9 +59,9 @@ def talk(
         if input_ is None:
             asyncio.run(_aloud(config, settings, output, json, int(device) if device and device.isdigit() else device))
         elif pace:
-            asyncio.run(_recorded(config, settings, input_, output, json, "real"))
+            asyncio.run(recorded(config, settings, input_, output, json, "real"))
         else:
-            run_virtual(_recorded(config, settings, input_, output, json, "virtual"), measured=True)
+            run_virtual(recorded(config, settings, input_, output, json, "virtual"), measured=True)
 
 
 async def _load(config: Config, json: bool) -> Parts:
@@ -70,13 +70,14 @@ async def _load(config: Config, json: bool) -> Parts:
         parts = await load_parts(config, progress)
     if config.llm == "auto" and not json:
         for server in await discover():
-            console.print(f"[dim]{server.kind} is running here: --llm {server.url} talks with its model[/]")
+            console.print(f"[dim]{server.kind.name} is running here: --llm {server.url} talks with its model[/]")
     return parts
 
 
-async def _recorded(
+async def recorded(
     config: Config, settings: SessionSettings, source: Path, output: Path | None, json: bool, clock: str
 ) -> None:
+    """Talk with a recording and print what happens; ``clock`` names the running loop's for the summary."""
     sound = blocks(source)
     first = next(sound)  # a bad file is found before the models are loaded
     ends = listed_ends(source)

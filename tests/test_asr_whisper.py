@@ -157,7 +157,7 @@ def test_a_single_short_word(english_recognizer, spoken):
 
 def test_a_turn_longer_than_the_window_loses_nothing(english_recognizer, spoken):
     """Beyond 30 s the window is cut at a pause: closed words stay, and all words are there, with times that fit."""
-    pcm = np.concatenate([sound for text in STORY for sound in (spoken(text), silence(0.5))])
+    pcm = np.concatenate([sound for text in STORY for sound in (spoken(text), silence(0.8))])
     assert len(pcm) > 30 * RATE
     stream = english_recognizer.open()
     stream.accept(pcm[: 30 * RATE])

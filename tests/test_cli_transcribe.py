@@ -8,11 +8,11 @@ import jiwer
 import numpy as np
 import pytest
 import soundfile
+import typer
 from typer.testing import CliRunner
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from dragoman.__main__ import app
-from dragoman.agent.cli.transcribe import Segment, main_language, transcribed
+from dragoman.agent.cli.transcribe import Segment, main_language, register, transcribed
 
 FIRST = "The train to the coast leaves at seven in the morning."
 SECOND = "Please bring a warm coat and something to eat."
@@ -31,7 +31,9 @@ def recording(spoken, tmp_path_factory):
 
 
 def run(*args):
-    return CliRunner().invoke(app, ["transcribe", *map(str, args)])
+    app = typer.Typer()
+    register(app)
+    return CliRunner().invoke(app, [*map(str, args)])
 
 
 def wer(reference, hypothesis):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +23,13 @@ _MARGIN: Final = INPUT_RATE // 2
 
 _PAUSE: Final = INPUT_RATE
 """Silence that ends a segment."""
+
+_LONG: Final = 20 * INPUT_RATE
+"""A segment of this length ends at any shorter pause, so that its text is shown."""
+
+_SHORT_PAUSE: Final = INPUT_RATE // 4
+_TELLING_S: Final = 2.0
+"""Seconds of speech from which its language can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,18 @@ def transcribed(
 
     Without ``language`` it is detected in the first segment of two seconds or more, and held from there on.
     """
-    for start, stream in _turns(recognizer, sound, language):
+
+    def opened() -> RecognizerStream:
+        return recognizer.open(language)
+
+    for start, stream in _turns(opened, sound):
         heard = stream.final()
         if not heard.text:
             continue
         words = tuple(word.shifted(start / INPUT_RATE) for word in heard.words)
         segment = Segment(words[0].start, words[-1].end, heard.text, heard.language, words)
+        if segment.end - segment.start >= _TELLING_S:
+            language = segment.lang
         yield segment
 
 
@@ -103,7 +116,7 @@ def main_language(segments: list[Segment]) -> str | None:
 
 
 def _turns(
-    recognizer: Recognizer, sound: Iterator[Samples], language: str | None
+    opened: Callable[[], RecognizerStream], sound: Iterator[Samples]
 ) -> Iterator[tuple[int, RecognizerStream]]:
     """Streams that have heard one stretch of speech each, with the position at which each began."""
     vad, edges = SileroVad(), SpeechEdges()
@@ -114,7 +127,7 @@ def _turns(
         match edges.push(vad.probability(window)):
             case Started() if stream is None:
                 start = edges.position - WINDOW - len(past)
-                stream = recognizer.open(language)
+                stream = opened()
                 stream.accept(past)
             case Ended(at):
                 ended = at
@@ -122,9 +135,10 @@ def _turns(
             past = np.concatenate([past, window])[-_MARGIN:]
             continue
         stream.accept(window)
-        if edges.position % (10 * INPUT_RATE) < WINDOW:
+        if edges.position - start >= _LONG and edges.position % (10 * INPUT_RATE) < WINDOW:
             stream.partial()  # closes full windows: their sound is not kept
-        if not edges.speaking and edges.position - ended >= _PAUSE:
+        enough = _PAUSE if edges.position - start < _LONG else _SHORT_PAUSE
+        if not edges.speaking and edges.position - ended >= enough:
             yield start, stream
             stream, past = None, np.zeros(0, np.float32)
     if stream is not None:

@@ -121,6 +121,8 @@ async def _serve(
     try:
         await server.serve(sockets=[listener])
     finally:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # Ctrl-C has cancelled this task: it is taken here, and the models are freed
         await parts.aclose()
         state: Server = app.state.server
         if json:

@@ -1,0 +1,155 @@
+"""The page in a real browser, its microphone fed from a file, against ``dragoman serve`` with the real models."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, sync_playwright
+
+from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.tts import Voice
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CHROMIUM = Path("/usr/bin/chromium")
+WAIT_MS = 90_000
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A server on a free port; ends by Ctrl-C, and says how many it served."""
+    command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--json"]
+    command += ["--llm", "qwen2.5-coder-0.5b"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        try:
+            yield str(json.loads(server.stdout.readline())["page"])
+            server.send_signal(signal.SIGINT)
+            last = json.loads(server.stdout.readlines()[-1])
+            assert last["type"] == "summary"
+            assert last["sessions"] >= 1
+        finally:
+            server.kill()
+
+
+@contextmanager
+def browser(tmp_path: Path, sound: Samples | None = None) -> Iterator[Page]:
+    """A page whose microphone plays ``sound`` once (None: it is refused). Errors in the page fail the test."""
+    file = tmp_path / "microphone.wav"
+    soundfile.write(file, sound if sound is not None else np.zeros(OUTPUT_RATE), OUTPUT_RATE)
+    flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    flags += [f"--use-file-for-fake-audio-capture={file}%noloop", "--use-fake-device-for-media-stream"]
+    flags += ["--use-fake-ui-for-media-stream"] if sound is not None else ["--deny-permission-prompts"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        try:
+            page = chromium.new_page(viewport={"width": 1000, "height": 720})
+            failures: list[str] = []
+            page.on("pageerror", lambda error: failures.append(str(error)))
+            yield page
+            assert failures == []
+        finally:
+            chromium.close()
+
+
+PROMPTED_MICROPHONE = """
+const context = new AudioContext();
+const microphone = context.createMediaStreamDestination();
+navigator.mediaDevices.getUserMedia = async () => microphone.stream;
+window.speak = async (wav) => {
+  const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
+  const source = new AudioBufferSourceNode(context, { buffer: await context.decodeAudioData(bytes.buffer) });
+  source.connect(microphone);
+  source.start();
+};
+"""
+"""A microphone that says what the test wants when the test wants it; the page can't tell."""
+
+
+def wav(pcm: Samples) -> str:
+    file = io.BytesIO()
+    soundfile.write(file, pcm, OUTPUT_RATE, format="WAV")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * OUTPUT_RATE), np.float32)
+
+
+def test_spoken_question_is_answered_aloud(address: str, english_voice: Voice, tmp_path: Path) -> None:
+    """Space starts; the log shows the question and the whole answer, which was really played."""
+    question = english_voice.synthesize("What is the capital of France?").pcm
+    with browser(tmp_path, np.concatenate([silence(1.5), question, silence(90)])) as page:
+        page.goto(address)
+        page.keyboard.press("Space")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert "capital of France" in page.inner_text("#log .user .words")
+        assert "Paris" in page.inner_text("#log .assistant .words")
+        assert page.locator(".unheard, .coming").count() == 0
+        assert page.evaluate("dragoman.audible") > OUTPUT_RATE // 4
+        assert page.evaluate("dragoman.onsets.length") == 1
+        assert page.is_hidden("#problem")
+
+
+def test_interrupted_answer_shows_what_was_heard(address: str, english_voice: Voice, tmp_path: Path) -> None:
+    """A voice over the answer silences it; the server learns the time, and the rest is struck out."""
+    wish = english_voice.synthesize("Please tell me a very long story about a brave little dog.").pcm
+    stop = english_voice.synthesize("Wait, stop. I want to talk about something else now, please.").pcm
+    with browser(tmp_path, silence(1.0)) as page:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        page.goto(address)
+        page.keyboard.press("Space")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        page.evaluate("wav => speak(wav)", wav(wish))
+        page.wait_for_selector("#latency:not([hidden])", timeout=WAIT_MS)
+        page.evaluate("wav => speak(wav)", wav(stop))
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        page.locator("#log .user").nth(1).wait_for(timeout=WAIT_MS)
+        assert page.evaluate("dragoman.truncated")[0] > 0
+        assert page.is_hidden("#problem")
+
+
+def test_typed_question_is_answered_without_a_microphone(address: str, tmp_path: Path) -> None:
+    """Typing needs no microphone, and the answer is heard."""
+    with browser(tmp_path) as page:
+        page.goto(address)
+        page.fill("#text", "What is the capital of France?")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert "Paris" in page.inner_text("#log .assistant .words")
+        assert page.evaluate("dragoman.audible") > OUTPUT_RATE // 4
+
+
+def test_refused_microphone_is_explained(address: str, tmp_path: Path) -> None:
+    """The page says what to do, and can be started again."""
+    with browser(tmp_path) as page:
+        page.goto(address)
+        page.click("#talk")
+        page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
+        assert "microphone is blocked" in page.inner_text("#problem")
+        assert page.get_attribute("#talk", "aria-pressed") == "false"
+        assert page.is_enabled("#talk")
+
+
+def test_page_fits_a_phone(address: str, tmp_path: Path) -> None:
+    """Nothing is wider than a narrow screen, and the button is in view."""
+    with browser(tmp_path) as page:
+        page.set_viewport_size({"width": 360, "height": 640})
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        box = page.locator("#talk").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 640

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import Awaitable, Callable
 
 import httpx
 import numpy as np
 import pytest
+import typer
 import websockets
+from typer.testing import CliRunner
 from web_scripted import ScriptedSession
 from web_served import served
 from websockets.asyncio.client import ClientConnection, connect
 
 from dragoman.agent import events as on
 from dragoman.agent.settings import SessionSettings
-from dragoman.audio.types import Samples
+from dragoman.audio.types import DragomanError, Samples
+from dragoman.web import cli
 from dragoman.web.app import create_app
 from dragoman.web.realtime import Backend
 
@@ -252,3 +256,55 @@ def test_events_go_out_in_order() -> None:
             assert bool(np.all(np.diff(heard.astype(int)) >= 0))
 
     run(test)
+
+
+def test_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it doesn't take must not pile up: its session ends, and its place is free again."""
+    monkeypatch.setattr("dragoman.web.realtime.STALL_S", 0.2)
+    monkeypatch.setattr("dragoman.web.app.LEAVE_S", 0.1)
+
+    async def test(address: str) -> None:
+        async with httpx.AsyncClient() as http, connect(f"ws://{address}/v1/realtime", max_queue=1) as socket:
+            await told(socket, "session.created")
+            minute = np.zeros(24_000 * 60, np.float32)
+            sessions[0].tell(on.ReplyStarted(1, 0, 0.0), *[on.ReplyAudio(1, minute, ())] * 5)
+            while (await http.get(f"http://{address}/health")).json()["sessions"]:
+                pass
+            socket.transport.abort()
+
+    run(test)
+
+
+def test_failed_session_says_so() -> None:
+    """A session that ends by itself closes its connection with the reason."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            await told(socket, "session.created")
+            sessions[0].fail(DragomanError("the language model is gone"))
+            error = await told(socket, "error")
+            assert error["error"]["message"] == "the language model is gone"
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1011
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "{taken}"], "is taken: choose another"),
+        (["--host", "no.such.host.invalid"], "no such address"),
+    ],
+)
+def test_bad_address_is_one_clear_line(options: list[str], message: str) -> None:
+    """Found before any model is loaded."""
+    app = typer.Typer()
+    cli.register(app)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(app, [each.format(taken=port) for each in options])
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())

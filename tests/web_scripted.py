@@ -44,6 +44,7 @@ class ScriptedSession:
         self._messages = itertools.count(1)
         self._events: asyncio.Queue[SessionEvent | None] = asyncio.Queue()
         self._closing = asyncio.Event()
+        self._failure: DragomanError | None = None
 
     @property
     def now(self) -> float:
@@ -52,6 +53,8 @@ class ScriptedSession:
     async def run(self) -> None:
         await self._closing.wait()
         self._events.put_nowait(None)
+        if self._failure is not None:
+            raise self._failure
 
     async def hear(self, pcm: Samples) -> None:
         self.heard += len(pcm)
@@ -63,6 +66,10 @@ class ScriptedSession:
     def tell(self, *events: SessionEvent) -> None:
         for event in events:
             self._events.put_nowait(event)
+
+    def fail(self, error: DragomanError) -> None:
+        self._failure = error
+        self._closing.set()
 
     def close(self) -> None:
         self._closing.set()

@@ -21,6 +21,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
             app,
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             log_level="error",
             lifespan="off",
             timeout_graceful_shutdown=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -16,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman import __version__
 from dragoman.audio.types import DragomanError
@@ -26,6 +27,8 @@ from dragoman.web.realtime import Backend, Connection, TooSlow
 
 MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
+LEAVE_S: Final = 2.0
+"""How long a client that is sent away has to hear why."""
 _STATIC = Path(str(files("dragoman.web"))) / "static"
 _POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -153,7 +156,8 @@ async def _leave(
     """Say why, and close; the client may be gone already."""
     event = {"event_id": "event_last", **error_event(message, kind=kind, code=name)}
     try:
-        await socket.send_text(json.dumps(event))
-        await socket.close(code, message[:120])
-    except (RuntimeError, OSError, DragomanError):
+        async with asyncio.timeout(LEAVE_S):
+            await socket.send_text(json.dumps(event))
+            await socket.close(code, message[:120])
+    except (RuntimeError, OSError, WebSocketDisconnect):  # TimeoutError is an OSError
         _log.debug("the client was gone before it could be told: %s", message)

@@ -101,6 +101,7 @@ async def _serve(
             app,
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # sound hardly shrinks, and the loop has better things to do
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=2,
@@ -122,7 +123,9 @@ async def _serve(
         await server.serve(sockets=[listener])
     finally:
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)  # Ctrl-C has cancelled this task: it is taken here, and the models are freed
+            await asyncio.sleep(
+                0
+            )  # Ctrl-C has cancelled this task: it is taken here, and the models are freed
         await parts.aclose()
         state: Server = app.state.server
         if json:

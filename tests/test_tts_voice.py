@@ -105,6 +105,13 @@ def test_no_text_breaks_it(text: str) -> None:
     assert np.isfinite(speech.pcm).all()
 
 
+@pytest.mark.parametrize("odd", ["x²", "①", "½", "٣", "12³", "1.2.3.4", "--", "$", "(", "'s"])
+def test_an_odd_word_does_not_silence_the_sentence(english_voice: Voice, odd: str) -> None:
+    """What the pronunciation can't read is left out; the other words are spoken."""
+    words = {w.text: w for w in english_voice.synthesize(f"Look here {odd} please.").words}
+    assert words["please."].end > words["please."].start > words["here"].start
+
+
 def test_rate_changes_the_length(english_voice: Voice) -> None:
     """Twice the pace is about half as long."""
     slow, fast = (english_voice.synthesize(SENTENCE, rate=rate).seconds for rate in (0.8, 1.6))

@@ -38,7 +38,15 @@ class HibariEngine:
     def pronounce(self, words: Sequence[str]) -> list[str]:
         """Phonemes per word of a sentence."""
         with self._lock:
-            return spread(words, self._hibari.g2p(" ".join(words)), self._hibari.g2p)
+            return spread(words, self._read(" ".join(words)), self._read)
+
+    def _read(self, text: str) -> str:
+        """Phonemes of a text. Its rules fail on some odd numerals: such a word is left unspoken, not the sentence."""
+        try:
+            return str(self._hibari.g2p(text))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            words = text.split()
+            return " ".join(map(self._read, words)) if len(words) > 1 else ""
 
     def render(self, symbols: str, rate: float) -> tuple[Samples, Durations]:
         """Sound and durations, see ``Engine``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from web_served import served
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.llm.llamacpp import LlamaCppResponder
 from dragoman.agent.parts import Parts
-from dragoman.asr import open_recognizer
+from dragoman.agent.ports import Recognizer
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.types import OUTPUT_RATE, Samples
 from dragoman.tts import Voice
@@ -28,15 +28,20 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
-def parts(english_voice: Voice, responder: LlamaCppResponder) -> Parts:
+def parts(
+    english_recognizer: Recognizer, english_voice: Voice, responder: LlamaCppResponder
+) -> Iterator[Parts]:
     """The embedded models, as the server would share them."""
-    return Parts(
-        recognizer=open_recognizer("auto", "en"),
+    opened = Parts(
+        recognizer=english_recognizer,
         responder=responder,
         turn_detector=TextTurnDetector(),
         voice_activity=SileroVad,
         open_voice=lambda language, name: english_voice,
     )
+    yield opened
+    opened.hearing.close()
+    opened.speaking.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +18,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import uvicorn
 from playwright.sync_api import Page, sync_playwright
+from web_scripted import ScriptedSession
 
+from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import OUTPUT_RATE, Samples
 from dragoman.tts import Voice
+from dragoman.web.app import create_app
+from dragoman.web.realtime import Backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -153,3 +160,39 @@ def test_page_fits_a_phone(address: str, tmp_path: Path) -> None:
         box = page.locator("#talk").bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= 640
+
+
+def test_locked_server_asks_for_its_key(tmp_path: Path) -> None:
+    """The page asks for the key, says when it is wrong, and goes on when it is right."""
+    with locked_server() as address, browser(tmp_path, silence(1.0)) as page:
+        page.goto(address)
+        page.click("#talk")
+        page.wait_for_selector("#unlock:not([hidden])", timeout=WAIT_MS)
+        for key in ("wrong", "secret"):
+            page.fill("#key", key)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#talk:enabled", timeout=WAIT_MS)
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        assert page.is_hidden("#unlock")
+        assert page.get_attribute("#talk", "aria-pressed") == "true"
+
+
+@contextmanager
+def locked_server() -> Iterator[str]:
+    """A server with a key and no models behind it."""
+
+    async def transcribe(pcm: Samples, language: str | None) -> str:
+        return ""
+
+    backend = Backend(ScriptedSession, transcribe, SessionSettings())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = create_app(backend, key="secret")
+        config = uvicorn.Config(app, ws="websockets-sansio", log_level="error", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -94,6 +94,7 @@ async def _serve(
 ) -> None:
     with progress_of("loading the models", json) as progress:
         parts = await load_parts(config, progress)
+    listener.listen()  # whoever reads the address may connect at once
     host, port = listener.getsockname()[:2]
     app = create_app(Backend.of(parts, settings), key=key, limit=limit, local=host in _LOOPBACK)
     server = uvicorn.Server(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,6 @@ import numpy as np
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Message, Responder, Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.clock import busy
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
 from dragoman.tts.clauses import Clause, ClauseSplitter
 
@@ -72,7 +71,7 @@ class ReplyWriter:
         splitter = ClauseSplitter(voice.language if voice else "en")
         deltas = self._responder.reply(order.messages, max_tokens=order.max_tokens)
         async with aclosing(deltas) as stream:  # closing it stops the model at once
-            while (delta := await _next(stream)) is not None:
+            async for delta in stream:
                 self._wrote(order.reply, delta)
                 for clause in splitter.feed(delta):
                     await clauses.put(clause)
@@ -96,9 +95,3 @@ class ReplyWriter:
             self._spoke(order.reply, pcm, on.ReplySpeech(order.reply, words, length))
             seconds += length
             gap = SENTENCE_GAP_S if clause.final else CLAUSE_GAP_S
-
-
-async def _next(stream: AsyncIterator[str]) -> str | None:
-    """The next words; waiting for them counts as computing on a measured clock."""
-    with busy():
-        return await anext(stream, None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from dragoman.agent.ports import Message, Responder
-from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 
 
@@ -29,8 +29,5 @@ class Warmer:
             self._task = None
 
     async def _read(self, messages: Sequence[Message]) -> None:
-        try:
-            with busy():
-                await self._responder.warm(messages)
-        except DragomanError:
-            pass  # the reply will meet the same trouble, and say so
+        with contextlib.suppress(DragomanError):  # the reply will meet the same trouble, and say so
+            await self._responder.warm(messages)

@@ -21,7 +21,7 @@ class Worker:
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``call`` on the thread. A cancelled wait leaves the call to end by itself; its result is dropped."""
-        with busy(thread=True):
+        with busy():
             return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
 
     def close(self) -> None:

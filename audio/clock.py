@@ -3,7 +3,8 @@
 The conversation counts time in samples. Where it must wait (a microphone's pace, the playout), it waits on the
 event loop's own clock. ``SkippingLoop`` is that clock for everything that needs no real waiting: when nothing is
 being computed it jumps to the next timer; while something is (``busy``), its time runs with the real clock, so a
-computation costs as much virtual time as it took. Unmeasured, time is purely virtual and tests are deterministic.
+computation costs as much virtual time as it took. Unmeasured, its time stands still meanwhile: models are then
+infinitely fast, and a conversation comes out the same on any machine.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -77,24 +78,33 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def busy(*, thread: bool = False) -> Iterator[None]:
-    """Mark a wait of the running task for something that computes: a model, a server, a ``thread`` of this process.
-
-    Where nothing is measured only threads are waited for: a scripted model waits on the loop's own timers.
-    """
+def busy() -> Iterator[None]:
+    """Mark a wait of the running task for something that computes: a thread of this process, a server."""
     loop = asyncio.get_running_loop()
-    if isinstance(loop, SkippingLoop) and (loop.measured or thread):
+    if isinstance(loop, SkippingLoop):
         with loop.computing():
             yield
     else:
         yield
 
 
+async def marked(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same items, each wait for one of them marked ``busy``; closing it closes ``items``."""
+    async with aclosing(items):
+        while True:
+            with busy():
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    return
+            yield item
+
+
 def run_virtual(main: Coroutine[object, object, T], *, measured: bool) -> T:
     """Run ``main`` to its end without waiting for idle time.
 
     ``measured`` True: computation marked with ``busy`` takes as much virtual time as it took; the rest is skipped.
-    False: nothing takes time but timers; for tests with scripted models.
+    False: computation takes no time, only timers do, and every run is the same however fast the machine is.
     """
     with asyncio.Runner(loop_factory=lambda: SkippingLoop(measured=measured)) as runner:
         return runner.run(main)

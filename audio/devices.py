@@ -262,9 +262,7 @@ def _portaudio() -> ModuleType:
     try:
         import sounddevice
     except ImportError as error:
-        raise DragomanError(
-            "sound devices need the package sounddevice: pip install 'dragoman[mic]'"
-        ) from error
+        raise DragomanError("sound devices need the package sounddevice: pip install 'dragoman[mic]'") from error
     except OSError as error:
         raise DragomanError(
             "PortAudio is missing: apt install libportaudio2 (macOS: brew install portaudio)"

@@ -120,9 +120,7 @@ _Block = tuple[int, Samples]
 """The file's own rate, and mono sound at it."""
 
 
-def _converted(
-    path: Path, first: _Block, rest: Iterator[_Block], resampler: StreamResampler
-) -> Iterator[Samples]:
+def _converted(path: Path, first: _Block, rest: Iterator[_Block], resampler: StreamResampler) -> Iterator[Samples]:
     for rate, pcm in _chain(first, rest):
         if rate != resampler.in_rate:  # a container may change its rate half-way
             yield resampler.flush()

@@ -119,9 +119,9 @@ class Playout:
         step = 1.0 / (FADE_S * self.rate)
         distance = self._target - self._gain
         moved = np.minimum(step * np.arange(1, count + 1), abs(distance))
-        gains = self._gain + np.sign(distance) * moved
+        gains: Samples = (self._gain + np.sign(distance) * moved).astype(np.float32)
         self._gain = float(gains[-1]) if count else self._gain
-        return gains.astype(np.float32)
+        return gains
 
     def _fade_out(self) -> Samples:
         count = min(round(FADE_S * self.rate), self._length - self._position)

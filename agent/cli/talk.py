@@ -10,13 +10,13 @@ from typing import Annotated
 
 import psutil
 import typer
-from dragoman.agent.llm.servers import discover
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.live import converse_aloud
+from dragoman.agent.llm.servers import discover
 from dragoman.agent.parts import Parts
 from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse

@@ -50,9 +50,7 @@ def register(app: typer.Typer) -> None:
 
 def transcribe(
     file: Annotated[Path, typer.Argument(help="A sound file of any length, rate and format.")],
-    lang: Annotated[
-        str, typer.Option(help="Language of the speech (en, pt, ...); auto detects it.")
-    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Language of the speech (en, pt, ...); auto detects it.")] = "auto",
     model: Annotated[str, typer.Option(help="tiny.en, base, a folder or a hub id.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -85,9 +83,7 @@ def transcribe(
             console.print("no speech was heard")
 
 
-def transcribed(
-    recognizer: Recognizer, sound: Iterator[Samples], language: str | None = None
-) -> Iterator[Segment]:
+def transcribed(recognizer: Recognizer, sound: Iterator[Samples], language: str | None = None) -> Iterator[Segment]:
     """Recognize 16 kHz sound of any length in constant memory; a second's pause ends a segment.
 
     Without ``language`` it is detected in the first segment of two seconds or more, and held from there on.
@@ -115,9 +111,7 @@ def main_language(segments: list[Segment]) -> str | None:
     return max(spoken, key=spoken.__getitem__, default=None)
 
 
-def _turns(
-    opened: Callable[[], RecognizerStream], sound: Iterator[Samples]
-) -> Iterator[tuple[int, RecognizerStream]]:
+def _turns(opened: Callable[[], RecognizerStream], sound: Iterator[Samples]) -> Iterator[tuple[int, RecognizerStream]]:
     """Streams that have heard one stretch of speech each, with the position at which each began."""
     vad, edges = SileroVad(), SpeechEdges()
     stream: RecognizerStream | None = None

@@ -5,8 +5,9 @@ decided here, with no model, no clock and no asyncio, so that every rule can be 
 """
 
 from dragoman.agent.engine.commands import Command
-from dragoman.agent.engine.engine import Engine, Phase
+from dragoman.agent.engine.engine import Engine
 from dragoman.agent.engine.inputs import Input
 from dragoman.agent.engine.policy import Policy
+from dragoman.agent.engine.state import Phase
 
 __all__ = ["Command", "Engine", "Input", "Phase", "Policy"]

@@ -16,74 +16,16 @@ to be an interruption or not. Every reply has a number of its own, and what come
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.engine.policy import Policy, samples
+from dragoman.agent.engine.state import Phase, Reply, Turn
 from dragoman.agent.events import ReplyStatus
 from dragoman.audio.types import Word
 
 _REMEMBERED_REPLIES = 64
-_HEARD_SLACK_S = 0.03
-"""A word counts as heard if at most so much of its end is missing: one playout frame and the fade."""
-
-
-class Phase(StrEnum):
-    """Who has the floor."""
-
-    IDLE = "idle"
-    LISTENING = "listening"
-    PAUSING = "pausing"
-    REPLYING = "replying"
-    SPEAKING = "speaking"
-    OVERLAP = "overlap"
-    HELD = "held"
-
-
-@dataclass(slots=True)
-class _Turn:
-    number: int
-    start: int
-    end: int
-    speaking: bool = True
-    revision: int = 0
-    transcribed: int = 0
-    text: str = ""
-    complete: float = 0.0
-    hold_at: int | None = None
-    quick: bool = False
-    """The transcript that was asked for is a quick one, just to tell a backchannel from an interruption."""
-    floor: bool = False
-    shown: bool = False
-    committed: bool = False
-    aside: bool = False
-    """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
-
-
-@dataclass(slots=True)
-class _Reply:
-    number: int
-    turn: int
-    announced: bool = False
-    words: list[Word] = field(default_factory=list)
-    seconds: float = 0.0
-    position: float = 0.0
-    written: bool = False
-    failure: str = ""
-
-    def heard(self, seconds: float) -> str:
-        return " ".join(word.text for word in self.words if word.end <= seconds + _HEARD_SLACK_S)
-
-    @property
-    def asks(self) -> bool:
-        return bool(self.words) and self.words[-1].text.rstrip("\"'”’)").endswith("?")
-
-    @property
-    def sayable(self) -> bool:
-        return self.seconds > 0 or (self.written and not self.failure)
 
 
 class Engine:
@@ -94,13 +36,13 @@ class Engine:
         self.phase = Phase.IDLE
         self._now = 0
         self._out: list[do.Command] = []
-        self._turn: _Turn | None = None
-        self._reply: _Reply | None = None
+        self._turn: Turn | None = None
+        self._reply: Reply | None = None
         self._turns = 0
         self._replies = 0
         self._asked = False
         self._late_voice: int | None = None
-        self._past: OrderedDict[int, _Reply] = OrderedDict()
+        self._past: OrderedDict[int, Reply] = OrderedDict()
 
     @property
     def reply(self) -> int:
@@ -129,10 +71,8 @@ class Engine:
                 self._hint()
             case on.ReplySpeech(reply, words, seconds):
                 self._speech(reply, words, seconds)
-            case on.ReplyWritten(reply):
-                self._written(reply, "")
-            case on.ReplyFailed(reply, reason):
-                self._written(reply, reason)
+            case on.ReplyWritten(reply) | on.ReplyFailed(reply):
+                self._written(reply, event.reason if isinstance(event, on.ReplyFailed) else "")
             case on.Played(reply, seconds):
                 self._played(reply, seconds)
             case on.Commit():
@@ -145,8 +85,6 @@ class Engine:
                 self._cancel()
             case on.Truncate(reply, seconds):
                 self._truncate(reply, seconds)
-            case on.Tick():
-                pass
         self._pass_time()
         return self._out
 
@@ -168,7 +106,7 @@ class Engine:
                 self._out.append(do.TakeFloor(turn.number, at))
             return
         self._turns += 1
-        self._turn = turn = _Turn(self._turns, at, at, hold_at=at + samples(self.policy.hold_ms))
+        self._turn = turn = Turn(self._turns, at, at, hold_at=at + samples(self.policy.hold_ms))
         self._out.append(do.OpenEar(turn.number, at))
         if self.phase is Phase.SPEAKING:
             self.phase = Phase.OVERLAP
@@ -178,7 +116,7 @@ class Engine:
         self._drop_reply()
         self._listen(turn)
 
-    def _listen(self, turn: _Turn) -> None:
+    def _listen(self, turn: Turn) -> None:
         """The turn is the user's own and has the floor."""
         self._take_floor(turn)
         self.phase = Phase.LISTENING if turn.speaking else Phase.PAUSING
@@ -189,21 +127,20 @@ class Engine:
             elif turn.transcribed == turn.revision:
                 self._consider(turn)
 
-    def _take_floor(self, turn: _Turn) -> None:
+    def _take_floor(self, turn: Turn) -> None:
         if not turn.floor:
             turn.floor = turn.shown = True
             self._out.append(do.TakeFloor(turn.number, turn.start))
 
-    def _yield_floor(self, turn: _Turn) -> None:
+    def _yield_floor(self, turn: Turn) -> None:
         if turn.shown:
             turn.shown = False
             self._out.append(do.YieldFloor(turn.number, turn.end))
 
     def _silence(self, at: int) -> None:
         turn = self._turn
-        if turn is not None and turn.committed:
-            self._late_voice = None
         if turn is None or not turn.speaking:
+            self._late_voice = None
             return
         turn.speaking = False
         turn.end = max(turn.end, at)
@@ -212,7 +149,7 @@ class Engine:
         self._yield_floor(turn)
         self._transcribe(turn)
 
-    def _transcribe(self, turn: _Turn) -> None:
+    def _transcribe(self, turn: Turn) -> None:
         turn.revision += 1
         turn.quick = self._speaking_over and self.policy.interruptible and not turn.committed
         self._out.append(do.Transcribe(turn.number, turn.revision, turn.quick))
@@ -238,8 +175,7 @@ class Engine:
         turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
         if turn.committed:
             self._finish_turn(turn)
-            self._out.append(do.CloseEar(turn.number))
-            self._turn = None
+            self._close(turn)
             self.phase = Phase.SPEAKING if self._speaking_over else Phase.IDLE
             self._after_commit()
         elif self.phase is Phase.PAUSING:
@@ -263,19 +199,18 @@ class Engine:
     def _speaking_over(self) -> bool:
         return self.phase in (Phase.OVERLAP, Phase.HELD)
 
-    def _consider(self, turn: _Turn) -> None:
+    def _consider(self, turn: Turn) -> None:
         """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
         if not turn.text or (turn.aside and is_backchannel(turn.text)):
             self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
-            self._out.append(do.CloseEar(turn.number))
-            self._turn = None
+            self._close(turn)
             self.phase = Phase.IDLE
         elif self.policy.respond and self._reply is None:
             self._respond(turn.number, turn.text)
 
     def _respond(self, turn: int, text: str | None) -> None:
         self._replies += 1
-        self._reply = _Reply(self._replies, turn, announced=text is None)
+        self._reply = Reply(self._replies, turn, announced=text is None)
         self._out.append(do.Respond(self._replies, turn, text))
 
     def _pass_time(self) -> None:
@@ -290,30 +225,32 @@ class Engine:
             if not turn.speaking:
                 if self._now >= turn.end + samples(self.policy.forget_ms):
                     self._go_on(turn)
-            elif self._now >= self._confirm_at(turn):
+            elif self._now >= turn.start + self.policy.confirm(is_backchannel(turn.text)):
                 self._interrupt(turn)
             elif self.phase is Phase.OVERLAP and turn.hold_at is not None and self._now >= turn.hold_at:
                 self._hold(turn)
 
-    def _confirm_at(self, turn: _Turn) -> int:
-        """A voice that says only "yeah, yeah" may go on twice as long."""
-        patience = samples(self.policy.confirm_ms)
-        return turn.start + patience * (2 if is_backchannel(turn.text) else 1)
-
-    def _end_turn(self, turn: _Turn) -> None:
+    def _end_turn(self, turn: Turn) -> None:
         if not self.policy.respond:
             self._finish_turn(turn)
-            self._out.append(do.CloseEar(turn.number))
-            self._turn = None
+            self._close(turn)
             self.phase = Phase.IDLE
             return
         self.phase = Phase.REPLYING
         self._release_if_ready()
 
-    def _finish_turn(self, turn: _Turn) -> None:
+    def _close(self, turn: Turn) -> None:
+        self._out.append(do.CloseEar(turn.number))
+        self._turn = None
+
+    def _finish_turn(self, turn: Turn) -> None:
         self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
 
     # ---- the reply
+
+    def _current(self, number: int) -> Reply | None:
+        """The reply, if ``number`` is its own: what comes late for another is ignored."""
+        return self._reply if self._reply and self._reply.number == number else None
 
     def _release_if_ready(self) -> None:
         reply, turn = self._reply, self._turn
@@ -321,32 +258,29 @@ class Engine:
             return
         if turn is not None:
             self._finish_turn(turn)
-            self._out.append(do.CloseEar(turn.number))
-            self._turn = None
+            self._close(turn)
         self._out.append(do.Release(reply.number, reply.turn))
         reply.announced = True
         self.phase = Phase.SPEAKING
         self._end_if_played()
 
     def _speech(self, number: int, words: tuple[Word, ...], seconds: float) -> None:
-        reply = self._reply
-        if reply is None or reply.number != number:
+        if (reply := self._current(number)) is None:
             return
         reply.words.extend(words)
         reply.seconds += seconds
         self._release_if_ready()
 
     def _written(self, number: int, failure: str) -> None:
-        reply = self._reply
-        if reply is None or reply.number != number:
+        if (reply := self._current(number)) is None:
             return
         reply.written, reply.failure = True, failure
         self._release_if_ready()
         self._end_if_played()
 
     def _played(self, number: int, seconds: float) -> None:
-        reply = self._reply
-        if reply is None or reply.number != number or self.phase not in (Phase.SPEAKING, Phase.OVERLAP):
+        reply = self._current(number)
+        if reply is None or self.phase not in (Phase.SPEAKING, Phase.OVERLAP):
             return
         reply.position = max(reply.position, seconds)
         self._end_if_played()
@@ -390,38 +324,29 @@ class Engine:
 
     # ---- a voice over the reply
 
-    def _hold(self, turn: _Turn) -> None:
+    def _hold(self, turn: Turn) -> None:
         if self._reply is None:
             return
         self._take_floor(turn)
         self.phase = Phase.HELD
         self._out.append(do.Hold(self._reply.number, turn.number, turn.start))
 
-    def _interrupt(self, turn: _Turn) -> None:
+    def _interrupt(self, turn: Turn) -> None:
         self._end_reply("interrupted")
         self._listen(turn)
 
-    def _go_on(self, turn: _Turn) -> None:
+    def _go_on(self, turn: Turn) -> None:
         """It was a backchannel or a noise."""
         reply = self._reply
         if reply is None:
             return
         self._out.append(do.Duck(False))
         if self.phase is Phase.HELD:
-            self._out.append(do.Resume(reply.number, self._resume_position(reply)))
+            reply.rewind(self.policy.rewind_s)
+            self._out.append(do.Resume(reply.number, reply.position))
         self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
-        self._out.append(do.CloseEar(turn.number))
-        self._turn = None
+        self._close(turn)
         self.phase = Phase.SPEAKING
-
-    def _resume_position(self, reply: _Reply) -> float:
-        """Start of the word that was cut, so that it is heard whole."""
-        for word in reply.words:
-            if word.end > reply.position + _HEARD_SLACK_S:
-                if word.start < reply.position <= word.start + self.policy.rewind_s:
-                    reply.position = word.start
-                break
-        return reply.position
 
     # ---- the client's hand
 
@@ -444,11 +369,10 @@ class Engine:
             return
         if self._speaking_over:
             self._go_on(turn)
-            return
-        self._drop_reply()
-        self._out.append(do.CloseEar(turn.number))
-        self._turn = None
-        self.phase = Phase.IDLE
+        else:
+            self._drop_reply()
+            self._close(turn)
+            self.phase = Phase.IDLE
 
     def _ask(self) -> None:
         if self._turn is not None and self._turn.committed:
@@ -467,8 +391,7 @@ class Engine:
         self._after_reply()
 
     def _truncate(self, number: int, seconds: float) -> None:
-        reply = self._reply
-        if reply is not None and reply.number == number:
+        if reply := self._current(number):
             reply.position = min(seconds, reply.seconds)
             if self.phase is not Phase.HELD:
                 self._end_reply("interrupted")

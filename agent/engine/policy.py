@@ -22,7 +22,7 @@ class Policy:
     """Silence after words that sound complete."""
     longest_ms: int = 1500
     """Silence after words that sound as if more will come."""
-    hold_ms: int = 160
+    hold_ms: int = 96
     """A voice over the reply that lasts so long stops the playing, at first tentatively."""
     hinted_hold_ms: int = 900
     """The same when it sounds like a backchannel."""
@@ -43,3 +43,7 @@ class Policy:
             return samples(self.silence_ms)
         share = min(1.0, max(0.0, complete))
         return samples(self.longest_ms - share * (self.longest_ms - self.shortest_ms))
+
+    def confirm(self, hum: bool) -> int:
+        """Samples after which a voice over the reply interrupts it; a mere "yeah, yeah" has twice as long."""
+        return samples(self.confirm_ms * (2 if hum else 1))

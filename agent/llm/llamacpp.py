@@ -21,6 +21,7 @@ import xllamacpp
 
 from dragoman.agent.llm.prompts import chatml, trim
 from dragoman.agent.ports import Message
+from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 
 _BATCH: Final = 64
@@ -154,7 +155,8 @@ class LlamaCppResponder:
             if request.cancelled.is_set() or (request.reads_ahead and prompt.startswith(request.prompt))
         ]
         if awaited:
-            await asyncio.wait([asyncio.wrap_future(future) for future in awaited])
+            with busy():
+                await asyncio.wait([asyncio.wrap_future(future) for future in awaited])
         # The engine writes at most max_tokens pieces, so this bound is never met.
         queue: asyncio.Queue[str | DragomanError | _TooLong | None] = asyncio.Queue(max_tokens + 8)
         request = _Request(prompt, max_tokens, asyncio.get_running_loop(), queue, threading.Event())
@@ -165,7 +167,11 @@ class LlamaCppResponder:
         self._active[future] = request
         future.add_done_callback(self._active.pop)
         try:
-            while (item := await queue.get()) is not None:
+            while True:
+                with busy():
+                    item = await queue.get()
+                if item is None:
+                    return
                 if isinstance(item, DragomanError):
                     raise item
                 yield item

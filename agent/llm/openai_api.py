@@ -13,6 +13,7 @@ from httpx_sse import SSEError, aconnect_sse
 
 from dragoman.agent.llm.servers import Found, identify
 from dragoman.agent.ports import Message
+from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
 
 _CONTINUE = (
@@ -64,7 +65,7 @@ class OpenAIResponder:
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
         body = self._body(messages, prefix, max_tokens)
-        async with contextlib.aclosing(self._stream(body)) as pieces:
+        async with contextlib.aclosing(marked(self._stream(body))) as pieces:
             exact = not prefix or self._server.kind.continues == "exactly"
             async with contextlib.aclosing(pieces if exact else continuation(pieces, prefix)) as rest:
                 async for piece in rest:
@@ -74,7 +75,7 @@ class OpenAIResponder:
         """See ``Responder.warm``. Does nothing where a prompt read ahead would only cost money."""
         if not self._server.kind.caches:
             return
-        async with contextlib.aclosing(self._stream(self._body(messages, "", 1))) as pieces:
+        async with contextlib.aclosing(marked(self._stream(self._body(messages, "", 1)))) as pieces:
             async for _ in pieces:
                 pass
 

@@ -1,0 +1,80 @@
+"""What the engine keeps: the phase, the open turn, and the reply that is prepared or played."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from dragoman.audio.types import Word
+
+HEARD_SLACK_S: Final = 0.03
+"""A word counts as heard if at most so much of its end is missing: one playout frame and the fade."""
+
+
+class Phase(StrEnum):
+    """Who has the floor."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    PAUSING = "pausing"
+    REPLYING = "replying"
+    SPEAKING = "speaking"
+    OVERLAP = "overlap"
+    HELD = "held"
+
+
+@dataclass(slots=True)
+class Turn:
+    """What the user says in one go; positions are samples of the input."""
+
+    number: int
+    start: int
+    end: int
+    speaking: bool = True
+    revision: int = 0
+    transcribed: int = 0
+    text: str = ""
+    complete: float = 0.0
+    hold_at: int | None = None
+    quick: bool = False
+    """The transcript that was asked for is a quick one, just to tell a backchannel from an interruption."""
+    floor: bool = False
+    shown: bool = False
+    committed: bool = False
+    aside: bool = False
+    """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """What the agent says, as far as it is known; times are seconds of its own sound."""
+
+    number: int
+    turn: int
+    announced: bool = False
+    words: list[Word] = field(default_factory=list)
+    seconds: float = 0.0
+    position: float = 0.0
+    written: bool = False
+    failure: str = ""
+
+    def heard(self, seconds: float) -> str:
+        """The words whose end lies in the first ``seconds``."""
+        return " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ends with a question."""
+        return bool(self.words) and self.words[-1].text.rstrip("\"'”’)").endswith("?")
+
+    @property
+    def sayable(self) -> bool:
+        """Whether there is something to play, or nothing to wait for."""
+        return self.seconds > 0 or (self.written and not self.failure)
+
+    def rewind(self, most: float) -> None:
+        """Go back to the start of the word that was cut, if that is at most ``most`` seconds."""
+        cut = next((word for word in self.words if word.end > self.position + HEARD_SLACK_S), None)
+        if cut is not None and cut.start < self.position <= cut.start + most:
+            self.position = cut.start

@@ -67,7 +67,7 @@ def test_the_first_clause_is_spoken_while_the_rest_is_written() -> None:
 def test_barge_in_stops_the_voice_and_cuts_the_history() -> None:
     """The voice is silent 250 ms after the interruption began; the history has what was heard before."""
     parts = scripted(["Tell me a story.", "No, stop that please."], ["one two three four five six seven eight", "Fine."])
-    sound = speech((0.5, 1.5), (3.0, 4.2), seconds=5)
+    sound = speech((0.5, 1.5), (3.1, 4.2), seconds=5)
     sink = TrackSink(None)
     events: list[ev.SessionEvent] = []
 
@@ -91,7 +91,7 @@ def test_barge_in_stops_the_voice_and_cuts_the_history() -> None:
     session = run_virtual(main(), measured=False)
     audible = sink.levels.audible(2.0, 4.5)
     assert audible is not None
-    assert audible[1] - 3.0 <= 0.25
+    assert audible[1] - 3.1 <= 0.25
     first, second = only(events, ev.ReplyDone)
     assert first.status == "interrupted"
     assert first.heard == "one two three four"

@@ -39,12 +39,13 @@ class UserPartial:
 
 @dataclass(frozen=True, slots=True)
 class UserTurn:
-    """The turn is over and its text is in the history."""
+    """The turn is over and its text is in the history, as entry number ``entry`` (0: no words, no entry)."""
 
     turn: int
     text: str
     start: float
     end: float
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ class ReplyAudio:
     reply: int
     pcm: Samples
     words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWritten:
+    """The reply gets no more text and no more sound; it may still be playing."""
+
+    reply: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,7 @@ SessionEvent: TypeAlias = (
     | ReplyStarted
     | ReplyText
     | ReplyAudio
+    | ReplyWritten
     | ReplyPlaying
     | ReplyHeld
     | ReplyResumed

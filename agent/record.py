@@ -73,7 +73,7 @@ class ConversationRecord:
     def add(self, event: ev.SessionEvent) -> TurnRecord | None:
         """Take the next event; gives the turn that it completes or changes, if any."""
         match event:
-            case ev.UserTurn(turn, text, start, end):
+            case ev.UserTurn(turn, text, start, end, _):
                 record = TurnRecord(text, start, end, speech_end=self._true_end(start, end))
                 self.turns.append(record)
                 self._by_turn = {turn: record}

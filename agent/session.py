@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import numpy as np
+
 from dragoman.agent import events as ev
 from dragoman.agent.ear import Ear
 from dragoman.agent.engine import Command, Engine, Input
@@ -72,11 +74,11 @@ class Session:
             lambda error: self._problem(f"recognition failed: {error}"),
         )
         self._writer = ReplyWriter(
-            parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._tell
+            parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
         self._warmer = Warmer(parts.responder)
         self._warmed = 0
-        self._sound: asyncio.Queue[Samples] = asyncio.Queue(_MOST_WAITING)
+        self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
         self._events: asyncio.Queue[ev.SessionEvent | None] = asyncio.Queue(_MOST_EVENTS)
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -146,13 +148,13 @@ class Session:
         while (event := await self._events.get()) is not None:
             yield event
 
-    def commit(self) -> None:
-        """End the turn by hand."""
-        self._tell(on.Commit())
+    async def commit(self) -> None:
+        """End the turn by hand, after all the sound that was given before."""
+        await self._sound.put(on.Commit())
 
-    def clear(self) -> None:
-        """Drop the open turn and its sound."""
-        self._tell(on.Clear())
+    async def clear(self) -> None:
+        """Drop the open turn and its sound, after all that was given before."""
+        await self._sound.put(on.Clear())
 
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
         """Ask for a reply to the history as it is; ignored while there is one."""
@@ -193,6 +195,9 @@ class Session:
     async def _listen(self) -> None:
         while True:
             pcm = await self._sound.get()
+            if not isinstance(pcm, np.ndarray):
+                self._tell(pcm)
+                continue
             for start in range(0, len(pcm), _STEP):
                 piece = pcm[start : start + _STEP]
                 if self._deaf():
@@ -257,9 +262,8 @@ class Session:
             case do.YieldFloor(turn, at):
                 self._emit(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
-                if text:
-                    self.memory.add("user", text)
-                self._emit(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE))
+                entry = self.memory.add("user", text) if text else 0
+                self._emit(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
             case do.NoteBackchannel(turn, text, at):
                 self._emit(ev.UserBackchannel(turn, text, at / INPUT_RATE))
             case do.Respond(reply, turn, text):
@@ -340,6 +344,11 @@ class Session:
         if self._playout.append(reply, pcm):
             self._emit_of(reply, ev.ReplyAudio(reply, pcm, speech.words))
             self._tell(speech)
+
+    def _ended(self, event: on.ReplyWritten | on.ReplyFailed) -> None:
+        if isinstance(event, on.ReplyWritten) and event.reply == self._engine.reply:
+            self._emit_of(event.reply, ev.ReplyWritten(event.reply))
+        self._tell(event)
 
     def _announce(self, reply: int, turn: int) -> None:
         """From now on the reply is known outside."""

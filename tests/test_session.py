@@ -184,7 +184,8 @@ def test_manual_turns() -> None:
             await session.hear(speech((0.2, 0.8), seconds=3))
             await asyncio.sleep(2)
             assert not [event for event in events if isinstance(event, ev.UserTurn)]
-            session.commit()
+            await session.commit()
+            await asyncio.sleep(0.1)
             session.respond()
             asyncio.get_running_loop().call_later(3, session.close)
             async for event in session.events():

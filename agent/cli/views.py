@@ -26,6 +26,7 @@ _NAMES = {
     ev.ReplyStarted: "reply_started",
     ev.ReplyText: "reply_text",
     ev.ReplyAudio: "reply_audio",
+    ev.ReplyWritten: "reply_written",
     ev.ReplyPlaying: "reply_playing",
     ev.ReplyHeld: "reply_held",
     ev.ReplyResumed: "reply_resumed",
@@ -78,7 +79,7 @@ class LinesView(_Plain):
     def show(self, event: ev.SessionEvent, record: ConversationRecord) -> None:
         """Print what a reader of the exchange wants to know."""
         match event:
-            case ev.UserTurn(_, text, start, _):
+            case ev.UserTurn(_, text, start):
                 self._line(start, "you", "bold cyan", text)
             case ev.ReplyPlaying(_, at) if record.turns and record.turns[-1].onset_ms is not None:
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")

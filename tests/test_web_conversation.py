@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from web_scripted import ScriptedSession, numbered, valid
+from web_scripted import ScriptedControl, numbered, valid
 
 from dragoman.agent import events as on
 from dragoman.audio.types import Word
@@ -24,10 +24,8 @@ class Desk:
     """A conversation over a scripted session; all that it says is checked and kept."""
 
     def __init__(self, *, extended: bool = False, **config: object) -> None:
-        self.session = ScriptedSession()
-        self.conversation = Conversation(
-            self.session, SessionConfig().merged(config), numbered(), extended=extended
-        )
+        self.session = ScriptedControl()
+        self.conversation = Conversation(self.session, SessionConfig().merged(config), numbered(), extended=extended)
         self.said: list[ServerEvent] = []
         self._check = not extended
 
@@ -52,7 +50,7 @@ def spoken_turn(number: int = 1) -> list[on.SessionEvent]:
         on.UserPartial(number, "Good mor", 1),
         on.UserStopped(number, 1.2),
         on.UserPartial(number, "Good morning.", 2),
-        on.UserTurn(number, "Good morning.", 0.5, 1.2),
+        on.UserTurn(number, "Good morning.", 0.5, 1.2, entry=7),
     ]
 
 
@@ -123,9 +121,7 @@ def test_items_name_the_one_before() -> None:
 def test_transcription_deltas_join_to_the_stable_words() -> None:
     """A delta can't be taken back, so it waits until its words are stable."""
     desk = Desk()
-    desk.happen(
-        on.UserStarted(1, 0.0), on.UserPartial(1, "I have a cat", 2), on.UserPartial(1, "I have a car", 4)
-    )
+    desk.happen(on.UserStarted(1, 0.0), on.UserPartial(1, "I have a cat", 2), on.UserPartial(1, "I have a car", 4))
     deltas = [str(each["delta"]) for each in desk.said if str(each["type"]).endswith("transcription.delta")]
     assert deltas == ["I have", " a car"]
 
@@ -135,9 +131,7 @@ def test_audio_is_sent_whole() -> None:
     desk = Desk()
     desk.happen(*spoken_reply(turn=0))
     wire = b"".join(
-        base64.b64decode(str(each["delta"]))
-        for each in desk.said
-        if each["type"] == "response.output_audio.delta"
+        base64.b64decode(str(each["delta"])) for each in desk.said if each["type"] == "response.output_audio.delta"
     )
     assert np.array_equal(np.frombuffer(wire, "<i2"), np.full(48_000, round(0.25 * 32767)))
 
@@ -145,10 +139,8 @@ def test_audio_is_sent_whole() -> None:
 def test_resumed_turn_is_announced_once() -> None:
     """A user who pauses and goes on is one turn for the client: one start, one stop."""
     desk = Desk()
-    desk.happen(
-        on.UserStarted(1, 0.5), on.UserStopped(1, 1.0), on.UserStarted(1, 1.4), on.UserStopped(1, 2.0)
-    )
-    desk.happen(on.UserTurn(1, "Well, hello.", 0.5, 2.0))
+    desk.happen(on.UserStarted(1, 0.5), on.UserStopped(1, 1.0), on.UserStarted(1, 1.4), on.UserStopped(1, 2.0))
+    desk.happen(on.UserTurn(1, "Well, hello.", 0.5, 2.0, entry=1))
     started = [each for each in desk.said if each["type"] == "input_audio_buffer.speech_started"]
     stopped = [each for each in desk.said if each["type"] == "input_audio_buffer.speech_stopped"]
     assert [each["audio_start_ms"] for each in started] == [500]
@@ -176,9 +168,7 @@ def test_cough_brings_the_rest_as_a_new_response() -> None:
     assert types(rest)[:2] == ["input_audio_buffer.speech_stopped", "created"]
     text = "".join(str(each["delta"]) for each in rest if str(each["type"]).endswith("transcript.delta"))
     sound = sum(
-        len(base64.b64decode(str(each["delta"])))
-        for each in rest
-        if each["type"] == "response.output_audio.delta"
+        len(base64.b64decode(str(each["delta"]))) for each in rest if each["type"] == "response.output_audio.delta"
     )
     assert text == "old friend."
     assert sound == 2 * 24_000
@@ -238,9 +228,7 @@ def test_cancel_ends_the_response_at_once() -> None:
     done = desk.send("response.cancel")[-1]
     assert done["response"]["status_details"]["reason"] == "client_cancelled"
     assert desk.session.calls == [("cancel",)]
-    late = desk.happen(
-        on.ReplyAudio(1, ONE_SECOND, ()), on.ReplyDone(1, 2.0, "cancelled", "Hello there,", "Hello")
-    )
+    late = desk.happen(on.ReplyAudio(1, ONE_SECOND, ()), on.ReplyDone(1, 2.0, "cancelled", "Hello there,", "Hello"))
     assert late == []
 
 
@@ -265,7 +253,7 @@ def test_manual_turn_is_committed_at_once_and_transcribed_later() -> None:
     desk.happen(on.UserStarted(1, 0.0))
     committed = desk.send("input_audio_buffer.commit")
     created = desk.send("response.create")
-    words = desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0))
+    words = desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
     assert types(committed) == ["input_audio_buffer.committed", "added", "done"]
     assert types(created) == ["created"]
     assert types(words) == ["input_audio_transcription.completed"]

@@ -28,9 +28,7 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
-def parts(
-    english_recognizer: Recognizer, english_voice: Voice, responder: LlamaCppResponder
-) -> Iterator[Parts]:
+def parts(english_recognizer: Recognizer, english_voice: Voice, responder: LlamaCppResponder) -> Iterator[Parts]:
     """The embedded models, as the server would share them."""
     opened = Parts(
         recognizer=english_recognizer,
@@ -54,9 +52,7 @@ def question(english_voice: Voice) -> Samples:
 def connected(parts: Parts, talk: Talk) -> None:
     async def main() -> None:
         async with served(create_app(Backend.of(parts))) as address, asyncio.timeout(100):
-            client = AsyncOpenAI(
-                base_url=f"http://{address}/v1", websocket_base_url=f"ws://{address}/v1", api_key="x"
-            )
+            client = AsyncOpenAI(base_url=f"http://{address}/v1", websocket_base_url=f"ws://{address}/v1", api_key="x")
             async with client, client.realtime.connect(model="dragoman") as connection:
                 await talk(connection)
 
@@ -66,9 +62,7 @@ def connected(parts: Parts, talk: Talk) -> None:
 async def append(connection: AsyncRealtimeConnection, pcm: Samples) -> None:
     wire = (pcm * 32767).astype("<i2").tobytes()
     for start in range(0, len(wire), 9600):
-        await connection.input_audio_buffer.append(
-            audio=base64.b64encode(wire[start : start + 9600]).decode()
-        )
+        await connection.input_audio_buffer.append(audio=base64.b64encode(wire[start : start + 9600]).decode())
 
 
 async def until(connection: AsyncRealtimeConnection, kind: str) -> list[RealtimeServerEvent]:
@@ -110,9 +104,7 @@ def test_manual_turn_is_answered_in_writing(parts: Parts, question: Samples) -> 
 
     async def talk(connection: AsyncRealtimeConnection) -> None:
         audio = {"input": {"turn_detection": None}}
-        await connection.session.update(
-            session={"type": "realtime", "output_modalities": ["text"], "audio": audio}
-        )
+        await connection.session.update(session={"type": "realtime", "output_modalities": ["text"], "audio": audio})
         await append(connection, question)
         await connection.input_audio_buffer.commit()
         await connection.response.create()
@@ -129,9 +121,7 @@ def test_typed_message_is_answered(parts: Parts) -> None:
 
     async def talk(connection: AsyncRealtimeConnection) -> None:
         content = [{"type": "input_text", "text": QUESTION}]
-        await connection.conversation.item.create(
-            item={"type": "message", "role": "user", "content": content}
-        )
+        await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
         await connection.response.create()
         events = await until(connection, "response.done")
         assert "Paris" in events[-1].response.output[0].content[0].transcript
@@ -145,9 +135,7 @@ def test_truncated_answer_keeps_what_was_heard(parts: Parts) -> None:
 
     async def talk(connection: AsyncRealtimeConnection) -> None:
         content = [{"type": "input_text", "text": "Tell me about the sea in two sentences."}]
-        await connection.conversation.item.create(
-            item={"type": "message", "role": "user", "content": content}
-        )
+        await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
         await connection.response.create()
         events = await until(connection, "response.output_audio.delta")
         item = events[-1].item_id

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from dragoman.agent.events import SessionEvent
 from dragoman.agent.ports import Role
 from dragoman.agent.settings import SessionSettings
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import DragomanError, Samples
 from dragoman.web.protocol import ServerEvent
 
 _reference: TypeAdapter[object] = TypeAdapter(RealtimeServerEvent)
@@ -33,22 +33,50 @@ def numbered() -> Callable[[str], str]:
     return lambda prefix: f"{prefix}_{next(counts.setdefault(prefix, itertools.count(1)))}"
 
 
-class ScriptedSession:
+class ScriptedControl:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self._messages = itertools.count(1)
+
+    def commit(self) -> None:
+        self.calls.append(("commit",))
+
+    def clear(self) -> None:
+        self.calls.append(("clear",))
+
+    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+        self.calls.append(("respond", instructions, max_tokens))
+
+    def cancel(self) -> None:
+        self.calls.append(("cancel",))
+
+    def truncate(self, reply: int, seconds: float) -> None:
+        self.calls.append(("truncate", reply, round(seconds, 3)))
+
+    def remember(self, role: Role, text: str) -> int:
+        self.calls.append(("remember", role, text))
+        return next(self._messages)
+
+    def forget(self, entry: int) -> bool:
+        self.calls.append(("forget", entry))
+        return True
+
+    def configure(self, settings: object) -> None:
+        self.calls.append(("configure", settings))
+
+
+class ScriptedSession(ScriptedControl):
     """Stands where a session stands; notes what it is told, and ``tell`` makes it say things."""
 
     def __init__(self, settings: SessionSettings | None = None) -> None:
+        super().__init__()
         self.settings = settings or SessionSettings()
-        self.calls: list[tuple[object, ...]] = []
         self.heard = 0
-        self.refuse: str | None = None
-        self._messages = itertools.count(1)
         self._events: asyncio.Queue[SessionEvent | None] = asyncio.Queue()
         self._closing = asyncio.Event()
         self._failure: DragomanError | None = None
-
-    @property
-    def now(self) -> float:
-        return self.heard / INPUT_RATE
 
     async def run(self) -> None:
         await self._closing.wait()
@@ -74,33 +102,8 @@ class ScriptedSession:
     def close(self) -> None:
         self._closing.set()
 
-    def commit(self) -> None:
-        self.calls.append(("commit",))
+    async def commit(self) -> None:  # type: ignore[override]
+        super().commit()
 
-    def clear(self) -> None:
-        self.calls.append(("clear",))
-
-    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
-        self.calls.append(("respond", instructions, max_tokens))
-
-    def cancel(self) -> None:
-        self.calls.append(("cancel",))
-
-    def truncate(self, reply: int, seconds: float) -> None:
-        if self.refuse:
-            raise DragomanError(self.refuse)
-        self.calls.append(("truncate", reply, round(seconds, 3)))
-
-    def remember(self, role: Role, text: str) -> int:
-        self.calls.append(("remember", role, text))
-        return next(self._messages)
-
-    def forget(self, entry: int) -> bool:
-        self.calls.append(("forget", entry))
-        return True
-
-    def forget_turn(self, turn: int) -> None:
-        self.calls.append(("forget_turn", turn))
-
-    def configure(self, settings: object) -> None:
-        self.calls.append(("configure", settings))
+    async def clear(self) -> None:  # type: ignore[override]
+        super().clear()

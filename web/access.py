@@ -26,9 +26,7 @@ class Access:
     def refusal(self, request: HTTPConnection, *, offered: list[str] | None = None) -> str | None:
         """Why ``request`` may not enter; None: it may. ``offered`` are a WebSocket's subprotocols."""
         if self._key is not None:
-            if any(
-                hmac.compare_digest(given.encode(), self._key.encode()) for given in _keys(request, offered)
-            ):
+            if any(hmac.compare_digest(given.encode(), self._key.encode()) for given in _keys(request, offered)):
                 return None
             return "a key is needed: send it as 'Authorization: Bearer KEY'"
         host = urlsplit("//" + request.headers.get("host", ""))
@@ -43,6 +41,4 @@ class Access:
 def _keys(request: HTTPConnection, offered: list[str] | None) -> list[str]:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     keys = [token.strip()] if kind.lower() == "bearer" else []
-    return keys + [
-        name.removeprefix(_KEY_PROTOCOL) for name in offered or [] if name.startswith(_KEY_PROTOCOL)
-    ]
+    return keys + [name.removeprefix(_KEY_PROTOCOL) for name in offered or [] if name.startswith(_KEY_PROTOCOL)]

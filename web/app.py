@@ -97,9 +97,7 @@ class Server:
 
     async def health(self, request: Request) -> Response:
         """``/health``: for whoever watches over it."""
-        return JSONResponse(
-            {"status": "ok", "version": __version__, "sessions": self.open, "limit": self._limit}
-        )
+        return JSONResponse({"status": "ok", "version": __version__, "sessions": self.open, "limit": self._limit})
 
 
 def create_app(backend: Backend, *, key: str | None = None, limit: int = 4, local: bool = True) -> Starlette:

@@ -30,9 +30,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8710,
-    key: Annotated[
-        str | None, typer.Option(envvar="DRAGOMAN_KEY", help="Clients must send this key (Bearer).")
-    ] = None,
+    key: Annotated[str | None, typer.Option(envvar="DRAGOMAN_KEY", help="Clients must send this key (Bearer).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Conversations at once.")] = 4,
     lang: Annotated[str, typer.Option(help="What people speak by default: en, pt, ... or auto.")] = "en",
     asr: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a path.")] = "auto",
@@ -57,9 +55,7 @@ def serve(
         scheme = "https" if certificate else "http"
         with suppress(KeyboardInterrupt), listener:
             asyncio.run(
-                _serve(
-                    listener, config, settings, scheme, key, limit, (certificate, certificate_key), json=json
-                )
+                _serve(listener, config, settings, scheme, key, limit, (certificate, certificate_key), json=json)
             )
 
 
@@ -124,9 +120,7 @@ async def _serve(
         await server.serve(sockets=[listener])
     finally:
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(
-                0
-            )  # Ctrl-C has cancelled this task: it is taken here, and the models are freed
+            await asyncio.sleep(0)  # Ctrl-C has cancelled this task: it is taken here, and the models are freed
         await parts.aclose()
         state: Server = app.state.server
         if json:

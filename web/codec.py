@@ -60,9 +60,7 @@ class Decoder:
         try:
             data = base64.b64decode(text, validate=True)
         except binascii.Error as error:
-            raise ProtocolError(
-                f"audio is not base64: {error}", code="invalid_audio", param="audio"
-            ) from error
+            raise ProtocolError(f"audio is not base64: {error}", code="invalid_audio", param="audio") from error
         if isinstance(self._form, Pcm):
             data = self._odd + data
             whole = len(data) & ~1
@@ -95,9 +93,5 @@ class Encoder:
     def _pieces(self, pcm: Samples) -> list[str]:
         step = rate_of(self._form) // 5
         whole = np.clip(np.rint(pcm * 32767), -32768, 32767).astype("<i2")
-        wire = (
-            whole
-            if isinstance(self._form, Pcm)
-            else _nearest(self._form.type)[whole.astype(np.int32) + 32768]
-        )
+        wire = whole if isinstance(self._form, Pcm) else _nearest(self._form.type)[whole.astype(np.int32) + 32768]
         return [base64.b64encode(wire[i : i + step].tobytes()).decode() for i in range(0, len(wire), step)]

@@ -22,13 +22,13 @@ class Control(Protocol):
     """What the bookkeeping asks of the session; nothing of it waits. Each may raise ``DragomanError``."""
 
     def commit(self) -> None:
-        """What was heard since the last turn is a turn."""
+        """What was appended since the last turn is a turn."""
 
     def clear(self) -> None:
-        """Drop the open turn's sound."""
+        """Drop the open turn, and what was appended to it."""
 
     def respond(self, *, instructions: str | None, max_tokens: int | None) -> None:
-        """Reply to the history as it is, and to a committed turn whose words are still being found."""
+        """Reply to the history as it is."""
 
     def cancel(self) -> None:
         """Stop the reply."""
@@ -39,11 +39,8 @@ class Control(Protocol):
     def remember(self, role: Role, text: str) -> int:
         """Add to the history; gives the entry's number."""
 
-    def forget(self, message: int) -> None:
+    def forget(self, entry: int) -> bool:
         """Take an entry out of the history."""
-
-    def forget_turn(self, turn: int) -> None:
-        """Take what the user said in ``turn`` out of the history."""
 
     def configure(self, config: SessionConfig) -> None:
         """Put ``config`` in force."""
@@ -61,10 +58,14 @@ class Conversation:
         self._control = control
         self._session_id = new_id("sess")
         self._view = View(config, new_id, extended, new_id("conv"))
-        self._turns = Turns(self._view)
+        self._turns = Turns(self._view, control.forget)
         self._replies = Replies(self._view)
         self._received = 0
         self._uncommitted = 0
+        self._unremembered: list[Item] = []
+        """Messages that came while a reply was being spoken: in the history they come after it."""
+        self._asked: ask.ResponseParams | None = None
+        """The response that was promised, and waits for what comes before it."""
 
     @property
     def config(self) -> SessionConfig:
@@ -160,8 +161,7 @@ class Conversation:
         return events
 
     def _clear(self) -> list[ServerEvent]:
-        # A turn that was committed keeps its sound: only what came after it goes.
-        if self._turns.open:
+        if not self._turns.waiting:  # a turn that was committed keeps its sound
             self._control.clear()
         self._turns.clear()
         self._uncommitted = 0
@@ -188,7 +188,8 @@ class Conversation:
             text,
         )
         previous = self._items.add(item)
-        item.message = self._control.remember(source.role, text) if text else None
+        self._unremembered.append(item)
+        self._proceed()
         return [
             event("conversation.item.added", previous_item_id=previous, item=item.json()),
             event("conversation.item.done", previous_item_id=previous, item=item.json()),
@@ -196,10 +197,8 @@ class Conversation:
 
     def _delete(self, item_id: str) -> list[ServerEvent]:
         item = self._items.get(item_id)
-        if item.message is not None:
-            self._control.forget(item.message)
-        elif item.turn:
-            self._control.forget_turn(item.turn)
+        if item.entry:
+            self._control.forget(item.entry)
         elif item.reply:
             self._control.truncate(item.reply, item.offset)
         self._items.remove(item_id)
@@ -245,11 +244,25 @@ class Conversation:
             raise ProtocolError(
                 "output_modalities can only be changed by session.update", param="response.output_modalities"
             )
-        limit = wanted.max_output_tokens
-        self._control.respond(
-            instructions=wanted.instructions, max_tokens=limit if isinstance(limit, int) else None
-        )
-        return self._replies.promise(wanted.metadata, limit)
+        promised = self._replies.promise(wanted.metadata, wanted.max_output_tokens)
+        self._asked = wanted
+        self._proceed()
+        return promised
+
+    def _proceed(self) -> None:
+        """Do what waited for a reply to be played to its end, and for the words of a committed turn."""
+        if self._replies.spoken:
+            return
+        waited, self._unremembered = self._unremembered, []
+        for item in waited:
+            if item.text and self._items.find(item.id) is item:
+                item.entry = self._control.remember(item.role, item.text)
+        if self._asked is not None and not self._turns.waiting:
+            wanted, self._asked = self._asked, None
+            limit = wanted.max_output_tokens
+            self._control.respond(
+                instructions=wanted.instructions, max_tokens=limit if isinstance(limit, int) else None
+            )
 
     def _cancel(self, response_id: str | None) -> list[ServerEvent]:
         active = self._replies.active
@@ -258,7 +271,9 @@ class Conversation:
             return []
         if active is None or response_id not in (None, active.id):
             raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
-        self._control.cancel()
+        if self._asked is None:
+            self._control.cancel()
+        self._asked = None  # the session had not been asked yet
         return self._replies.cancel()
 
     # ---- the session's events
@@ -271,7 +286,9 @@ class Conversation:
                 return self._turns.partial(number, text, stable)
             case on.UserTurn():
                 self._uncommitted = 0
-                return self._turns.over(happened)
+                events = self._turns.over(happened)
+                self._proceed()
+                return events
             case on.UserBackchannel(_, text, at):
                 return self._turns.dropped(text, at)
             case on.ReplyStarted(number):
@@ -280,15 +297,20 @@ class Conversation:
                 return self._replies.text(number, text)
             case on.ReplyAudio(number, pcm, words):
                 return self._replies.audio(number, pcm, words)
+            case on.ReplyWritten(number):
+                return self._replies.written(number)
             case on.ReplyHeld(number, at, position):
                 return self._turns.started(0, at) + self._replies.hold(number, position)
             case on.ReplyResumed(number, _, position):
                 return self._replies.resume(number, position)
             case on.ReplyDone():
-                return self._replies.done(happened)
+                events = self._replies.done(happened)
+                self._proceed()
+                return events
             case on.PhaseChanged(phase, at):
                 return self._view.extra("phase", phase=phase, at_ms=round(at * 1000))
             case on.Problem(message):
+                self._asked = None
                 return [*self._replies.failed(message), error_event(message, kind="server_error")]
             case on.UserStopped() | on.ReplyPlaying():
                 return []

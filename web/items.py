@@ -29,9 +29,8 @@ class Item:
     kind: Kind
     text: str = ""
     status: Status = "completed"
-    message: int | None = None
-    """The history's number for it, where it has one."""
-    turn: int = 0
+    entry: int = 0
+    """The history's number for it; 0: it has none (yet)."""
     reply: int = 0
     offset: float = 0.0
     seconds: float = 0.0
@@ -78,9 +77,7 @@ class Items:
         """The item. Raises ``ProtocolError``."""
         item = self._items.get(item_id)
         if item is None:
-            raise ProtocolError(
-                f"no item {item_id!r} in this conversation", code="item_not_found", param=param
-            )
+            raise ProtocolError(f"no item {item_id!r} in this conversation", code="item_not_found", param=param)
         return item
 
     def find(self, item_id: str) -> Item | None:

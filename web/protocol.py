@@ -43,9 +43,7 @@ def error_event(
     cause: str | None = None,
 ) -> ServerEvent:
     """An ``error`` event; ``cause`` is the ``event_id`` of the client's event that led to it."""
-    return event(
-        "error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": cause}
-    )
+    return event("error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": cause})
 
 
 # ---- the session's configuration

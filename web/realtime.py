@@ -17,7 +17,7 @@ from dragoman.agent.parts import Parts
 from dragoman.agent.ports import Role
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import DragomanError, Samples
 from dragoman.web import protocol as ask
 from dragoman.web.codec import Decoder
 from dragoman.web.conversation import Conversation
@@ -25,8 +25,6 @@ from dragoman.web.protocol import ProtocolError, ServerEvent, ServerVad, Session
 
 STALL_S: Final = 10.0
 """A client that takes nothing for so long is let go: nothing may pile up for it."""
-_WINDOW = 512
-"""The session's clock moves in windows of so many samples."""
 _REFERENCE_VOICES: Final = frozenset(
     ["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
 )
@@ -35,10 +33,6 @@ _REFERENCE_VOICES: Final = frozenset(
 
 class LiveSession(Protocol):
     """The part of ``agent.session.Session`` that a connection uses."""
-
-    @property
-    def now(self) -> float:
-        """Seconds of sound heard."""
 
     async def run(self) -> None:
         """Hold the conversation until ``close``."""
@@ -52,11 +46,11 @@ class LiveSession(Protocol):
     def close(self) -> None:
         """End ``run``."""
 
-    def commit(self) -> None:
-        """End the turn."""
+    async def commit(self) -> None:
+        """End the turn, after the sound before."""
 
-    def clear(self) -> None:
-        """Drop the turn."""
+    async def clear(self) -> None:
+        """Drop the turn, after the sound before."""
 
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
         """Reply."""
@@ -128,23 +122,28 @@ def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSetting
 
 
 class _Control:
-    """The session as the bookkeeping sees it."""
+    """The session as the bookkeeping sees it. What has to wait behind the sound is done by ``settle``."""
 
     def __init__(self, session: LiveSession, base: SessionSettings) -> None:
         self._base = base
-        self.commit = session.commit
-        self.clear = session.clear
+        self._session = session
+        self._unsettled: list[Callable[[], Awaitable[None]]] = []
         self.respond = session.respond
         self.cancel = session.cancel
         self.truncate = session.truncate
         self.remember = session.remember
-        self._session = session
+        self.forget = session.forget
 
-    def forget(self, message: int) -> None:
-        self._session.forget(message)
+    def commit(self) -> None:
+        self._unsettled.append(self._session.commit)
 
-    def forget_turn(self, turn: int) -> None:
-        raise ProtocolError(f"what was spoken (turn {turn}) can't be deleted", param="item_id")
+    def clear(self) -> None:
+        self._unsettled.append(self._session.clear)
+
+    async def settle(self) -> None:
+        unsettled, self._unsettled = self._unsettled, []
+        for act in unsettled:
+            await act()
 
     def configure(self, config: SessionConfig) -> None:
         self._session.configure(settings_for(config, self._base))
@@ -157,16 +156,13 @@ class TooSlow(Exception):
 class Connection:
     """One client. ``config`` is what its address asked for; ``extended`` adds events of this server's own."""
 
-    def __init__(
-        self, socket: WebSocket, backend: Backend, config: SessionConfig, *, extended: bool = False
-    ) -> None:
+    def __init__(self, socket: WebSocket, backend: Backend, config: SessionConfig, *, extended: bool = False) -> None:
         self._socket = socket
         self._backend = backend
         self._session = backend.open_session(settings_for(config, backend.settings))
-        control = _Control(self._session, backend.settings)
-        self._conversation = Conversation(control, config, _new_id, extended=extended)
+        self._control = _Control(self._session, backend.settings)
+        self._conversation = Conversation(self._control, config, _new_id, extended=extended)
         self._decoder = Decoder(config.audio.input.format)
-        self._fed = 0
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -216,27 +212,21 @@ class Connection:
                 await self._hear(self._decoder.decode(message.audio))
             elif isinstance(message, ask.Commit | ask.Clear):
                 await self._hear(self._decoder.flush())
-                await self._caught_up()
             elif isinstance(message, ask.ItemCreate):
                 transcript = await self._transcribe(message.item)
         except ProtocolError as error:
             return self._conversation.refuse(error, message.event_id)
         form = self._conversation.config.audio.input.format
         events = self._conversation.client(message, transcript=transcript)
+        await self._control.settle()
         if self._conversation.config.audio.input.format != form:
             self._decoder = Decoder(self._conversation.config.audio.input.format)
         return events
 
     async def _hear(self, pcm: Samples) -> None:
         if len(pcm):
-            self._fed += len(pcm)
             self._conversation.received(len(pcm))
             await self._session.hear(pcm)
-
-    async def _caught_up(self) -> None:
-        """Wait until the session has heard all that was sent: what comes next is about that sound."""
-        while self._fed - self._session.now * INPUT_RATE >= _WINDOW:  # noqa: ASYNC110 (the clock has no event)
-            await asyncio.sleep(0.005)
 
     async def _transcribe(self, item: ask.MessageItem) -> str | None:
         config = self._conversation.config.audio.input

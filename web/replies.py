@@ -1,7 +1,8 @@
 """The session's replies as responses.
 
-A reply is one response, or several: a reply that is held, because the user speaks over it, is a cancelled response,
-since clients stop playing then. If it was only a cough, the rest of the reply is a new response.
+A response is done when it is written, and its client plays on. The reply behind it is over when it was played: until
+then it can be cut, or held because the user speaks over it. Clients stop playing then, so a response that is not
+done yet is cancelled; and if it was only a cough, the rest of the reply is a new response.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ class _Reply:
     """The session's reply; its sound is kept until it ends, so that it can be taken up again."""
 
     number: int
-    response: Response | None = None
-    """What is being sent of it; None while it is held, and once it was stopped."""
+    item: Item
+    """The newest of its items."""
+    response: Response | None
+    """What is being sent of it; None while it is held, and once it was written or stopped."""
+    written: bool = False
+    held: bool = False
     stopped: bool = False
     text: str = ""
     pcm: list[Samples] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
-    item: Item | None = None
-    """The newest of its items."""
 
     def words_before(self, seconds: float) -> int:
         return sum(word.end <= seconds + HEARD_SLACK_S for word in self.words)
@@ -61,9 +64,13 @@ class Replies:
 
     @property
     def held(self) -> bool:
-        """Whether a reply was stopped, but may be taken up again."""
-        reply = self._reply
-        return reply is not None and reply.response is None and not reply.stopped
+        """Whether a reply is silent now, but may be taken up again."""
+        return self._reply is not None and self._reply.held and not self._reply.stopped
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the session has a reply that is not over yet."""
+        return self._reply is not None
 
     def promise(self, metadata: dict[str, str] | None, limit: int | str | None) -> list[ServerEvent]:
         """The client asked for a response, and the session was told."""
@@ -87,10 +94,10 @@ class Replies:
 
     def started(self, number: int) -> list[ServerEvent]:
         """A reply begins: it is the promised response, if there is one."""
-        events = self._stop("turn_detected")
         promised, self._promised = self._promised, None
-        self._reply = reply = _Reply(number)
-        return events + self._begin(reply, promised or self._new_response(), 0.0, new=promised is None)
+        response = promised or self._new_response()
+        self._reply = reply = _Reply(number, response.item, response)
+        return ([] if promised else response.create()) + self._begin(reply, response, 0.0)
 
     def text(self, number: int, text: str) -> list[ServerEvent]:
         """More of its text."""
@@ -109,30 +116,40 @@ class Replies:
         reply.words.extend(words)
         return self._speak(reply.response, pcm, words) if reply.response else []
 
+    def written(self, number: int) -> list[ServerEvent]:
+        """All its text and sound is there; it may still be playing."""
+        reply = self._current(number)
+        if reply is None:
+            return []
+        reply.written = True
+        return self._complete(reply)
+
     def hold(self, number: int, position: float) -> list[ServerEvent]:
         """Playing stopped after ``position`` seconds, for now."""
         reply = self._current(number)
-        if reply is None or reply.response is None:
+        if reply is None:
             return []
+        reply.held = True
         response, reply.response = reply.response, None
+        if response is None:
+            return []
         heard = response.item.heard(position - response.item.offset)
-        return response.end(
-            "cancelled", heard if response.speaks else response.written, reason="turn_detected"
-        )
+        return response.end("cancelled", heard if response.speaks else response.written, reason="turn_detected")
 
     def resume(self, number: int, position: float) -> list[ServerEvent]:
         """Playing goes on from ``position`` seconds: a new response with the rest."""
         reply = self._current(number)
-        if reply is None or reply.response is not None:
+        if reply is None or not reply.held:
             return []
+        reply.held = False
         past = reply.words_before(position)
         response = self._new_response()
-        events = self._begin(reply, response, position, new=True)
+        events = response.create() + self._begin(reply, response, position)
         events += response.text(" ".join(reply.text.split()[past:]))
         if reply.pcm:
             rest = np.concatenate(reply.pcm)[round(position * OUTPUT_RATE) :]
             events += self._speak(response, rest, tuple(reply.words[past:]))
-        return events
+        return events + (self._complete(reply) if reply.written else [])
 
     def done(self, happened: on.ReplyDone) -> list[ServerEvent]:
         """It is over, and the history holds what was heard of it."""
@@ -142,34 +159,35 @@ class Replies:
             promised, self._promised = self._promised, None
             return promised.end(outcome, "", reason=reason, message=happened.reason) if promised else []
         self._reply = None
-        heard = happened.heard
-        if reply.item is not None and reply.item.offset:
-            heard = " ".join(heard.split()[reply.words_before(reply.item.offset) :])
-        response = reply.response
-        if response is None:
-            if reply.item is not None and reply.item.kind == "output_audio":
-                reply.item.text = heard
-            return []
-        text = heard if response.speaks else response.written
-        return response.end(outcome, text, reason=reason, message=happened.reason)
+        item, response = reply.item, reply.response
+        heard = " ".join(happened.heard.split()[reply.words_before(item.offset) if item.offset else 0 :])
+        if response is not None:
+            text = heard if response.speaks else response.written
+            return response.end(outcome, text, reason=reason, message=happened.reason)
+        if item.kind == "output_audio" and happened.status != "completed":
+            item.text = heard
+        return []
 
     def failed(self, message: str) -> list[ServerEvent]:
         """Something failed before the promised response began."""
         promised, self._promised = self._promised, None
         return promised.end("failed", "", message=message) if promised else []
 
-    def _begin(self, reply: _Reply, response: Response, offset: float, *, new: bool) -> list[ServerEvent]:
+    def _begin(self, reply: _Reply, response: Response, offset: float) -> list[ServerEvent]:
         item = response.item
         item.reply, item.offset = reply.number, offset
         reply.response, reply.item = response, item
-        events = response.create() if new else []
-        return events + response.begin(self._view.items.add(item))
+        return response.begin(self._view.items.add(item))
 
     def _speak(self, response: Response, pcm: Samples, words: tuple[Word, ...]) -> list[ServerEvent]:
         self.spoke = True
         local = tuple(word.shifted(-response.item.offset) for word in words)
         timed: list[Json] = [[word.text, round(word.start * 1000), round(word.end * 1000)] for word in local]
         return self._view.extra("words", item_id=response.item.id, words=timed) + response.audio(pcm, local)
+
+    def _complete(self, reply: _Reply) -> list[ServerEvent]:
+        response, reply.response = reply.response, None
+        return response.end("completed", response.written) if response else []
 
     def _stop(self, reason: Reason) -> list[ServerEvent]:
         """End the response that is being spoken, for good; ``done`` will tell what was heard of it."""

@@ -73,9 +73,7 @@ class Response:
         self.item.words.extend(words)
         return self._audio(self._encoder.encode(pcm))
 
-    def end(
-        self, outcome: Outcome, text: str, *, reason: Reason | None = None, message: str = ""
-    ) -> list[ServerEvent]:
+    def end(self, outcome: Outcome, text: str, *, reason: Reason | None = None, message: str = "") -> list[ServerEvent]:
         """It is over; ``text`` is what the conversation keeps of it."""
         self.status = outcome
         if outcome != "completed":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dragoman.agent import events as on
@@ -22,10 +23,14 @@ class _Turn:
 
 
 class Turns:
-    """At most one turn is open; those that were committed by hand wait for their words in order."""
+    """At most one turn is open; those that were committed by hand wait for their words in order.
 
-    def __init__(self, view: View) -> None:
+    ``forget`` takes an entry out of the history: a turn may be deleted before its words are known.
+    """
+
+    def __init__(self, view: View, forget: Callable[[int], object]) -> None:
         self._view = view
+        self._forget = forget
         self._turn: _Turn | None = None
         self._committed: deque[_Turn] = deque()
 
@@ -33,6 +38,11 @@ class Turns:
     def open(self) -> bool:
         """Whether the session has said that the user speaks."""
         return self._turn is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a turn was committed by hand and its words are not known yet."""
+        return bool(self._committed)
 
     def started(self, number: int, at: float) -> list[ServerEvent]:
         """The user began to speak; ``number`` 0: in a turn whose number is not known yet."""
@@ -68,7 +78,7 @@ class Turns:
         if spoken:
             self._committed.append(turn)
             return events
-        return events + self._transcribed(turn, 0, "", 0.0)
+        return events + self._transcribed(turn, "", 0.0)
 
     def clear(self) -> None:
         """Forget the open turn."""
@@ -82,8 +92,12 @@ class Turns:
             turn = self._turn if self._turn and self._turn.number in (0, happened.turn) else self._new()
             self._turn = None
             events = self._stopped(turn, happened.end) + self._add(turn)
-        seconds = happened.end - happened.start
-        return events + self._transcribed(turn, happened.turn, happened.text, seconds)
+        item = self._view.items.find(turn.item)
+        if item is not None:
+            item.text, item.entry = happened.text, happened.entry
+        elif happened.entry:
+            self._forget(happened.entry)
+        return events + self._transcribed(turn, happened.text, happened.end - happened.start)
 
     def dropped(self, text: str, at: float) -> list[ServerEvent]:
         """What was said asks for nothing, or was no speech: the client is only told that it ended."""
@@ -102,7 +116,7 @@ class Turns:
         return [event("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=turn.item)]
 
     def _add(self, turn: _Turn) -> list[ServerEvent]:
-        item = Item(turn.item, "user", "input_audio", turn=turn.number)
+        item = Item(turn.item, "user", "input_audio")
         previous = self._view.items.add(item)
         return [
             event("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous),
@@ -110,10 +124,7 @@ class Turns:
             event("conversation.item.done", item=item.json(), previous_item_id=previous),
         ]
 
-    def _transcribed(self, turn: _Turn, number: int, text: str, seconds: float) -> list[ServerEvent]:
-        item = self._view.items.find(turn.item)
-        if item is not None:
-            item.text, item.turn = text, number
+    def _transcribed(self, turn: _Turn, text: str, seconds: float) -> list[ServerEvent]:
         if self._view.config.audio.input.transcription is None:
             return []
         usage: dict[str, Json] = {"type": "duration", "seconds": round(max(0.0, seconds), 3)}

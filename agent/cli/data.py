@@ -1,0 +1,98 @@
+"""``dragoman data``: make the data that training needs."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import numpy as np
+import platformdirs
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.asr.causal.corpus import CLIPS_PER_SHARD, Cast, Speaker, load_clips, make_shard
+from dragoman.asr.causal.texts import LANGUAGES
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
+from dragoman.tts import Voice, open_voice
+from dragoman.tts.kokoro import KokoroEngine, KokoroModel
+
+app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="data")
+
+
+def default_folder() -> Path:
+    """Where training data lies unless a folder is given."""
+    return Path(platformdirs.user_data_dir("dragoman")) / "speech"
+
+
+@app.command()
+def speech(
+    folder: Annotated[Path | None, typer.Option(help="Where to keep the clips.")] = None,
+    lang: Annotated[str, typer.Option(help="Language to speak: en or pt.")] = "en",
+    hours: Annotated[float, typer.Option(help="About so many hours (a clip lasts 10 s in the mean).")] = 2.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same clips.")] = 1,
+    first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
+    packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the fast English voice, pitched.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Let many synthetic voices speak sentences, and keep the clips with the time of each word."""
+    with errors():
+        if lang not in LANGUAGES:
+            raise DragomanError(f"no training texts in {lang!r}: there are {', '.join(LANGUAGES)}")
+        target = folder or default_folder()
+        count = max(1, round(hours * 360 / CLIPS_PER_SHARD))
+        cast = _english_alone if quick else casting(packs)
+        seconds, clips, speakers = 0.0, 0, set[str]()
+        with Progress(
+            TextColumn("speaking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        ) as progress:
+            for number in progress.track(range(first, first + count)):
+                path = make_shard(target, lang, seed, number, cast)
+                made = list(load_clips(path))
+                seconds += sum(clip.seconds for clip in made)
+                clips += len(made)
+                speakers |= {clip.speaker for clip in made}
+                if as_json:
+                    emit("shard", path=str(path), clips=len(made))
+        if as_json:
+            emit("summary", folder=str(target), clips=clips, hours=seconds / 3600, speakers=len(speakers))
+        else:
+            print(f"{target}: {clips} clips, {seconds / 3600:.2f} hours, {len(speakers)} speakers")
+
+
+def _english_alone(rng: Random, language: str) -> tuple[str, Speaker]:
+    return "heart", open_voice(language, "heart")
+
+
+def casting(packs: Path | None) -> Cast:
+    """A cast of every voice there is: the English one, and Kokoro's packs alone or two of them mixed."""
+    english = open_voice("en")
+    model = KokoroModel(resolve("kokoro"))
+    every = sorted(file.stem for file in packs.glob("??_*.bin")) if packs else []
+    own = ["jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"]
+
+    @cache
+    def style(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return model.styles(name, packs)
+
+    def cast(rng: Random, language: str) -> tuple[str, Speaker]:
+        if language == "en" and rng.random() < 0.2:
+            return "heart", english
+        native = [name for name in every if name[0] in ("ab" if language == "en" else language[0])]
+        pool = native if native and rng.random() < 0.75 else every or own
+        first, second = rng.choice(pool), rng.choice(every or own)
+        share = rng.choice((0.0, rng.uniform(0.1, 0.6)))
+        mixed = ((1 - share) * style(first) + share * style(second)).astype(np.float32)
+        name = f"{first}+{second}@{share:.2f}" if share else first
+        return name, Voice(KokoroEngine(model, language, mixed), language, name)
+
+    return cast

@@ -1,0 +1,91 @@
+"""``dragoman train``: train the project's own models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dragoman.agent.cli.data import default_folder
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
+
+app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="train")
+
+
+@app.callback()
+def _group() -> None:
+    """Train the models that are dragoman's own."""
+
+
+@app.command()
+def asr(
+    model: Annotated[
+        str, typer.Option(help="Whisper weights: a catalog name or a folder.")
+    ] = "whisper-tiny.en",
+    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data speech`.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    lang: Annotated[str, typer.Option(help="Languages to train on, separated by commas.")] = "en",
+    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
+    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 170.0,
+    rank: Annotated[int, typer.Option(help="Rank of the encoder's changes.")] = 64,
+    decoder_rank: Annotated[int, typer.Option(help="Rank of the decoder's changes.")] = 32,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 8e-4,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the order and of the noise.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Teach Whisper to hear while the speaker speaks. Stop it when you like: the same command goes on."""
+    with errors():
+        try:
+            import torch
+        except ImportError as error:
+            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        from dragoman.asr.causal.training import Options, Report, Trainer
+
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        options = Options(
+            steps=steps, minutes=minutes, rank=rank, decoder_rank=decoder_rank, rate=rate, seed=seed
+        )
+        target = (
+            folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / f"causal-{Path(model).name}"
+        )
+        trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("training", total=1.0)
+
+            def told(report: Report) -> None:
+                progress.update(
+                    task,
+                    completed=max(report.step / steps, report.minutes / minutes),
+                    description=f"step {report.step}  loss {report.loss:.3f}  words {report.words:.3f}  "
+                    f"opinion {report.opinion:.3f}  features {report.features:.3f}",
+                )
+                if report.check is not None:
+                    console.print(f"step {report.step}: words of clips never trained on {report.check:.4f}")
+                if as_json:
+                    emit("step", step=report.step, loss=report.loss, check=report.check)
+
+            trainer.run(told)
+        if as_json:
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+        else:
+            print(target / "adapter.npz")

@@ -1,0 +1,64 @@
+"""Adapters: the trained low-rank changes, in one small file that names the weights they belong to."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dragoman.asr.causal.weights import Array, Weights
+from dragoman.audio.types import DragomanError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """``changes``: weight name to (up [out, rank], down [rank, in]); ``card``: data, steps, figures."""
+
+    changes: dict[str, tuple[Array, Array]]
+    base_sha256: str
+    card: dict[str, object]
+
+
+def save_adapter(path: Path, adapter: Adapter) -> None:
+    """Write it, float16; the file appears whole or not at all."""
+    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float16]]] = {}
+    for name, (up, down) in adapter.changes.items():
+        arrays[f"{name}/up"], arrays[f"{name}/down"] = up.astype(np.float16), down.astype(np.float16)
+    header = json.dumps({"base_sha256": adapter.base_sha256, "card": adapter.card}).encode()
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, header=np.frombuffer(header, np.uint8), **arrays)
+    partial.replace(path)
+
+
+def load_adapter(path: Path) -> Adapter:
+    """Read it. Raises ``DragomanError`` when it is none."""
+    try:
+        with np.load(path) as data:
+            header = json.loads(data["header"].tobytes())
+            names = [key.removesuffix("/up") for key in data.files if key.endswith("/up")]
+            changes = {
+                name: (data[f"{name}/up"].astype(np.float32), data[f"{name}/down"].astype(np.float32))
+                for name in names
+            }
+        return Adapter(changes, header["base_sha256"], header["card"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DragomanError(f"{path}: not an adapter of the causal recognizer ({error})") from error
+
+
+def adapted(weights: Weights, adapter: Adapter) -> Weights:
+    """The weights with the changes added. Raises ``DragomanError`` when they were trained for other weights."""
+    if adapter.base_sha256 != weights.sha256:
+        raise DragomanError(
+            f"the adapter belongs to other weights (SHA-256 {adapter.base_sha256[:12]}...), "
+            f"not to these ({weights.sha256[:12]}...): give the model that it was trained for"
+        )
+    arrays = dict(weights.arrays)
+    for name, (up, down) in adapter.changes.items():
+        if name not in arrays or arrays[name].shape != (up.shape[0], down.shape[1]):
+            raise DragomanError(f"the adapter changes {name}, which these weights don't have in that shape")
+        arrays[name] = arrays[name] + up @ down
+    return Weights(arrays, weights.dims, weights.alignment_heads, weights.sha256)

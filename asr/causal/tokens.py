@@ -1,0 +1,38 @@
+"""Whisper's tokens: the prompt, words to numbers and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tokenizers
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from dragoman.audio.types import DragomanError
+
+
+class Tokens:
+    """The tokenizer of a model folder, for one language at a time."""
+
+    def __init__(self, folder: Path, vocabulary: int) -> None:
+        try:
+            self._plain = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises bare exceptions
+            raise DragomanError(f"{folder}: no tokenizer.json that can be read ({error})") from error
+        self.multilingual = vocabulary >= 51865
+        self._whisper = Tokenizer(self._plain, self.multilingual, "transcribe", "en")
+        self.end: int = self._whisper.eot
+        self.suppressed: tuple[int, ...] = tuple(get_suppressed_tokens(self._whisper, [-1]))
+
+    def prompt(self, language: str) -> list[int]:
+        """What stands before the text: start, language and task where the model knows several, no timestamps."""
+        tokenizer = Tokenizer(self._plain, self.multilingual, "transcribe", language)
+        return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+    def encode(self, text: str) -> list[int]:
+        """Text to tokens; words but the first begin with a space."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, tokens: list[int]) -> str:
+        """Tokens to text, special ones left out."""
+        return str(self._whisper.decode([token for token in tokens if token < self.end]))

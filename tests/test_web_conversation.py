@@ -20,6 +20,9 @@ WORDS = (Word("Hello", 0.0, 0.4), Word("there,", 0.4, 1.0))
 MORE = (Word("old", 1.0, 1.5), Word("friend.", 1.5, 2.0))
 
 
+PLAYED = on.ReplyDone(1, 3.7, "completed", "Hello there, old friend.", "Hello there, old friend.")
+
+
 class Desk:
     """A conversation over a scripted session; all that it says is checked and kept."""
 
@@ -42,6 +45,23 @@ class Desk:
 
 def types(events: list[ServerEvent]) -> list[str]:
     return [str(each["type"]).removeprefix("conversation.item.").removeprefix("response.") for each in events]
+
+
+def item_of(events: list[ServerEvent]) -> str:
+    """The newest item with sound."""
+    return [str(each["item_id"]) for each in events if each["type"] == "response.output_audio.delta"][-1]
+
+
+def heard(desk: Desk, item: str) -> str:
+    """What the conversation keeps of an answer."""
+    (kept,) = desk.send("conversation.item.retrieve", item_id=item)
+    return str(kept["item"]["content"][0]["transcript"])
+
+
+def typed(name: str) -> dict[str, object]:
+    """A message whose text is its id."""
+    content = [{"type": "input_text", "text": name}]
+    return {"type": "message", "role": "user", "id": name, "content": content}
 
 
 def spoken_turn(number: int = 1) -> list[on.SessionEvent]:
@@ -82,8 +102,9 @@ def test_golden_trace_of_one_exchange() -> None:
         *spoken_turn(),
         *spoken_reply(),
         on.ReplyPlaying(1, 1.7),
-        on.ReplyDone(1, 3.7, "completed", "Hello there, old friend.", "Hello there, old friend."),
+        on.ReplyWritten(1),
     )
+    assert desk.happen(PLAYED) == []
     assert types(desk.said) == [
         "input_audio_buffer.speech_started",
         "input_audio_transcription.delta",
@@ -164,7 +185,7 @@ def test_cough_brings_the_rest_as_a_new_response() -> None:
     desk = Desk()
     desk.happen(*spoken_reply(), on.UserStarted(2, 3.0), on.ReplyHeld(1, 3.2, 1.2))
     rest = desk.happen(on.UserBackchannel(2, "", 3.4), on.ReplyResumed(1, 3.5, 1.0))
-    desk.happen(on.ReplyDone(1, 5.0, "completed", "Hello there, old friend.", "Hello there, old friend."))
+    desk.happen(on.ReplyWritten(1), PLAYED)
     assert types(rest)[:2] == ["input_audio_buffer.speech_stopped", "created"]
     text = "".join(str(each["delta"]) for each in rest if str(each["type"]).endswith("transcript.delta"))
     sound = sum(
@@ -180,6 +201,61 @@ def test_held_reply_sends_nothing_until_it_is_decided() -> None:
     desk = Desk()
     desk.happen(on.ReplyStarted(1, 1, 0.0), on.ReplyAudio(1, ONE_SECOND, WORDS), on.ReplyHeld(1, 0.5, 0.5))
     assert desk.happen(on.ReplyText(1, "more"), on.ReplyAudio(1, ONE_SECOND, MORE)) == []
+
+
+def test_hold_after_the_response_is_done_only_tells_of_speech() -> None:
+    """The client stops by itself; what it truncates then is cut in the history too."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    assert types(desk.happen(on.ReplyHeld(1, 3.2, 1.2))) == ["input_audio_buffer.speech_started"]
+    assert desk.send("response.cancel") == []
+    item = item_of(desk.said)
+    assert types(desk.send("conversation.item.truncate", item_id=item, audio_end_ms=1200)) == ["truncated"]
+    assert desk.session.calls == [("truncate", 1, 1.2)]
+    assert heard(desk, item) == "Hello there,"
+
+
+def test_cough_after_the_response_is_done_brings_the_rest_whole() -> None:
+    """All was written: the new response is done at once."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1), on.ReplyHeld(1, 3.2, 1.2))
+    rest = desk.happen(on.ReplyResumed(1, 3.5, 1.0))
+    assert types(rest)[0] == "created"
+    assert rest[-1]["response"]["status"] == "completed"
+    assert heard(desk, item_of(rest)) == "old friend."
+    assert desk.happen(PLAYED) == []
+
+
+def test_interruption_after_the_response_is_done_cuts_its_item() -> None:
+    """Also for a client that says nothing of it."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1), on.ReplyHeld(1, 3.2, 1.2))
+    desk.happen(on.ReplyDone(1, 4.0, "interrupted", "Hello there, old friend.", "Hello there,"))
+    assert heard(desk, item_of(desk.said)) == "Hello there,"
+
+
+def test_what_comes_while_a_reply_plays_comes_after_it() -> None:
+    """A message and a request are told to the session when the reply is over; the response is promised at once."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    desk.send("conversation.item.create", item=typed("gone"))
+    desk.send("conversation.item.create", item=typed("kept"))
+    desk.send("conversation.item.delete", item_id="gone")
+    assert types(desk.send("response.create", response={"instructions": "Sing."})) == ["created"]
+    assert desk.session.calls == []
+    desk.happen(PLAYED)
+    assert desk.session.calls == [("remember", "user", "kept"), ("respond", "Sing.", None)]
+    assert types(desk.happen(on.ReplyStarted(2, 0, 4.0)))[0] == "output_item.added"
+
+
+def test_cancel_of_a_request_that_waits_leaves_the_reply_playing() -> None:
+    """The session never hears of it."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    desk.send("response.create")
+    assert desk.send("response.cancel")[-1]["response"]["status"] == "cancelled"
+    desk.happen(PLAYED)
+    assert desk.session.calls == []
 
 
 def test_backchannel_stops_nothing() -> None:
@@ -253,6 +329,7 @@ def test_manual_turn_is_committed_at_once_and_transcribed_later() -> None:
     desk.happen(on.UserStarted(1, 0.0))
     committed = desk.send("input_audio_buffer.commit")
     created = desk.send("response.create")
+    assert desk.session.calls == [("commit",)]
     words = desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
     assert types(committed) == ["input_audio_buffer.committed", "added", "done"]
     assert types(created) == ["created"]
@@ -318,31 +395,46 @@ def test_text_session_sends_no_sound() -> None:
 def test_typed_message_goes_into_the_history() -> None:
     """conversation.item.create: added and done, remembered; delete: forgotten."""
     desk = Desk()
-    item = {
-        "type": "message",
-        "role": "user",
-        "id": "mine",
-        "content": [{"type": "input_text", "text": "Hi"}],
-    }
-    assert types(desk.send("conversation.item.create", item=item, previous_item_id="root")) == [
-        "added",
-        "done",
-    ]
+    created = desk.send("conversation.item.create", item=typed("mine"), previous_item_id="root")
+    assert types(created) == ["added", "done"]
     assert types(desk.send("conversation.item.delete", item_id="mine")) == ["deleted"]
-    assert desk.session.calls == [("remember", "user", "Hi"), ("forget", 1)]
+    assert desk.session.calls == [("remember", "user", "mine"), ("forget", 1)]
+
+
+def test_spoken_message_can_be_deleted() -> None:
+    """By its entry in the history."""
+    desk = Desk()
+    desk.happen(*spoken_turn())
+    (committed,) = [each for each in desk.said if each["type"] == "input_audio_buffer.committed"]
+    assert types(desk.send("conversation.item.delete", item_id=committed["item_id"])) == ["deleted"]
+    assert desk.session.calls == [("forget", 7)]
+
+
+def test_message_deleted_before_its_words_are_known_is_forgotten_then() -> None:
+    """A turn committed by hand is an item at once."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.conversation.received(16_000)
+    committed = desk.send("input_audio_buffer.commit")[0]
+    desk.send("conversation.item.delete", item_id=committed["item_id"])
+    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=7))
+    assert desk.session.calls == [("commit",), ("forget", 7)]
+
+
+def test_clear_leaves_a_committed_turn_its_sound() -> None:
+    """Only an open turn is dropped."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.send("input_audio_buffer.clear")
+    desk.conversation.received(16_000)
+    desk.send("input_audio_buffer.commit")
+    desk.send("input_audio_buffer.clear")
+    assert desk.session.calls == [("clear",), ("commit",)]
 
 
 def test_item_can_not_be_added_twice() -> None:
     """Ids are unique, and a refused item is not remembered."""
     desk = Desk()
-    item = {
-        "type": "message",
-        "role": "user",
-        "id": "mine",
-        "content": [{"type": "input_text", "text": "Hi"}],
-    }
-    desk.send("conversation.item.create", item=item)
-    (error,) = desk.send("conversation.item.create", item=item)
+    desk.send("conversation.item.create", item=typed("mine"))
+    (error,) = desk.send("conversation.item.create", item=typed("mine"))
     assert error["error"]["code"] == "item_exists"
     assert len(desk.session.calls) == 1
 
@@ -354,6 +446,87 @@ def test_deleted_answer_is_cut_to_nothing() -> None:
     item = next(each["item_id"] for each in desk.said if each["type"] == "response.output_audio.delta")
     desk.send("conversation.item.delete", item_id=item)
     assert desk.session.calls == [("truncate", 1, 0.0)]
+
+
+CLIENTS = {
+    "openai-agents-js": {
+        "type": "realtime",
+        "instructions": "Be brief.",
+        "model": "m",
+        "output_modalities": ["audio"],
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "noise_reduction": None,
+                "transcription": {"model": "gpt-4o-mini-transcribe"},
+                "turn_detection": {"type": "semantic_vad"},
+            },
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "speed": 1},
+        },
+    },
+    "openai-agents-js, tracing": {"type": "realtime", "tracing": "auto"},
+    "livekit": {
+        "type": "realtime",
+        "audio": {
+            "input": {
+                "format": {"rate": 24000, "type": "audio/pcm"},
+                "noise_reduction": None,
+                "transcription": {"model": "gpt-4o-mini-transcribe"},
+                "turn_detection": {
+                    "type": "semantic_vad",
+                    "create_response": True,
+                    "eagerness": "medium",
+                    "interrupt_response": True,
+                },
+            },
+            "output": {"format": {"rate": 24000, "type": "audio/pcm"}, "speed": 1.0, "voice": "marin"},
+        },
+        "max_output_tokens": "inf",
+        "model": "m",
+        "output_modalities": ["audio"],
+        "tool_choice": "auto",
+        "tracing": None,
+    },
+    "pipecat": {
+        "type": "realtime",
+        "model": "gpt-realtime-2.1",
+        "instructions": "Be brief.",
+        "audio": {
+            "input": {
+                "transcription": {"model": "gpt-realtime-whisper"},
+                "turn_detection": {
+                    "type": "server_vad",
+                    "threshold": 0.5,
+                    "prefix_padding_ms": 300,
+                    "silence_duration_ms": 500,
+                },
+            }
+        },
+    },
+}
+"""What the clients send first, as recorded."""
+
+
+@pytest.mark.parametrize("session", CLIENTS.values(), ids=CLIENTS)
+def test_first_update_of_every_client_is_taken(session: dict[str, object]) -> None:
+    """And what is reported back holds what it asked for."""
+    (updated,) = Desk().send("session.update", session=session)
+    audio = updated["session"]["audio"]
+    wanted = session.get("audio", {}).get("input", {}).get("turn_detection", {})
+    assert audio["input"]["turn_detection"].items() >= wanted.items()
+
+
+def test_report_holds_null_only_where_clients_allow_it() -> None:
+    """One client ends its connection at a null that its types don't foresee."""
+    desk = Desk(audio={"input": {"turn_detection": None, "transcription": None}})
+    (off,) = valid(desk.conversation.open())
+    (on_,) = valid(Desk().conversation.open())
+    assert {name for name, value in off["session"]["audio"]["input"].items() if value is None} == {
+        "noise_reduction",
+        "turn_detection",
+        "transcription",
+    }
+    assert "null" not in json.dumps(on_["session"]["audio"]).replace('"noise_reduction": null', "")
 
 
 def test_update_merges() -> None:

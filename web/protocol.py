@@ -97,7 +97,7 @@ TurnDetection: TypeAlias = Annotated[ServerVad | SemanticVad, Field(discriminato
 class Transcription(BaseModel):
     """What the client is told of the user's words; ``language`` is ISO 639-1, None: detected."""
 
-    model: str | None = None
+    model: str = "dragoman"
     language: str | None = Field(default=None, pattern="^[a-z]{2}$")
 
 
@@ -163,8 +163,10 @@ class SessionConfig(BaseModel):
 
     def report(self, session_id: str) -> dict[str, Json]:
         """The ``session`` object that clients read."""
-        config = cast(dict[str, Json], self.model_dump(mode="json"))
-        heard = self.audio.input.model_dump(mode="json") | {"noise_reduction": None}
+        # What is not set is left out: clients' types often allow no null. For these three null says "off".
+        config = cast(dict[str, Json], self.model_dump(mode="json", exclude_none=True))
+        heard: dict[str, Json] = {"noise_reduction": None, "transcription": None, "turn_detection": None}
+        heard |= self.audio.input.model_dump(mode="json", exclude_none=True)
         if self.type == "transcription":
             return {
                 "type": self.type,
@@ -176,7 +178,7 @@ class SessionConfig(BaseModel):
         return config | {
             "object": "realtime.session",
             "id": session_id,
-            "audio": {"input": heard, "output": self.audio.output.model_dump(mode="json")},
+            "audio": {"input": heard, "output": self.audio.output.model_dump(mode="json", exclude_none=True)},
             "tracing": None,
             "truncation": "auto",
             "prompt": None,

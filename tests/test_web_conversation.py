@@ -101,7 +101,6 @@ def test_golden_trace_of_one_exchange() -> None:
     desk.happen(
         *spoken_turn(),
         *spoken_reply(),
-        on.ReplyPlaying(1, 1.7),
         on.ReplyWritten(1),
     )
     assert desk.happen(PLAYED) == []
@@ -246,6 +245,25 @@ def test_what_comes_while_a_reply_plays_comes_after_it() -> None:
     desk.happen(PLAYED)
     assert desk.session.calls == [("remember", "user", "kept"), ("respond", "Sing.", None)]
     assert types(desk.happen(on.ReplyStarted(2, 0, 4.0)))[0] == "output_item.added"
+
+
+def test_request_waits_for_the_users_turn() -> None:
+    """An answer that was written before the user has finished would miss what they say."""
+    desk = Desk()
+    desk.happen(on.UserStarted(1, 0.5))
+    desk.send("response.create")
+    assert desk.session.calls == []
+    desk.happen(on.UserTurn(1, "Good morning.", 0.5, 1.2, entry=1))
+    assert desk.session.calls == [("respond", None, None)]
+
+
+def test_request_goes_on_when_it_was_only_a_noise() -> None:
+    """The turn that it waited for is none."""
+    desk = Desk()
+    desk.happen(on.UserStarted(1, 0.5))
+    desk.send("response.create")
+    desk.happen(on.UserBackchannel(1, "", 0.9))
+    assert desk.session.calls == [("respond", None, None)]
 
 
 def test_cancel_of_a_request_that_waits_leaves_the_reply_playing() -> None:
@@ -418,6 +436,20 @@ def test_message_deleted_before_its_words_are_known_is_forgotten_then() -> None:
     desk.send("conversation.item.delete", item_id=committed["item_id"])
     desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=7))
     assert desk.session.calls == [("commit",), ("forget", 7)]
+
+
+def test_commits_are_told_one_by_one() -> None:
+    """The session takes one turn at a time; the response answers the last."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    for _ in range(2):
+        desk.conversation.received(16_000)
+        desk.send("input_audio_buffer.commit")
+    desk.send("response.create")
+    assert desk.session.calls == [("commit",)]
+    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
+    assert desk.session.calls == [("commit",), ("commit",)]
+    desk.happen(on.UserTurn(2, "How are you?", 1.0, 2.0, entry=2))
+    assert desk.session.calls[2:] == [("respond", None, None)]
 
 
 def test_clear_leaves_a_committed_turn_its_sound() -> None:

@@ -156,7 +156,7 @@ class Conversation:
         self._uncommitted = 0
         spoken = self._turns.open or self.config.audio.input.turn_detection is None
         events = self._turns.commit(self._received / INPUT_RATE, spoken=spoken)
-        if spoken:
+        if spoken and self._turns.waiting == 1:  # the next one is ended when this one has its words
             self._control.commit()
         return events
 
@@ -250,14 +250,15 @@ class Conversation:
         return promised
 
     def _proceed(self) -> None:
-        """Do what waited for a reply to be played to its end, and for the words of a committed turn."""
-        if self._replies.spoken:
+        """Do what waited for a reply to be played to its end, or for the user's turn to be over."""
+        if self._replies.busy:
             return
         waited, self._unremembered = self._unremembered, []
         for item in waited:
             if item.text and self._items.find(item.id) is item:
                 item.entry = self._control.remember(item.role, item.text)
-        if self._asked is not None and not self._turns.waiting:
+        speaking = self._turns.open and self.config.audio.input.turn_detection is not None
+        if self._asked is not None and not speaking and not self._turns.waiting:
             wanted, self._asked = self._asked, None
             limit = wanted.max_output_tokens
             self._control.respond(
@@ -287,10 +288,14 @@ class Conversation:
             case on.UserTurn():
                 self._uncommitted = 0
                 events = self._turns.over(happened)
+                if self._turns.waiting:
+                    self._control.commit()
                 self._proceed()
                 return events
             case on.UserBackchannel(_, text, at):
-                return self._turns.dropped(text, at)
+                events = self._turns.dropped(text, at)
+                self._proceed()
+                return events
             case on.ReplyStarted(number):
                 return self._replies.started(number)
             case on.ReplyText(number, text):

@@ -68,7 +68,7 @@ class Replies:
         return self._reply is not None and self._reply.held and not self._reply.stopped
 
     @property
-    def spoken(self) -> bool:
+    def busy(self) -> bool:
         """Whether the session has a reply that is not over yet."""
         return self._reply is not None
 

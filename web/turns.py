@@ -40,9 +40,9 @@ class Turns:
         return self._turn is not None
 
     @property
-    def waiting(self) -> bool:
-        """Whether a turn was committed by hand and its words are not known yet."""
-        return bool(self._committed)
+    def waiting(self) -> int:
+        """How many turns were committed by hand and have no words yet."""
+        return len(self._committed)
 
     def started(self, number: int, at: float) -> list[ServerEvent]:
         """The user began to speak; ``number`` 0: in a turn whose number is not known yet."""

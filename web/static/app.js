@@ -47,7 +47,7 @@ async function connect() {
     const client = await Client.open();
     try {
       const sound = await Sound.open();
-      live = { client, sound, listening: false, ended: new Map() };
+      live = { client, sound, listening: false };
     } catch (error) {
       client.close();
       throw error;
@@ -127,7 +127,7 @@ async function say(text) {
 }
 
 function attend(talk) {
-  const { client, sound, ended } = talk;
+  const { client, sound } = talk;
   const on = (type, act) => client.addEventListener(type, ({ detail }) => act(detail));
 
   sound.addEventListener("captured", ({ detail }) => {
@@ -154,7 +154,7 @@ function attend(talk) {
     log.of(detail.item, (answer) => {
       if (answer.state !== "coming") return;
       answer.played(detail.ms);
-      if (detail.idle && ended.get(detail.item)) answer.end("heard");
+      if (detail.whole && talk.written === detail.item) answer.end("heard");
     });
   });
 
@@ -192,9 +192,8 @@ function attend(talk) {
     talk.active = undefined;
     const [item] = response.output;
     if (item && response.status === "completed") {
-      ended.clear();
-      ended.set(item.id, true);
-      if (sound.playing?.item !== item.id) log.of(item.id, (answer) => answer.end("heard"));
+      talk.written = item.id; // it plays on
+      if (sound.given.item !== item.id) log.of(item.id, (answer) => answer.end("heard"));
     } else if (item) {
       log.of(item.id, (answer) => answer.end("unheard"));
     }

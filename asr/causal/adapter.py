@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -20,6 +21,15 @@ class Adapter:
     changes: dict[str, tuple[Array, Array]]
     base_sha256: str
     card: dict[str, object]
+
+    def digest(self) -> str:
+        """A short name of the changes."""
+        found = hashlib.sha256(self.base_sha256.encode())
+        for name, pair in sorted(self.changes.items()):
+            found.update(name.encode())
+            for array in pair:
+                found.update(array.astype(np.float16).tobytes())
+        return found.hexdigest()[:16]
 
 
 def save_adapter(path: Path, adapter: Adapter) -> None:

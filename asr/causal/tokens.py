@@ -29,6 +29,17 @@ class Tokens:
         tokenizer = Tokenizer(self._plain, self.multilingual, "transcribe", language)
         return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
 
+    def begins_word(self, token: int) -> bool:
+        """Whether a token begins a word: it holds a space first."""
+        return (self._plain.id_to_token(token) or "").startswith("\u0120")
+
+    def language(self, code: str) -> int:
+        """The token of a language."""
+        found: int | None = self._plain.token_to_id(f"<|{code}|>")
+        if not self.multilingual or found is None:
+            raise DragomanError(f"this Whisper model doesn't recognize {code!r}")
+        return found
+
     def encode(self, text: str) -> list[int]:
         """Text to tokens; words but the first begin with a space."""
         return list(self._plain.encode(text, add_special_tokens=False).ids)

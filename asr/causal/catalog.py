@@ -1,0 +1,61 @@
+"""The adapters that there are, and the recognizers made of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from dragoman.asr.causal.adapter import load_adapter
+from dragoman.asr.causal.stream import CausalRecognizer, open_causal
+from dragoman.asr.whisper import WhisperRecognizer
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import Progress, cache_dir, resolve
+
+SHIPPED: Final = Path(__file__).parent / "adapters"
+
+FOLDER: Final = "DRAGOMAN_ADAPTERS"
+"""Environment variable: a folder whose adapters go before the shipped ones."""
+
+
+def adapter_path(model: str) -> Path | None:
+    """The adapter for a catalog model, ``<model>.npz``, if there is one."""
+    own = os.environ.get(FOLDER)
+    folders: list[Path] = [Path(own)] if own else []
+    for folder in (*folders, SHIPPED):
+        path = folder / f"{model}.npz"
+        if path.is_file():
+            return path
+    return None
+
+
+def open_recognizer(
+    model: str = "whisper-tiny.en",
+    *,
+    second_pass: bool = False,
+    threads: int = 1,
+    quantized: bool = True,
+    adapter: Path | None = None,
+    progress: Progress | None = None,
+) -> CausalRecognizer:
+    """Load the causal recognizer of a catalog model, and warm it up. Some seconds, more the first time.
+
+    ``second_pass``: a turn's final text is redone by the offline model. Raises ``DragomanError`` when the model or
+    its adapter is missing, or they don't belong together.
+    """
+    path = adapter or adapter_path(model)
+    if path is None:
+        raise DragomanError(
+            f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`"
+        )
+    loaded = load_adapter(path)
+    folder = resolve(model, progress=progress)
+    spoken = loaded.card.get("languages")
+    languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)
+    second = WhisperRecognizer(folder, languages, threads=threads) if second_pass else None
+    cache = cache_dir().parent / "causal"
+    recognizer = open_causal(
+        folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized
+    )
+    recognizer.warm()
+    return recognizer

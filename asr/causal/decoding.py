@@ -1,0 +1,203 @@
+"""Greedy decoding of text that grows with the sound: old tokens are scored again, kept while they stay the best.
+
+At each step the tokens that are not stable yet are scored in one pass over the sound heard so far. The first one that
+is no longer the best is replaced, and decoding goes on from there until the end of text. A token that stayed for
+``STEADY`` decodes is stable: it is never scored again, and its keys and values are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dragoman.asr.causal.runtime import CausalModel
+from dragoman.asr.causal.tokens import Tokens
+from dragoman.asr.causal.weights import Array
+from dragoman.audio.types import Word
+
+STEADY: Final = 4
+"""Decodes that a token must survive: at 320 ms steps, 0.96 s after it was first written."""
+
+FRAME_S: Final = 0.02
+_TOKENS_PER_SECOND: Final = 9.0
+_FIRST_TOKENS: Final = 4
+_ROOM: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of the text: how many decodes it stayed, its probability, and the frame where it ends."""
+
+    number: int
+    stayed: int
+    logp: float
+    end: int
+
+
+class Transcript:
+    """The text of one stretch of sound, at most 30 s."""
+
+    def __init__(self, model: CausalModel, tokens: Tokens, language: str, said: Sequence[Token] = ()) -> None:
+        self._model = model
+        self._tokens = tokens
+        self._prompt = tokens.prompt(language)
+        self._bias = _bias(tokens, model.dims.vocabulary)
+        self._past = np.zeros((_ROOM, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
+        self._kept = 0
+        self.said: tuple[Token, ...] = tuple(said)
+        self.stable = 0
+
+    def fork(self) -> Transcript:
+        """A copy to try the end of the sound on. Only one of the two may be used at a time: they share a buffer."""
+        copy = object.__new__(Transcript)
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+    def restarted(self, said: Sequence[Token]) -> Transcript:
+        """A new one for sound that begins later, with ``said`` as the first guess of its text."""
+        new = self.fork()
+        new._past = np.zeros((_ROOM, self._past.shape[1]), np.float32)
+        new._kept = new.stable = 0
+        new.said = tuple(replace(token, stayed=0, end=0) for token in said)
+        return new
+
+    @property
+    def text(self) -> str:
+        """Everything that was said."""
+        return self._tokens.decode([token.number for token in self.said]).strip()
+
+    def update(self, cross: Array) -> None:
+        """Decode again, now that ``cross`` [frames, .] has been heard."""
+        old, seconds = self.said, len(cross) * FRAME_S
+        ids = [*self._prompt, *(token.number for token in old)]
+        scored = self._model.decode(ids[self._kept :], self._past[: self._kept], cross)
+        self._store(self._kept, scored.new)
+        first = len(self._prompt) + self.stable - 1 - self._kept
+        logits, attention = scored.logits[first:] + self._bias, list(scored.attention[first:])
+        limit = _FIRST_TOKENS + int(_TOKENS_PER_SECOND * seconds)
+        said = list(old[: self.stable])
+        for row, token in enumerate(old[self.stable :]):
+            if int(logits[row].argmax()) != token.number:
+                break
+            said.append(replace(token, stayed=token.stayed + 1, logp=_logp(logits[row], token.number)))
+        agreed = len(said)
+        row = logits[agreed - self.stable]
+        attention = attention[: agreed - self.stable + 1]
+        while (best := int(row.argmax())) != self._tokens.end and len(said) < limit:
+            said.append(Token(best, 1, _logp(row, best), 0))
+            if (loop := _loop([token.number for token in said])) > 0:
+                del said[max(self.stable, len(said) - loop) :]
+                break
+            place = len(self._prompt) + len(said) - 1
+            scored = self._model.decode([best], self._past[:place], cross)
+            self._store(place, scored.new)
+            row = scored.logits[0] + self._bias
+            attention.append(scored.attention[0])
+        self.said = self._timed(said, np.stack(attention[: len(said) - self.stable + 1]))
+        self._settle()
+
+    def after(self, words: int) -> tuple[Token, ...]:
+        """The tokens behind the first ``words`` words."""
+        spans = [span for span in self._spans() if self._word(span)]
+        return self.said[spans[words][0] :] if words < len(spans) else ()
+
+    def words(self) -> tuple[list[Word], int]:
+        """The words in seconds from the start of the sound, and how many of them are stable."""
+        words: list[Word] = []
+        stable = 0
+        for first, last in self._spans():
+            part = self.said[first:last]
+            if not (text := self._word((first, last))):
+                continue
+            start = self.said[first - 1].end if first else 0
+            p = float(np.exp(np.mean([token.logp for token in part])))
+            words.append(Word(text, start * FRAME_S, part[-1].end * FRAME_S, p))
+            stable += last <= self.stable
+        return words, stable
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """First and last token of each word."""
+        begins = [i for i, token in enumerate(self.said) if i == 0 or self._tokens.begins_word(token.number)]
+        return list(zip(begins, [*begins[1:], len(self.said)], strict=False))
+
+    def _word(self, span: tuple[int, int]) -> str:
+        return self._tokens.decode([token.number for token in self.said[span[0] : span[1]]]).strip()
+
+    def _settle(self) -> None:
+        """Words that stayed long enough become stable."""
+        stable = self.stable
+        for first, last in self._spans()[:-1]:
+            if last > stable and all(
+                token.stayed >= STEADY for token in self.said[max(first, stable) : last]
+            ):
+                stable = last
+            elif last > stable:
+                break
+        self.stable = stable
+        # The last stable token is scored again: its row says what follows.
+        self._kept = max(0, len(self._prompt) + stable - 1)
+
+    def _store(self, place: int, rows: Array) -> None:
+        if place + len(rows) > len(self._past):
+            self._past = np.concatenate(
+                [self._past, np.zeros((len(rows) + _ROOM, self._past.shape[1]), np.float32)]
+            )
+        self._past[place : place + len(rows)] = rows
+
+    def _timed(self, said: list[Token], attention: Array) -> tuple[Token, ...]:
+        """Where each unstable token ends, by the decoder's attention; the last row is that of the end of text."""
+        if len(said) == self.stable:
+            return tuple(said)
+        start = said[self.stable - 1].end if self.stable else 0
+        start = min(start, attention.shape[1] - 1)
+        ends = start + _ends(attention[:, start:])
+        tail = [replace(token, end=int(end)) for token, end in zip(said[self.stable :], ends, strict=False)]
+        return (*said[: self.stable], *tail)
+
+
+def _bias(tokens: Tokens, vocabulary: int) -> Array:
+    bias = np.zeros(vocabulary, np.float32)
+    bias[list(tokens.suppressed)] = -np.inf
+    bias[tokens.end + 1 :] = -np.inf
+    return bias
+
+
+def _logp(row: Array, number: int) -> float:
+    top = row.max()
+    return float(row[number] - top - np.log(np.exp(row - top).sum()))
+
+
+def _ends(attention: Array) -> npt.NDArray[np.int64]:
+    """Cut the frames into one run per row, in order, so that the attention inside the runs is greatest: their ends."""
+    rows, frames = attention.shape
+    weights = attention / np.maximum(attention.max(axis=1, keepdims=True), 1e-6) - 0.1
+    sums = np.concatenate([np.zeros((rows, 1)), np.cumsum(weights, axis=1)], axis=1)
+    best = np.concatenate([[0.0], np.full(frames, -np.inf)])
+    came: list[npt.NDArray[np.int64]] = []
+    for row in sums:
+        gain = best - row
+        top = np.maximum.accumulate(gain)
+        came.append(np.maximum.accumulate(np.where(gain >= top, np.arange(frames + 1), 0)))
+        best = top + row
+    ends = np.zeros(rows, np.int64)
+    at = frames
+    for row in range(rows - 1, -1, -1):
+        ends[row] = at
+        at = int(came[row][at])
+    return ends
+
+
+def _loop(numbers: Sequence[int]) -> int:
+    """Tokens at the end that repeat what stands before them too often: how many to take away."""
+    for size in range(1, 13):
+        times = 4 if size < 3 else 3
+        piece = numbers[-size:]
+        if len(numbers) >= size * times and all(
+            numbers[len(numbers) - size * (k + 1) : len(numbers) - size * k] == piece for k in range(times)
+        ):
+            return size * (times - 1)
+    return 0

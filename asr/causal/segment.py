@@ -1,0 +1,112 @@
+"""One stretch of speech, at most 30 s: spectrum, encoder, decoder, step by step as the sound comes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Final
+
+import numpy as np
+
+from dragoman.asr.causal.decoding import Token, Transcript
+from dragoman.asr.causal.mel import HOP, Mel, MelStream
+from dragoman.asr.causal.runtime import CausalModel
+from dragoman.asr.causal.weights import Array
+from dragoman.audio.types import INPUT_RATE, Samples
+
+BLOCK: Final = 16
+"""Frames of 20 ms per step: 320 ms."""
+
+AHEAD: Final = 1
+"""Blocks after its own that a frame hears, per layer, for the decoder alone."""
+
+FULL: Final = 1392
+"""Frames after which a stretch must end: with its tail it fits the 1,500 positions."""
+
+_AT_ONCE: Final = 8 * BLOCK
+_TAIL: Final = 0.4
+
+
+class Segment:
+    """Sound from its first sample on. ``kept`` seconds of it can be heard again by the next one."""
+
+    def __init__(
+        self, model: CausalModel, transcript: Transcript, *, block: int = BLOCK, ahead: int = AHEAD
+    ) -> None:
+        self._model = model
+        self._block, self._ahead = block, ahead
+        self._mels = MelStream(model.dims.mels)
+        self._queue: Mel = np.zeros((0, model.dims.mels), np.float32)
+        self._state = model.fresh()
+        self._cross = np.zeros((256, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
+        self.transcript = transcript
+        self._pcm: list[Samples] = []
+        self.samples = 0
+
+    @property
+    def frames(self) -> int:
+        """Frames encoded so far."""
+        return self._state.arrived
+
+    @property
+    def cross(self) -> Array:
+        """Keys and values for the decoder of all that was encoded."""
+        return self._cross[: self.frames]
+
+    @property
+    def full(self) -> bool:
+        """No more sound fits."""
+        return self.samples // (2 * HOP) >= FULL - self._block
+
+    def pcm(self, start: int) -> Samples:
+        """The sound from sample ``start`` on."""
+        return np.concatenate([np.zeros(0, np.float32), *self._pcm])[start:]
+
+    def feed(self, pcm: Samples) -> None:
+        """Take more sound, which must fit. Does not decode."""
+        self._pcm.append(pcm)
+        self.samples += len(pcm)
+        self._queue = np.concatenate([self._queue, self._mels.push(pcm)])
+
+    def advance(self) -> bool:
+        """Encode the whole blocks that are there and decode. False when there are none."""
+        stepped = False
+        while (blocks := (len(self._queue) - 1) // (2 * self._block)) > 0:
+            self._encode(min(blocks * self._block, _AT_ONCE))
+            stepped = True
+        if stepped:
+            self.transcript.update(self.cross)
+        return stepped
+
+    def ended(self) -> Transcript:
+        """What was said if the sound ends here: its last word included. The segment can go on afterwards."""
+        end = copy.copy(self)
+        end.transcript = self.transcript.fork()
+        end._mels = copy.deepcopy(self._mels)
+        missing = int(_TAIL * INPUT_RATE)
+        grain = 2 * HOP * self._block
+        missing += -(self.samples + missing) % grain + HOP + INPUT_RATE // 50
+        end._pcm = []
+        end.feed(np.zeros(missing, np.float32))
+        end.advance()
+        return end.transcript
+
+    def _encode(self, count: int) -> None:
+        mel = self._queue[: 2 * count + 1]
+        self._queue = self._queue[2 * count :]
+        [(features, self._state)] = self._model.encode(
+            [self._state], [mel], block=self._block, ahead=self._ahead
+        )
+        self._hear(features.start, self._model.cross(features.values))
+
+    def _hear(self, start: int, rows: Array) -> None:
+        if start + len(rows) > len(self._cross):
+            larger = np.zeros((len(self._cross) + len(rows) + 256, self._cross.shape[1]), np.float32)
+            larger[:start] = self._cross[:start]
+            self._cross = larger
+        self._cross[start : start + len(rows)] = rows
+
+    def restarted(self, cut: int, said: tuple[Token, ...]) -> Segment:
+        """A new segment that hears this one's sound again from sample ``cut`` on and knows the tokens said there."""
+        new = Segment(self._model, self.transcript.restarted(said), block=self._block, ahead=self._ahead)
+        new.feed(self.pcm(cut))
+        return new

@@ -1,0 +1,268 @@
+"""The causal recognizer behind the streaming ports: words while the speaker speaks.
+
+Sound is fed to a segment while someone speaks, with a margin before; silence is skipped. A segment ends at a long
+pause or when its 30 s are nearly full: then its text is closed up to the longest gap near the end, and a new segment
+hears the rest again. So the past is bounded, and a stream may go on for hours.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from dragoman.asr.causal import graph
+from dragoman.asr.causal.adapter import Adapter, adapted
+from dragoman.asr.causal.decoding import Transcript
+from dragoman.asr.causal.runtime import CausalModel
+from dragoman.asr.causal.segment import AHEAD, BLOCK, Segment
+from dragoman.asr.causal.tokens import Tokens
+from dragoman.asr.causal.weights import load_weights
+from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
+from dragoman.asr.whisper import Hypothesis
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
+
+_BEFORE: Final = 14  # windows of 32 ms before the speech that belong to it
+_AFTER: Final = 30  # windows of silence that are still heard: the decoder needs some to end a sentence
+_PAUSE: Final = 2 * INPUT_RATE
+_LONG: Final = 12 * INPUT_RATE
+_KEEP: Final = 8.0
+"""Seconds of a full segment that the next one may hear again."""
+
+
+class _Offline(Protocol):
+    """A recognizer for the second pass."""
+
+    def open(self, language: str | None = None) -> _OfflineStream:
+        """A stream for one turn."""
+
+
+class _OfflineStream(Protocol):
+    def accept(self, pcm: Samples) -> None:
+        """Take more sound."""
+
+    def final(self) -> Hypothesis:
+        """The best text."""
+
+
+class CausalRecognizer:
+    """Shared by all sessions; calls may come from several threads and take turns inside ONNX Runtime."""
+
+    def __init__(
+        self,
+        model: CausalModel,
+        tokens: Tokens,
+        languages: Sequence[str] = ("en",),
+        *,
+        second: _Offline | None = None,
+        block: int = BLOCK,
+        ahead: int = AHEAD,
+    ) -> None:
+        """``second``: the offline recognizer that redoes a turn when its final text is asked for."""
+        self.model, self.tokens = model, tokens
+        self.languages = tuple(languages)
+        self.second = second
+        self.block, self.ahead = block, ahead
+
+    def open(self, language: str | None = None) -> CausalStream:
+        """An ear for a new turn. Raises ``DragomanError`` for a language that it was not trained for."""
+        if language is not None and language not in self.languages:
+            raise DragomanError(f"the causal recognizer knows {', '.join(self.languages)}, not {language!r}")
+        return CausalStream(self, language or (self.languages[0] if len(self.languages) == 1 else None))
+
+    def warm(self) -> None:
+        """Run everything once. Blocking."""
+        segment = self.segment(self.languages[0])
+        segment.feed(np.zeros(INPUT_RATE, np.float32))
+        segment.advance()
+
+    def segment(self, language: str) -> Segment:
+        """A new stretch of sound."""
+        return Segment(
+            self.model, Transcript(self.model, self.tokens, language), block=self.block, ahead=self.ahead
+        )
+
+    def detect(self, cross: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> tuple[str, float]:
+        """The most probable of the languages, and its probability among them."""
+        start = self.tokens.prompt(self.languages[0])[0]
+        row = self.model.decode([start], np.zeros((0, cross.shape[1]), np.float32), cross).logits[0]
+        scores = np.array([row[self.tokens.language(code)] for code in self.languages])
+        p = np.exp(scores - scores.max())
+        return self.languages[int(p.argmax())], float(p.max() / p.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """From ``sample`` of the segment on, sound stands ``shift`` samples later in the stream."""
+
+    sample: int
+    shift: int
+
+
+class CausalStream:
+    """One speaker's ear for one turn. ``accept`` may run beside one ``partial`` or ``final`` at a time."""
+
+    def __init__(self, recognizer: CausalRecognizer, language: str | None) -> None:
+        self._recognizer = recognizer
+        self._fixed = language
+        self._language = language or ""
+        self._inbox: deque[Samples] = deque()
+        self._rest = np.zeros(0, np.float32)
+        self._vad, self._edges = SileroVad(), SpeechEdges()
+        self._past: deque[Samples] = deque(maxlen=_BEFORE)
+        self._quiet = 0  # windows since the last speech
+        self._segment: Segment | None = None
+        self._places: list[_Place] = []
+        self._closed: list[Word] = []
+        self._second = recognizer.second.open(language) if recognizer.second else None
+
+    def accept(self, pcm: Samples) -> None:
+        """Take more sound, 16 kHz mono, any length. Does no work: it is heard by the next decode."""
+        if len(pcm):
+            self._inbox.append(np.array(pcm, np.float32))
+        if self._second is not None:
+            self._second.accept(pcm)
+
+    def partial(self) -> Hypothesis:
+        """Hear what was accepted. The text's first ``stable`` words will not change any more."""
+        self._hear()
+        return self._hypothesis(self._segment.transcript if self._segment else None, ended=False)
+
+    def final(self) -> Hypothesis:
+        """All that was said, the last word included; by the second pass where there is one."""
+        self._hear()
+        if self._second is not None:
+            return self._second.final()
+        return self._hypothesis(self._segment.ended() if self._segment else None, ended=True)
+
+    def _hypothesis(self, transcript: Transcript | None, *, ended: bool) -> Hypothesis:
+        words, stable = transcript.words() if transcript else ([], 0)
+        every = [*self._closed, *map(self._placed, words)]
+        stable = len(every) if ended else len(self._closed) + stable
+        return Hypothesis(" ".join(word.text for word in every), tuple(every), stable, self._language)
+
+    def _hear(self) -> None:
+        while self._inbox:
+            # A second at a time: who accepts an hour at once pays for its sound, not for its copies.
+            sound = np.concatenate([self._rest, self._take(INPUT_RATE)])
+            whole = len(sound) - len(sound) % WINDOW
+            for start in range(0, whole, WINDOW):
+                self._window(sound[start : start + WINDOW])
+            self._rest = sound[whole:]
+            if self._segment is not None:
+                self._segment.advance()
+                self._spoken(self._segment)
+
+    def _take(self, count: int) -> Samples:
+        taken: list[Samples] = []
+        while self._inbox and count > 0:
+            pcm = self._inbox.popleft()
+            if len(pcm) > count:
+                self._inbox.appendleft(pcm[count:])
+                pcm = pcm[:count]
+            taken.append(pcm)
+            count -= len(pcm)
+        return np.concatenate(taken)
+
+    def _window(self, window: Samples) -> None:
+        """Feed a window to the segment while someone speaks and a little after; keep the last ones otherwise."""
+        self._edges.push(self._vad.probability(window))
+        if self._edges.speaking:
+            if self._segment is not None and self._quiet > _AFTER:
+                self._resume(self._segment)
+            if self._segment is None:
+                self._segment = self._recognizer.segment(self._language or self._recognizer.languages[0])
+                self._places = []
+            self._quiet = 0
+            self._feed([*self._past, window])
+            self._past.clear()
+        else:
+            self._quiet += 1
+            if self._segment is not None and self._quiet <= _AFTER:
+                self._feed([window])
+            else:
+                self._past.append(window)
+
+    def _resume(self, segment: Segment) -> None:
+        """Speech after a pause that was skipped: a long segment ends there."""
+        if self._quiet * WINDOW >= _PAUSE and segment.samples > _LONG:
+            segment.advance()
+            self._closed += map(self._placed, segment.ended().words()[0])
+            self._segment = None
+
+    def _feed(self, windows: list[Samples]) -> None:
+        segment = self._segment
+        assert segment is not None
+        if segment.full:
+            segment = self._roll(segment)
+        pcm = np.concatenate(windows)
+        shift = self._edges.position - len(pcm) - segment.samples
+        if not self._places or self._places[-1].shift != shift:
+            self._places.append(_Place(segment.samples, shift))
+        segment.feed(pcm)
+
+    def _roll(self, segment: Segment) -> Segment:
+        """Close the text up to the longest gap between words of the last seconds; hear the rest again."""
+        segment.advance()
+        words, stable = segment.transcript.words()
+        seconds = segment.samples / INPUT_RATE
+        late = [i for i in range(1, len(words)) if words[i].start > seconds - _KEEP and i < max(2, stable)]
+        cut = late[0] if late else len(words)
+        at = int(words[cut - 1].end * INPUT_RATE) if words and late else max(0, segment.samples - INPUT_RATE)
+        self._closed += map(self._placed, words[:cut])
+        new = segment.restarted(at, segment.transcript.after(cut))
+        kept = [_Place(max(0, place.sample - at), place.shift + at) for place in self._places]
+        self._places = [p for p, q in zip(kept, [*kept[1:], None], strict=True) if q is None or q.sample > 0]
+        self._segment = new
+        return new
+
+    def _placed(self, word: Word) -> Word:
+        """A word in the stream's time."""
+        starts = [place.sample for place in self._places]
+
+        def moved(seconds: float) -> float:
+            index = max(0, bisect_right(starts, int(seconds * INPUT_RATE)) - 1)
+            return seconds + self._places[index].shift / INPUT_RATE
+
+        start = moved(word.start)
+        return Word(word.text, start, max(start, moved(max(word.start, word.end - 0.01)) + 0.01), word.p)
+
+    def _spoken(self, segment: Segment) -> None:
+        """The turn's language: fixed, or detected until it is sure, and then held."""
+        if self._fixed is not None or segment.frames < 50:
+            return
+        language, sure = self._recognizer.detect(segment.cross)
+        if language != self._language:
+            segment.transcript = Transcript(self._recognizer.model, self._recognizer.tokens, language)
+            segment.transcript.update(segment.cross)
+            self._language = language
+        if sure > 0.8 or segment.frames > 200:
+            self._fixed = language
+
+
+def open_causal(
+    folder: Path,
+    adapter: Adapter,
+    cache: Path,
+    languages: Sequence[str],
+    *,
+    second: _Offline | None = None,
+    threads: int = 1,
+    quantized: bool = True,
+) -> CausalRecognizer:
+    """Load it: the stock weights in ``folder`` with an adapter. The graphs are built once, into ``cache``.
+
+    Takes some seconds, the first time some more. Raises ``DragomanError`` when the adapter is for other weights.
+    """
+    weights = adapted(load_weights(folder), adapter)
+    graphs = cache / f"{adapter.digest()}-{'int8' if quantized else 'float'}"
+    if not (graphs / "done").is_file():
+        graph.write(weights, graphs, quantized=quantized)
+        (graphs / "done").touch()
+    model = CausalModel(graphs, weights, threads=threads)
+    return CausalRecognizer(model, Tokens(folder, weights.dims.vocabulary), languages, second=second)

@@ -1,0 +1,386 @@
+"""Streaming recognition: error rate, word delay, revisions, load and memory of the causal ear and of its rivals.
+
+``dragoman bench asr --data DIR`` where ``DIR/index.json`` lists ``file``, ``lang``, ``transcript``. Each system runs in
+a process of its own and hears each clip in chunks, on a virtual clock: a hypothesis is shown at
+``max(last finish, arrival) + compute``. Word ends come from the offline model's alignment. ``wer`` is that of the
+final text, ``wer_1s`` that of the text which stood one second after each word's end. Needs jiwer and
+whisper-normalizer.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.ports import Recognizer
+from dragoman.audio.files import load
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
+from dragoman.benchmarks.wer import Clip, read_index
+from dragoman.models.catalog import resolve
+
+SYSTEMS: Final = ("causal", "causal+second-pass", "redecode", "local-agreement", "offline")
+MODELS: Final = {"whisper-tiny.en": ("en",), "whisper-base": ("en", "pt")}
+SETTLED_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text on the virtual clock: shown at ``at`` seconds, after sound up to ``heard``."""
+
+    at: float
+    heard: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one system made of one clip."""
+
+    file: str
+    seconds: float
+    compute: float
+    shown: tuple[Shown, ...]
+    final: str
+    final_s: float
+    """Compute of the final text."""
+
+
+@dataclass
+class Score:
+    """Counts over clips; the lists hold seconds."""
+
+    words: int = 0
+    wrong: list[tuple[int, int]] = field(default_factory=list)
+    """(errors, words) of each clip's final text."""
+    settled: list[tuple[int, int]] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+    erased: int = 0
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A system to run in a process of its own."""
+
+    system: str
+    model: str
+    lang: str
+    chunk_ms: int
+    threads: int
+    files: tuple[str, ...]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the command to the group of benchmarks."""
+    parent.command("asr")(measure)
+
+
+def measure(
+    data: Annotated[Path, typer.Option(help="Folder with index.json and its sound files.")],
+    model: Annotated[
+        str, typer.Option(help="whisper-tiny.en or whisper-base; both where neither is named.")
+    ] = "",
+    only: Annotated[str, typer.Option(help="Systems, separated by commas.")] = ",".join(SYSTEMS),
+    chunks: Annotated[str, typer.Option(help="Milliseconds per step.")] = "320",
+    limit: Annotated[int, typer.Option(help="At most so many clips of a language, drawn by seed.")] = 12,
+    max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
+    two_threads: Annotated[bool, typer.Option(help="Measure the load on two threads too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Compare the causal recognizer with re-decoding, local agreement and the offline model."""
+    with errors():
+        wanted = [name for name in only.split(",") if name]
+        if unknown := set(wanted) - set(SYSTEMS):
+            raise DragomanError(f"no system is called {sorted(unknown)[0]!r}: there are {', '.join(SYSTEMS)}")
+        clips = read_index(data)
+        deadline = time.monotonic() + max_s
+        results: list[dict[str, Json]] = []
+        skipped = 0
+        for name, languages in MODELS.items():
+            if model not in ("", name):
+                continue
+            if not _available(name):
+                console.print(f"no adapter for {name}: its causal systems are left out")
+            for lang in languages:
+                usable = [clip for clip in clips if clip.lang[:2] == lang and clip.transcript]
+                skipped += len(clips) - len(usable)
+                chosen = sorted(Random(1).sample(usable, min(limit, len(usable))), key=lambda clip: clip.file)
+                if not chosen:
+                    continue
+                ends = {clip.file: _word_ends(data, clip, name, lang) for clip in chosen}
+                for chunk in map(int, chunks.split(",")):
+                    for system in wanted:
+                        if time.monotonic() > deadline or (
+                            system.startswith("causal") and not _available(name)
+                        ):
+                            continue
+                        result = _one(
+                            data,
+                            Task(system, name, lang, chunk, 1, tuple(c.file for c in chosen)),
+                            chosen,
+                            ends,
+                            two_threads,
+                        )
+                        results.append(result)
+                        console.print(_line(result))
+                        if as_json:
+                            emit("result", **result)
+        if as_json:
+            emit("summary", results=list[Json](results), skipped=skipped)
+        else:
+            for result in results:
+                print(_line(result))
+
+
+def _available(model: str) -> bool:
+    from dragoman.asr.causal.catalog import adapter_path
+
+    return adapter_path(model) is not None
+
+
+def _one(
+    data: Path,
+    task: Task,
+    clips: Sequence[Clip],
+    ends: dict[str, list[Word]],
+    two_threads: bool,
+) -> dict[str, Json]:
+    heard, rss = _in_process(data, task)
+    tau = sum(h.compute for h in heard) / sum(h.seconds for h in heard)
+    tau2 = None
+    if two_threads:
+        few = tuple(task.files[:3])
+        again, _ = _in_process(data, Task(task.system, task.model, task.lang, task.chunk_ms, 2, few))
+        tau2 = sum(h.compute for h in again) / sum(h.seconds for h in again)
+    score = Score()
+    normalize = _normalizer(task.lang)
+    for clip, one in zip(clips, heard, strict=True):
+        _add(score, normalize, clip.transcript, ends[clip.file], one)
+    low, high = _interval(score.wrong)
+    return {
+        "system": task.system,
+        "model": task.model,
+        "lang": task.lang,
+        "chunk_ms": task.chunk_ms,
+        "clips": len(clips),
+        "words": score.words,
+        "wer": _rate(score.wrong),
+        "wer_ci95": [low, high],
+        "wer_1s": _rate(score.settled) if task.system != "offline" else None,
+        "first_shown_p50_s": _percentile(score.first, 50),
+        "first_shown_p90_s": _percentile(score.first, 90),
+        "last_changed_p50_s": _percentile(score.last, 50),
+        "ne": score.erased / max(1, score.written),
+        "tau_1t": tau,
+        "tau_2t": tau2,
+        "final_s": fmean(h.final_s for h in heard),
+        "rss_mb": rss,
+    }
+
+
+def _in_process(data: Path, task: Task) -> tuple[list[Heard], float]:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(run_task, (data, task))
+
+
+def run_task(data: Path, task: Task) -> tuple[list[Heard], float]:
+    """Hear the clips; gives what was heard and the peak of memory in MB. In a process of its own."""
+    hear = _system(task)
+    heard = [hear(file, load(data / file)) for file in task.files]
+    return heard, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _system(task: Task) -> Callable[[str, Samples], Heard]:
+    folder = resolve(task.model)
+    if task.system == "offline":
+        from faster_whisper import WhisperModel
+
+        model = WhisperModel(
+            str(folder), device="cpu", cpu_threads=task.threads, num_workers=1, compute_type="float32"
+        )
+
+        def offline(file: str, pcm: Samples) -> Heard:
+            began = time.perf_counter()
+            segments, _ = model.transcribe(pcm, beam_size=1, language=task.lang)
+            text = " ".join(segment.text.strip() for segment in segments)
+            took = time.perf_counter() - began
+            seconds = len(pcm) / INPUT_RATE
+            return Heard(file, seconds, took, (Shown(seconds + took, seconds, text),), text, took)
+
+        return offline
+    from dragoman.asr.whisper import WhisperRecognizer
+
+    recognizer: Recognizer
+    if task.system.startswith("causal"):
+        from dragoman.asr.causal.catalog import open_recognizer
+
+        recognizer = open_recognizer(task.model, threads=task.threads, second_pass="second" in task.system)
+    else:
+        whisper = WhisperRecognizer(folder, (task.lang,), threads=task.threads)
+        whisper.warm()
+        recognizer = whisper
+    return lambda file, pcm: _stream(file, pcm, recognizer, task)
+
+
+def _stream(file: str, pcm: Samples, recognizer: Recognizer, task: Task) -> Heard:
+    """Chunks in, texts out, on the virtual clock."""
+    stream = recognizer.open(task.lang)
+    hop = task.chunk_ms * INPUT_RATE // 1000
+    shown: list[Shown] = []
+    before: list[str] = []
+    committed: list[str] = []
+    now = compute = 0.0
+    for start in range(0, len(pcm), hop):
+        heard = min(len(pcm), start + hop) / INPUT_RATE
+        began = time.perf_counter()
+        stream.accept(pcm[start : start + hop])
+        text = stream.partial().text
+        took = time.perf_counter() - began
+        if task.system == "local-agreement":
+            words = text.split()
+            agreed = [a for a, b in zip(words, before, strict=False) if a == b]
+            prefix = next(
+                (i for i, (a, b) in enumerate(zip(words, before, strict=False)) if a != b), len(agreed)
+            )
+            before = words
+            committed += words[len(committed) : prefix]
+            text = " ".join(committed)
+        now = max(now, heard) + took
+        compute += took
+        shown.append(Shown(now, heard, text))
+    began = time.perf_counter()
+    final = stream.final().text
+    took = time.perf_counter() - began
+    if task.system == "local-agreement":
+        final = " ".join([*committed, *before[len(committed) :]])
+    seconds = len(pcm) / INPUT_RATE
+    shown.append(Shown(max(now, seconds) + took, seconds, final))
+    return Heard(file, seconds, compute, tuple(shown), final, took)
+
+
+def _word_ends(data: Path, clip: Clip, model: str, lang: str) -> list[Word]:
+    """When the reference's words are over, as the offline model aligns what it heard; its other words are left out."""
+    from faster_whisper import WhisperModel
+
+    whisper = _ALIGNERS.setdefault(
+        model, WhisperModel(str(resolve(model)), device="cpu", cpu_threads=1, compute_type="int8")
+    )
+    segments, _ = whisper.transcribe(load(data / clip.file), beam_size=1, language=lang, word_timestamps=True)
+    return [Word(w.word.strip(), w.start, w.end) for segment in segments for w in segment.words or ()]
+
+
+_ALIGNERS: Final[dict[str, Any]] = {}  # the library has no types
+
+
+def _normalizer(lang: str) -> Callable[[str], list[str]]:
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalize = EnglishTextNormalizer() if lang == "en" else BasicTextNormalizer()
+    return lambda text: str(normalize(text)).split()
+
+
+def _matches(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[dict[int, int], int, int]:
+    """Which words of the reference stand where in the hypothesis; how many are wrong; how many were put in."""
+    import jiwer
+
+    if not reference or not hypothesis:
+        return {}, max(len(reference), len(hypothesis)), len(hypothesis)
+    out = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
+    equal = {
+        chunk.ref_start_idx + i: chunk.hyp_start_idx + i
+        for chunk in out.alignments[0]
+        if chunk.type == "equal"
+        for i in range(chunk.ref_end_idx - chunk.ref_start_idx)
+    }
+    return equal, out.substitutions + out.deletions + out.insertions, out.insertions
+
+
+def _add(
+    score: Score, normalize: Callable[[str], list[str]], transcript: str, ends: Sequence[Word], one: Heard
+) -> None:
+    reference = normalize(transcript)
+    final = normalize(one.final)
+    equal, wrong, inserted = _matches(reference, final)
+    score.words += len(reference)
+    score.wrong.append((wrong, len(reference)))
+    times = _reference_ends(normalize, reference, ends)
+    texts = [(shown.at, normalize(shown.text)) for shown in one.shown]
+    # A word is right at one second when the text that stood then has it.
+    missing = 0
+    snapshots: dict[int, dict[int, int]] = {}
+    for index, end in times.items():
+        at = max((i for i, (when, _) in enumerate(texts) if when <= end + SETTLED_S), default=-1)
+        if at >= 0 and at not in snapshots:
+            snapshots[at] = _matches(reference, texts[at][1])[0]
+        missing += at < 0 or index not in snapshots[at]
+    score.settled.append((missing + inserted, len(times)) if times else (0, 0))
+    for index, place in equal.items():
+        if index not in times:
+            continue
+        there = [len(words) > place and words[place] == final[place] for _, words in texts]
+        first = there.index(True)
+        last = max((i + 1 for i, right in enumerate(there) if not right), default=first)
+        score.first.append(texts[first][0] - times[index])
+        score.last.append(texts[min(max(last, first), len(texts) - 1)][0] - times[index])
+    raw = [shown.text.split() for shown in one.shown]
+    for a, b in pairwise(raw):
+        common = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        score.erased += len(a) - common
+    score.written += len(raw[-1])
+
+
+def _reference_ends(
+    normalize: Callable[[str], list[str]], reference: Sequence[str], ends: Sequence[Word]
+) -> dict[int, float]:
+    heard = [(text, word.end) for word in ends for text in normalize(word.text)]
+    equal, _, _ = _matches(reference, [text for text, _ in heard])
+    return {index: heard[place][1] for index, place in equal.items()}
+
+
+def _rate(pairs: Sequence[tuple[int, int]]) -> float:
+    return sum(wrong for wrong, _ in pairs) / max(1, sum(words for _, words in pairs))
+
+
+def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """95 % by bootstrap over clips."""
+    rng = np.random.default_rng(0)
+    rates = [_rate([pairs[i] for i in rng.integers(len(pairs), size=len(pairs))]) for _ in range(1000)]
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _percentile(values: Sequence[float], share: float) -> float | None:
+    return float(np.percentile(values, share)) if values else None
+
+
+def _line(result: dict[str, Json]) -> str:
+    def number(name: str, form: str) -> str:
+        value = result[name]
+        return format(value, form) if isinstance(value, (int, float)) else "-"
+
+    parts = (
+        f"{result['model']} {result['lang']} {result['chunk_ms']} ms {result['system']!s:18}",
+        f"WER {number('wer', '.1%')}, after 1 s {number('wer_1s', '.1%')}",
+        f"first {number('first_shown_p50_s', '.2f')} to {number('first_shown_p90_s', '.2f')} s",
+        f"last {number('last_changed_p50_s', '.2f')} s",
+        f"NE {number('ne', '.2f')}",
+        f"tau {number('tau_1t', '.3f')} (2 threads {number('tau_2t', '.3f')})",
+        f"final {number('final_s', '.2f')} s",
+        f"{number('rss_mb', '.0f')} MB",
+    )
+    return "  ".join(parts)

@@ -72,6 +72,11 @@ class Ear:
         self.prefix = round(0.3 * INPUT_RATE)
         """Samples before the detected start that belong to a turn."""
 
+    @property
+    def received(self) -> int:
+        """Samples received so far, those of the detector's next window included."""
+        return self.heard + len(self._rest)
+
     def tune(self, threshold: float) -> None:
         """Set how sure the detector must be of a voice; takes effect when no one speaks."""
         if not self._edges.speaking:

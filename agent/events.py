@@ -92,10 +92,11 @@ class ReplyWritten:
 
 @dataclass(frozen=True, slots=True)
 class ReplyPlaying:
-    """The reply's first sample leaves the playout clock."""
+    """The reply's first sample leaves the playout clock, ``track`` seconds into the agent's own track."""
 
     reply: int
     at: float
+    track: float
 
 
 @dataclass(frozen=True, slots=True)

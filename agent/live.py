@@ -43,15 +43,16 @@ async def converse_aloud(
     device: int | str | None = None,
     writer: WavWriter | None = None,
     told: Callable[[ev.SessionEvent, ConversationRecord], None] = lambda event, record: None,
+    ready: Callable[[], None] = lambda: None,
 ) -> ConversationRecord:
-    """Talk until Ctrl-C, and record what happens. ``device`` is a PortAudio index or a part of a name, for both.
+    """Talk until Ctrl-C, and record what happens; ``ready`` is called when the devices are open. ``device`` is a PortAudio index or a part of a name, for both.
 
     Raises ``DragomanError`` when a device is missing or goes away.
     """
     async with Microphone(device) as microphone, Speaker(device) as speaker:
         sink = _SpeakerSink(speaker, writer)
         heard = LevelTrack(INPUT_RATE)
-        record = ConversationRecord(heard, sink.levels)
+        record = ConversationRecord(heard, sink.levels, lockstep=False, latency_s=speaker.latency_s)
         session = Session(parts, settings, sink=sink)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, session.close)
@@ -65,6 +66,7 @@ async def converse_aloud(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.run())
                 capturing = tasks.create_task(capture())
+                ready()
                 async for event in session.events():
                     record.add(event)
                     told(event, record)

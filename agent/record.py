@@ -20,6 +20,7 @@ from dragoman.audio.types import DragomanError
 
 _BEFORE_S = 0.3
 _AFTER_S = 0.3
+_FRAME_S = 0.02
 _NEAR_S = 1.0
 """A listed end belongs to a turn if it is at most so far from where the detector saw the end."""
 
@@ -35,6 +36,7 @@ class TurnRecord:
     heard: str = ""
     status: str = ""
     playing: float | None = None
+    track: float = 0.0
     done: float | None = None
     speech_end: float | None = None
     first_audio: float | None = None
@@ -62,6 +64,10 @@ class ConversationRecord:
     heard: LevelTrack | None = None
     spoken: LevelTrack | None = None
     ends: Sequence[float] = ()
+    lockstep: bool = True
+    """Whether both tracks began at once and keep the same pace (a recording), or each has a device's clock."""
+    latency_s: float = 0.0
+    """What the device adds between the playout clock and the sound."""
     turns: list[TurnRecord] = field(default_factory=list)
     interruptions: list[Interruption] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -82,9 +88,10 @@ class ConversationRecord:
                 self._voice_at = at
             case ev.ReplyStarted(reply, turn, _):
                 self._replies = {reply: self._by_turn.get(turn) or self._unasked(event.at)}
-            case ev.ReplyPlaying(reply, at) if reply in self._replies:
+            case ev.ReplyPlaying(reply, at, track) if reply in self._replies:
                 record = self._replies[reply]
-                record.playing = record.first_audio = at
+                record.playing, record.track = at, track
+                record.first_audio = (track if self.lockstep else at) + self.latency_s
                 return record
             case ev.ReplyHeld(_, at, _):
                 self._held_at = at
@@ -109,9 +116,10 @@ class ConversationRecord:
             self.interruptions.append(Interruption(self._voice_at, self._held_at or event.at))
         self._held_at = None
         if self.spoken is not None and record.playing is not None:
-            # A frame or two of slack: events are stamped with the input clock, which moves in windows.
-            audible = self.spoken.audible(record.playing - 0.06, event.at + 0.06)
-            record.first_audio = audible[0] if audible else None
+            length = event.at - record.playing
+            audible = self.spoken.audible(record.track - _FRAME_S, record.track + length + _FRAME_S)
+            later = audible[0] - record.track if audible else 0.0
+            record.first_audio = (record.track if self.lockstep else record.playing) + later + self.latency_s
         return record
 
     def _true_end(self, start: float, end: float) -> float:

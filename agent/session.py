@@ -102,7 +102,7 @@ class Session:
     @property
     def now(self) -> float:
         """Seconds of sound heard so far: the clock of every event."""
-        return self._ear.heard / INPUT_RATE
+        return self._ear.received / INPUT_RATE
 
     @property
     def phase(self) -> str:
@@ -222,7 +222,7 @@ class Session:
             self._sink.write(self._playout.read(frame))
             if playing and self._started != reply:
                 self._started = reply
-                self._emit(ev.ReplyPlaying(reply, self.now))
+                self._emit(ev.ReplyPlaying(reply, self.now, count * FRAME_S))
             if playing:
                 self._quiet_since = clock.time()
                 self._lag = self._sink.latency_s

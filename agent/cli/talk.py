@@ -110,12 +110,15 @@ async def _aloud(
 ) -> None:
     parts = await _load(config, json)
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
-    if json:
-        emit("ready")
-    else:
-        console.print("[bold]Talk.[/] [dim]Ctrl-C ends the conversation.[/]")
+
+    def ready() -> None:
+        if json:
+            emit("ready")
+        else:
+            console.print("[bold]Talk.[/] [dim]Ctrl-C ends the conversation.[/]")
+
     with WavWriter(output, OUTPUT_RATE) if output else nullcontext() as writer, view:
-        record = await converse_aloud(parts, settings, device=device, writer=writer, told=view.show)
+        record = await converse_aloud(parts, settings, device=device, writer=writer, told=view.show, ready=ready)
     await parts.aclose()
     if json:
         emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))

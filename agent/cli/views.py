@@ -81,7 +81,7 @@ class LinesView(_Plain):
         match event:
             case ev.UserTurn(_, text, start):
                 self._line(start, "you", "bold cyan", text)
-            case ev.ReplyPlaying(_, at) if record.turns and record.turns[-1].onset_ms is not None:
+            case ev.ReplyPlaying(_, at, _) if record.turns and record.turns[-1].onset_ms is not None:
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")
             case ev.ReplyHeld(_, at, _):
                 self._line(at, "", "yellow", "you speak: playing is held")

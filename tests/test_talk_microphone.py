@@ -1,0 +1,106 @@
+"""``dragoman talk`` with a microphone and a speaker, through a real sound server (slow)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+
+from dragoman.agent.cli.demo import Line, speak_script
+from dragoman.audio.files import load
+from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.tts import Voice
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def sound_server() -> Iterator[dict[str, str]]:
+    """PulseAudio with a microphone that plays what goes into the sink "mouth"; gives the environment to use it."""
+    script = str(HERE / "pulse.sh")
+    with tempfile.TemporaryDirectory(prefix="pulse") as home:  # a socket's path must be short
+        subprocess.run([script, "start", home], check=True)
+        cache = os.environ.get("DRAGOMAN_CACHE", str(Path.home() / ".cache" / "dragoman"))
+        places = {"HOME": home, "XDG_RUNTIME_DIR": home, "PULSE_RUNTIME_PATH": f"{home}/pulse"}
+        yield {**os.environ, **places, "DRAGOMAN_CACHE": cache}
+        subprocess.run([script, "stop", home], check=True)
+
+
+def _until(lines: IO[str], wanted: str, count: int = 1) -> list[dict[str, object]]:
+    """Read events until the ``count``-th of type ``wanted``."""
+    seen: list[dict[str, object]] = []
+    for line in lines:
+        seen.append(json.loads(line))
+        count -= seen[-1]["type"] == wanted
+        if count == 0:
+            return seen
+    raise AssertionError(f"no {wanted!r} in {seen}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("options", [[], ["--headphones"]], ids=["half-duplex", "headphones"])
+def test_a_conversation_through_the_sound_card(
+    options: list[str],
+    sound_server: dict[str, str],
+    tmp_path: Path,
+    english_voice: Voice,
+    llm_path: Path,
+    transcribe: Callable[[Samples, str], str],
+) -> None:
+    """A question into the microphone comes back as an answer from the speaker; Ctrl-C ends with a summary."""
+    question, played = tmp_path / "question.wav", tmp_path / "played.wav"
+    speak_script(english_voice, question, (Line(0.2, "What is the capital of France?"),))
+    command = [sys.executable, "-m", "dragoman", "talk", "--json", "--llm", str(llm_path), *options]
+    recorder = subprocess.Popen(
+        ["parecord", "--device=ears.monitor", "--rate=24000", "--channels=1", "--file-format=wav", str(played)],
+        env=sound_server,
+    )
+    with subprocess.Popen(command, env=sound_server, stdout=subprocess.PIPE, text=True) as talk, recorder:
+        try:
+            assert talk.stdout is not None
+            _until(talk.stdout, "ready")
+            subprocess.run(["paplay", "--device=mouth", str(question)], env=sound_server, check=True)
+            events = _until(talk.stdout, "reply_done")
+            talk.send_signal(signal.SIGINT)
+            *_, summary = [json.loads(line) for line in talk.stdout]
+            assert talk.wait(30) == 0
+        finally:
+            talk.kill()
+            recorder.send_signal(signal.SIGINT)
+    (turn,) = summary["turns"]
+    assert "capital of france" in turn["user"].lower()
+    assert turn["status"] == "completed"
+    assert turn["onset_ms"] > 0
+    assert events[-1]["heard"] == turn["heard"]
+    sound = load(played, OUTPUT_RATE)
+    assert float(np.abs(sound).max()) > 0.05
+    heard = re.findall(r"[a-z]+", transcribe(sound, "en").lower())
+    assert "paris" in heard
+
+
+@pytest.mark.slow
+def test_a_missing_microphone_is_one_clear_line(tmp_path: Path, llm_path: Path) -> None:
+    """Where there is no sound card, the error says so and names the remedy."""
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    environment["DRAGOMAN_CACHE"] = os.environ.get("DRAGOMAN_CACHE", str(Path.home() / ".cache" / "dragoman"))
+    done = subprocess.run(
+        [sys.executable, "-m", "dragoman", "talk", "--llm", str(llm_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "microphone" in line or "PortAudio" in line

@@ -103,4 +103,4 @@ def test_a_missing_microphone_is_one_clear_line(tmp_path: Path, llm_path: Path) 
     )
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert "microphone" in line or "PortAudio" in line
+    assert "dragoman doctor" in line or "PortAudio" in line

@@ -31,7 +31,7 @@ def weights() -> Weights:
 def model(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> CausalModel:
     folder = tmp_path_factory.mktemp("graphs")
     graph.write(weights, folder, quantized=False)
-    return CausalModel(folder, weights)
+    return CausalModel(folder)
 
 
 @settings(max_examples=25, deadline=None)

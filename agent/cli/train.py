@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def asr(
             raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
         from dragoman.asr.causal.training import Options, Report, Trainer
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
         torch.set_num_threads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         options = Options(

@@ -59,13 +59,18 @@ def load_adapter(path: Path) -> Adapter:
         raise DragomanError(f"{path}: not an adapter of the causal recognizer ({error})") from error
 
 
-def adapted(weights: Weights, adapter: Adapter) -> Weights:
-    """The weights with the changes added. Raises ``DragomanError`` when they were trained for other weights."""
-    if adapter.base_sha256 != weights.sha256:
+def check_base(adapter: Adapter, sha256: str) -> None:
+    """Raise ``DragomanError`` when an adapter was trained for other weights than those of this hash."""
+    if adapter.base_sha256 != sha256:
         raise DragomanError(
             f"the adapter belongs to other weights (SHA-256 {adapter.base_sha256[:12]}...), "
-            f"not to these ({weights.sha256[:12]}...): give the model that it was trained for"
+            f"not to these ({sha256[:12]}...): give the model that it was trained for"
         )
+
+
+def adapted(weights: Weights, adapter: Adapter) -> Weights:
+    """The weights with the changes added. Raises ``DragomanError`` when they were trained for other weights."""
+    check_base(adapter, weights.sha256)
     arrays = dict(weights.arrays)
     for name, (up, down) in adapter.changes.items():
         if name not in arrays or arrays[name].shape != (up.shape[0], down.shape[1]):

@@ -14,7 +14,9 @@ leading batch dimension; masks are added to attention scores (0 or a large negat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +45,17 @@ def build(weights: Weights) -> dict[str, onnx.ModelProto]:
 
 
 def write(weights: Weights, folder: Path, *, quantized: bool = True) -> None:
-    """Build the graphs into ``folder`` as ``<name>.onnx``; ``quantized``: 8-bit weights in all matrix products."""
+    """Build the graphs into ``folder`` as ``<name>.onnx``, and what else a run needs as ``positions.npz``.
+
+    ``quantized``: 8-bit weights in all matrix products.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        folder / "positions.npz",
+        sound=weights.arrays["encoder.positions"],
+        text=weights.arrays["decoder.positions"],
+        dims=np.frombuffer(json.dumps(asdict(weights.dims)).encode(), np.uint8),
+    )
     for name, model in build(weights).items():
         path = folder / f"{name}.onnx"
         onnx.save(model, str(path))

@@ -5,6 +5,7 @@ NumPy and ONNX Runtime alone. What a stream keeps (``EncoderState``) is bounded 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import onnxruntime as ort
 
 from dragoman.asr.causal.graph import GRAPHS
 from dragoman.asr.causal.mel import Mel
-from dragoman.asr.causal.weights import Array, Dims, Weights
+from dragoman.asr.causal.weights import Array, Dims
 
 _HIDDEN: Final = np.float32(-1e9)
 _ROOM: Final = 256  # frames by which buffers grow
@@ -60,8 +61,12 @@ class Scored:
 class CausalModel:
     """The four graphs, loaded. Calls release the interpreter lock and may come from several threads."""
 
-    def __init__(self, folder: Path, weights: Weights, *, threads: int = 1) -> None:
-        self.dims: Dims = weights.dims
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        """Load what ``graph.write`` wrote."""
+        with np.load(folder / "positions.npz") as data:
+            self.dims = Dims(**json.loads(data["dims"].tobytes()))
+            self._sound_positions: Array = data["sound"]
+            self._text_positions: Array = data["text"]
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -70,8 +75,6 @@ class CausalModel:
             ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
             for name in GRAPHS
         )
-        self._sound_positions = weights.arrays["encoder.positions"]
-        self._text_positions = weights.arrays["decoder.positions"]
 
     def fresh(self) -> EncoderState:
         """The state before the first sound."""

@@ -17,12 +17,12 @@ from typing import Final, Protocol
 import numpy as np
 
 from dragoman.asr.causal import graph
-from dragoman.asr.causal.adapter import Adapter, adapted
+from dragoman.asr.causal.adapter import Adapter, adapted, check_base
 from dragoman.asr.causal.decoding import Transcript
 from dragoman.asr.causal.runtime import CausalModel
 from dragoman.asr.causal.segment import AHEAD, BLOCK, Segment
 from dragoman.asr.causal.tokens import Tokens
-from dragoman.asr.causal.weights import load_weights
+from dragoman.asr.causal.weights import load_weights, weights_sha256
 from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
 from dragoman.asr.whisper import Hypothesis
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
@@ -259,10 +259,10 @@ def open_causal(
 
     Takes some seconds, the first time some more. Raises ``DragomanError`` when the adapter is for other weights.
     """
-    weights = adapted(load_weights(folder), adapter)
+    check_base(adapter, weights_sha256(folder))
     graphs = cache / f"{adapter.digest()}-{'int8' if quantized else 'float'}"
     if not (graphs / "done").is_file():
-        graph.write(weights, graphs, quantized=quantized)
+        graph.write(adapted(load_weights(folder), adapter), graphs, quantized=quantized)
         (graphs / "done").touch()
-    model = CausalModel(graphs, weights, threads=threads)
-    return CausalRecognizer(model, Tokens(folder, weights.dims.vocabulary), languages, second=second)
+    model = CausalModel(graphs, threads=threads)
+    return CausalRecognizer(model, Tokens(folder, model.dims.vocabulary), languages, second=second)

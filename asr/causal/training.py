@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dragoman.asr.causal.adapter import Adapter, save_adapter
 from dragoman.asr.causal.corpus import Clip, load_clips, shards
+from dragoman.asr.causal.curves import draw_curves
 from dragoman.asr.causal.examples import Example, draw_cut, make_example, make_nothing, padded_tokens
 from dragoman.asr.causal.network import CausalWhisper, batch_mel
 from dragoman.asr.causal.teacher import Lesson, Teacher
@@ -116,7 +117,13 @@ class Trainer:
             self._resume()
 
     def run(self, told: Callable[[Report], None]) -> None:
-        """Train until steps or minutes are over; ``told`` after each step. Stopping it loses little: run it again."""
+        """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
+        try:
+            self._run(told)
+        finally:
+            self.save()
+
+    def _run(self, told: Callable[[Report], None]) -> None:
         began, before = time.monotonic(), self.minutes
         self._look_for_clips()
         checks = self._checks()
@@ -144,7 +151,6 @@ class Trainer:
             told(report)
             if self.step % self.options.save_every == 0:
                 self.save()
-        self.save()
 
     def save(self) -> None:
         """Write the adapter and all that is needed to go on."""
@@ -178,6 +184,7 @@ class Trainer:
             partial,
         )
         partial.replace(self.folder / "state.pt")
+        draw_curves(self.folder / "log.jsonl")
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)

@@ -58,6 +58,15 @@ class Weights:
     """Of the ``model.bin`` that they came from: adapters belong to one."""
 
 
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of a folder's ``model.bin``. Raises ``DragomanError``."""
+    try:
+        with (folder / "model.bin").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DragomanError(f"{folder}: not a CTranslate2 Whisper model ({error})") from error
+
+
 def load_weights(folder: Path) -> Weights:
     """Read a CTranslate2 Whisper folder (float32 or float16). Raises ``DragomanError``."""
     try:

@@ -45,9 +45,10 @@ async def converse_aloud(
     told: Callable[[ev.SessionEvent, ConversationRecord], None] = lambda event, record: None,
     ready: Callable[[], None] = lambda: None,
 ) -> ConversationRecord:
-    """Talk until Ctrl-C, and record what happens; ``ready`` is called when the devices are open. ``device`` is a PortAudio index or a part of a name, for both.
+    """Talk until Ctrl-C, and record what happens; ``ready`` is called when the devices are open.
 
-    Raises ``DragomanError`` when a device is missing or goes away.
+    ``device`` is a PortAudio index or a part of a name, for both. Raises ``DragomanError`` when a device is missing
+    or goes away.
     """
     async with Microphone(device) as microphone, Speaker(device) as speaker:
         sink = _SpeakerSink(speaker, writer)

@@ -32,8 +32,6 @@ FRAME_S = 0.02
 _MOST_EVENTS = 4096
 _MOST_WAITING = 64
 _MOST_ENTRIES = 64
-_WARM_EVERY = 5
-"""Settled words of the user's turn after which the language model reads them ahead."""
 _STEP = INPUT_RATE // 2
 _ECHO_TAIL_S = 0.25
 """Half-duplex stays deaf so long after the agent's last sound: the room still rings."""
@@ -76,8 +74,7 @@ class Session:
         self._writer = ReplyWriter(
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
-        self._warmer = Warmer(parts.responder)
-        self._warmed = 0
+        self._warmer = Warmer(parts.responder, self._prompt)
         self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
         self._events: asyncio.Queue[ev.SessionEvent | None] = asyncio.Queue(_MOST_EVENTS)
         self._closing = asyncio.Event()
@@ -121,8 +118,8 @@ class Session:
                 ]
                 if self._early is not None:
                     self._start_writing(self._early)
-                else:
-                    self._warm()
+                elif self._reads_ahead is not None:
+                    self._warmer.begin(self._reads_ahead)
                 await self._closing.wait()
                 self._warmer.stop()
                 for task in (*servants, *self._writing.values()):
@@ -240,9 +237,8 @@ class Session:
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._emit(ev.UserPartial(event.turn, event.text, stable))
-            if isinstance(event, on.Partial) and stable >= self._warmed + _WARM_EVERY and not self._engine.reply:
-                self._warmed = stable
-                self._warm(" ".join(event.text.split()[:stable]))
+            if isinstance(event, on.Partial) and self._reads_ahead is not None:
+                self._warmer.heard(self._reads_ahead, event.text, stable)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
@@ -257,6 +253,8 @@ class Session:
                 self._ear.close(turn)
             case do.Transcribe(turn, revision, quick):
                 self._ear.transcribe(turn, revision, quick)
+                if self._reads_ahead is not None:
+                    self._warmer.pause(self._reads_ahead)
             case do.TakeFloor(turn, at):
                 self._emit(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
@@ -296,9 +294,10 @@ class Session:
         system = own if own is not None else system_prompt(self.settings.language)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
-    def _warm(self, said: str | None = None) -> None:
-        if self._tasks is not None and self.settings.create_response:
-            self._warmer.warm(self._tasks, self._prompt(said))
+    @property
+    def _reads_ahead(self) -> asyncio.TaskGroup | None:
+        """Where the language model may read ahead; None while there is a reply, or none is wanted."""
+        return self._tasks if self.settings.create_response and not self._engine.reply else None
 
     def _begin_reply(self, reply: int, turn: int, text: str | None) -> None:
         settings = self.settings
@@ -374,8 +373,8 @@ class Session:
             while len(self._entries) > _MOST_ENTRIES:
                 del self._entries[next(iter(self._entries))]
         self._emit(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
-        self._warmed = 0
-        self._warm()
+        if self._reads_ahead is not None:
+            self._warmer.begin(self._reads_ahead)
 
     def _stop_writing(self, reply: int) -> None:
         self._reply_text.pop(reply, None)

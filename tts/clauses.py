@@ -42,7 +42,7 @@ class Lengths:
     """Words after which it is closed anywhere but inside a name or a number."""
 
 
-FIRST: Final = Lengths(mark=2, stop=2, joiner=8, most=14)
+FIRST: Final = Lengths(mark=2, stop=2, joiner=5, most=9)
 """The first clause is short: the listener waits for it."""
 LATER: Final = Lengths(mark=5, stop=1, joiner=16, most=30)
 

@@ -139,7 +139,8 @@ def _print_latencies(record: ConversationRecord, clock: str) -> None:
     count = sum(turn.onset_ms is not None for turn in record.turns)
     console.print(
         f"[bold]{count} answers[/], onset P50 {median:.0f} ms, P90 {slow:.0f} ms "
-        f"[dim](true end of speech to first audible sample, {clock} clock)[/]"
+        f"[dim](true end of speech to first audible sample, {clock} clock)[/]",
+        soft_wrap=True,
     )
 
 

@@ -31,9 +31,7 @@ def _group() -> None:
 
 @app.command()
 def asr(
-    model: Annotated[
-        str, typer.Option(help="Whisper weights: a catalog name or a folder.")
-    ] = "whisper-tiny.en",
+    model: Annotated[str, typer.Option(help="Whisper weights: a catalog name or a folder.")] = "whisper-tiny.en",
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data speech`.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
     lang: Annotated[str, typer.Option(help="Languages to train on, separated by commas.")] = "en",
@@ -58,12 +56,8 @@ def asr(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
         torch.set_num_threads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        options = Options(
-            steps=steps, minutes=minutes, rank=rank, decoder_rank=decoder_rank, rate=rate, seed=seed
-        )
-        target = (
-            folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / f"causal-{Path(model).name}"
-        )
+        options = Options(steps=steps, minutes=minutes, rank=rank, decoder_rank=decoder_rank, rate=rate, seed=seed)
+        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / f"causal-{Path(model).name}"
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
         columns = (
             TextColumn("{task.description}"),

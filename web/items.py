@@ -94,11 +94,9 @@ class Items:
             del self._items[next(iter(self._items))]
         return previous
 
-    def remove(self, item_id: str) -> Item:
+    def remove(self, item_id: str) -> None:
         """Take the item out. Raises ``ProtocolError``."""
-        item = self.get(item_id)
-        del self._items[item_id]
-        return item
+        del self._items[self.get(item_id).id]
 
 
 @dataclass(slots=True)

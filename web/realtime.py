@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dragoman.agent.events import SessionEvent
 from dragoman.agent.parts import Parts
-from dragoman.agent.ports import Role
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import DragomanError, Samples
@@ -31,51 +29,11 @@ _REFERENCE_VOICES: Final = frozenset(
 """Voices that clients name by default; they get the language's own."""
 
 
-class LiveSession(Protocol):
-    """The part of ``agent.session.Session`` that a connection uses."""
-
-    async def run(self) -> None:
-        """Hold the conversation until ``close``."""
-
-    async def hear(self, pcm: Samples) -> None:
-        """Take 16 kHz sound."""
-
-    def events(self) -> AsyncIterator[SessionEvent]:
-        """What happens."""
-
-    def close(self) -> None:
-        """End ``run``."""
-
-    async def commit(self) -> None:
-        """End the turn, after the sound before."""
-
-    async def clear(self) -> None:
-        """Drop the turn, after the sound before."""
-
-    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
-        """Reply."""
-
-    def cancel(self) -> None:
-        """Stop the reply."""
-
-    def truncate(self, reply: int, seconds: float) -> None:
-        """Cut the reply."""
-
-    def remember(self, role: Role, text: str) -> int:
-        """Add to the history."""
-
-    def forget(self, entry: int) -> bool:
-        """Take from the history."""
-
-    def configure(self, settings: SessionSettings) -> None:
-        """Change the settings."""
-
-
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What the server serves: how to open a session, and how to hear a sound that a client puts in at once."""
 
-    open_session: Callable[[SessionSettings], LiveSession]
+    open_session: Callable[[SessionSettings], Session]
     transcribe: Callable[[Samples, str | None], Awaitable[str]]
     settings: SessionSettings
     """What clients get that don't say otherwise."""
@@ -124,7 +82,7 @@ def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSetting
 class _Control:
     """The session as the bookkeeping sees it. What has to wait behind the sound is done by ``settle``."""
 
-    def __init__(self, session: LiveSession, base: SessionSettings) -> None:
+    def __init__(self, session: Session, base: SessionSettings) -> None:
         self._base = base
         self._session = session
         self._unsettled: list[Callable[[], Awaitable[None]]] = []

@@ -16,8 +16,8 @@ from dragoman.web.protocol import ServerEvent, event
 Outcome: TypeAlias = Literal["completed", "cancelled", "failed"]
 Reason: TypeAlias = Literal["turn_detected", "client_cancelled"]
 
-_AUDIO_TOKENS_PER_SECOND = {"input": 10, "output": 20}
-"""The reference's units for sound, so that clients' meters make sense. Text is counted in words."""
+_AUDIO_TOKENS_PER_SECOND = 20
+"""The reference's unit for spoken answers, so that clients' meters make sense. Text is counted in words."""
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Response:
 
     def _usage(self) -> dict[str, Json]:
         words = len(self.written.split())
-        sound = math.ceil(self.item.seconds * _AUDIO_TOKENS_PER_SECOND["output"])
+        sound = math.ceil(self.item.seconds * _AUDIO_TOKENS_PER_SECOND)
         details: dict[str, Json] = {
             "cached_tokens": 0,
             "text_tokens": self.input_words,

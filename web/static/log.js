@@ -4,7 +4,6 @@ const split = (text) => text.split(/\s+/).filter(Boolean);
 
 class Entry {
   constructor(list, role) {
-    this.role = role;
     this.node = document.createElement("li");
     this.node.className = role;
     const who = this.node.appendChild(document.createElement("p"));
@@ -89,13 +88,12 @@ export class Log {
     if (room < 120) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
-  user(item, text, stable = Infinity, note = "") {
+  user(item, text, stable = Infinity) {
     this.keepInView(() => {
       if (!this.items.has(item)) this.items.set(item, (this.last = new Entry(this.list, "user")));
       const entry = this.items.get(item);
       const words = split(text);
       entry.show([words.slice(0, stable).join(" ")], [words.slice(stable).join(" "), "guess"]);
-      entry.note.textContent = note;
     });
   }
 

@@ -17,7 +17,6 @@ export class Sound extends EventTarget {
   constructor() {
     super();
     this.given = { item: null, ms: 0 }; // the newest item, and how much of it there is
-    this.audible = 0; // samples that could be heard, ever
     this.sent = 0; // samples of the microphone that were given out
     this.epoch = 0; // the context's time at the microphone's first sample
   }
@@ -65,7 +64,6 @@ export class Sound extends EventTarget {
       const latency = this.context.outputLatency || this.context.baseLatency || 0;
       this.tell("started", { item: report.started, time: report.time + latency });
     } else {
-      this.audible = report.audible;
       const { item, ms } = this.given;
       // A report may have left before the newest sound arrived; resamplers keep a few samples for themselves.
       const whole = report.idle && (report.item !== item || report.ms > ms - 20);

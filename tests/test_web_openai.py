@@ -150,3 +150,19 @@ def test_truncated_answer_keeps_what_was_heard(parts: Parts) -> None:
         await until(connection, "response.created")
 
     connected(parts, talk)
+
+
+def test_message_typed_while_the_answer_plays_is_answered_after_it(parts: Parts) -> None:
+    """A response is done long before it was heard; the next one waits for its end and is not lost."""
+
+    async def talk(connection: AsyncRealtimeConnection) -> None:
+        answers = []
+        for question in (QUESTION, "And what is the capital of Italy?"):
+            content = [{"type": "input_text", "text": question}]
+            await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+            await connection.response.create()
+            answers.append((await until(connection, "response.done"))[-1].response.output[0].content[0].transcript)
+        assert "Paris" in answers[0]
+        assert "Rome" in answers[1]
+
+    connected(parts, talk)

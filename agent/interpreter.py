@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
+from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.ports import HypothesisLike, Recognizer, Synthesizer, Translator, VoiceActivity
 from dragoman.agent.utterances import Utterance, Utterances
 from dragoman.agent.workers import Worker
@@ -26,6 +27,7 @@ from dragoman.tts.clauses import ClauseSplitter
 T = TypeVar("T")
 
 _QUEUE: Final = 4
+_COMPLETE: Final = 0.5
 _PAUSE_S: Final = 0.2
 """Silence between two pieces of speech."""
 
@@ -122,6 +124,7 @@ class Interpreter:
         self._source, self._target = source, target
         self._voice = voice
         self._clock = clock
+        self._detector = TextTurnDetector()
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
         """Interpret 16 kHz sound, in pieces of any length, until it ends. Raises ``DragomanError``.
@@ -182,10 +185,15 @@ class Interpreter:
         segmenter = Segmenter()
         finished = 0.0
         while (utterance := await source.get()) is not None:
-            heard, took = await run.on(run.ear, self._hear, utterance)
-            finished = max(finished, utterance.closed) + took
-            words = _words(heard, utterance)
-            for segment in segmenter.push(words, final=utterance.paused):
+            if len(utterance.pcm):
+                heard, took = await run.on(run.ear, self._hear, utterance)
+                finished = max(finished, utterance.closed) + took
+                words = _words(heard, utterance)
+                # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
+                final = utterance.paused and self._detector.complete(heard.text) >= _COMPLETE
+            else:
+                words, final, finished = [], True, max(finished, utterance.closed)
+            for segment in segmenter.push(words, final=final):
                 await self._recognized(run, segment, finished, out)
         for segment in segmenter.push((), final=True):
             await self._recognized(run, segment, finished, out)

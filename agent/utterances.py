@@ -16,7 +16,8 @@ from dragoman.audio.types import INPUT_RATE, Samples
 class Utterance:
     """A stretch of speech, 16 kHz: ``start`` in samples of the input, ``closed`` in seconds when it was known.
 
-    ``paused`` False: it was cut because it grew too long, and the sentence may go on.
+    ``paused`` False: it was cut because it grew too long, and the sentence may go on. An utterance without sound
+    says that the pause after the last one has become a long one: nothing of before goes on any more.
     """
 
     pcm: Samples
@@ -29,10 +30,12 @@ class Utterance:
 class Patience:
     """How long a pause must be to end an utterance: the longer it has lasted, the shorter."""
 
-    fresh: float = 0.55
+    fresh: float = 0.8
     """Seconds of silence, for an utterance that has just begun."""
-    tired: float = 0.25
+    tired: float = 0.35
     """Seconds of silence at ``long`` and beyond."""
+    over: float = 2.5
+    """Seconds of silence after which a sentence that seemed unfinished is over too."""
     short: float = 4.0
     long: float = 12.0
     most: float = 20.0
@@ -62,6 +65,7 @@ class Utterances:
         self._origin = 0  # sample where the first held window begins
         self._begin: int | None = None
         self._end: int | None = None
+        self._over: int | None = None  # sample at which the pause becomes a long one
 
     def push(self, pcm: Samples) -> list[Utterance]:
         """Utterances that this sound closed."""
@@ -94,7 +98,7 @@ class Utterances:
                 self._end = at
         if self._begin is None:
             self._forget(self._position - _LEAD - 3 * self._hop)
-            return None
+            return self._silence()
         seconds = (self._position - self._begin) / INPUT_RATE
         if self._end is not None:
             silent = (self._position - self._end) / INPUT_RATE
@@ -110,9 +114,17 @@ class Utterances:
         pcm = held[self._begin - self._origin : end - self._origin]
         utterance = Utterance(pcm, self._begin, self._position / INPUT_RATE, paused)
         self._begin = None if paused else end
+        spoken = end if self._end is None else self._end
+        self._over = spoken + round(self._patience.over * INPUT_RATE) if paused else None
         self._end = None
         self._forget(end)
         return utterance
+
+    def _silence(self) -> Utterance | None:
+        if self._over is None or self._position < self._over:
+            return None
+        self._over = None
+        return Utterance(np.zeros(0, np.float32), self._position, self._position / INPUT_RATE, paused=True)
 
     def _quietest(self) -> int:
         """The middle of the window of the last seconds that is least likely speech."""

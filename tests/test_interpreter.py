@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dragoman.agent.interpreter import Event, Interpreter, Recognized, Spoken, Timeline, Translated
+from dragoman.agent.utterances import Patience
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 
 
@@ -118,7 +119,20 @@ def test_times_are_seconds_of_the_input() -> None:
     recognized = [e for e in events(interpreter(["good morning.", "yes."]), TWO) if isinstance(e, Recognized)]
     assert recognized[0].start == pytest.approx(0.7, abs=0.05)
     assert recognized[1].start == pytest.approx(3.7, abs=0.05)
-    assert recognized[0].at == pytest.approx(3.55, abs=0.05)
+    assert recognized[0].at == pytest.approx(3.0 + Patience().fresh, abs=0.05)
+
+
+def test_a_pause_inside_a_sentence_does_not_tear_it() -> None:
+    """Words that seem unfinished wait for the next utterance, but not for longer than a long pause."""
+
+    def recognized_in(pcm: Samples) -> list[Recognized]:
+        subject = interpreter([], ear=Ear(["ask not", "what it can do."], timed=False))
+        return [event for event in events(subject, pcm) if isinstance(event, Recognized)]
+
+    assert [e.text for e in recognized_in(TWO)] == ["ask not what it can do."]
+    recognized = recognized_in(sound((1, 0), (2, 1), (4, 0), (2, 1), (1, 0)))
+    assert [e.text for e in recognized] == ["ask not", "what it can do."]
+    assert recognized[0].at == pytest.approx(3.0 + Patience().over, abs=0.05)
 
 
 def test_speech_never_overlaps_itself() -> None:

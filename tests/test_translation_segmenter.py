@@ -39,7 +39,7 @@ def test_closes_at_the_end_of_a_sentence() -> None:
 
 def test_closes_at_a_pause() -> None:
     """Silence closes what no mark does."""
-    first, second = spoken("so I thought"), [w.shifted(3.0) for w in spoken("maybe not")]
+    first, second = spoken("so I thought"), [w.shifted(4.5) for w in spoken("maybe not")]
     assert segments(first + second) == ["so I thought", "maybe not"]
 
 

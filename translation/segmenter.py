@@ -36,7 +36,7 @@ class Segment:
 class Segmenting:
     """When a segment is closed."""
 
-    pause: float = 0.8
+    pause: float = 2.5
     """Seconds of silence between two words that close it, whatever its text."""
     most_words: int = 40
     most_seconds: float = 15.0

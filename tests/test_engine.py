@@ -23,6 +23,7 @@ TRANSITIONS = {
     ("idle", "replying"),
     ("listening", "pausing"),
     ("listening", "idle"),
+    ("listening", "overlap"),
     ("pausing", "listening"),
     ("pausing", "replying"),
     ("pausing", "speaking"),
@@ -178,7 +179,8 @@ def test_backchannels(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "No.", "Stop.", "Really?", "Yeah but wait", "It", "Okay so tell me about dogs", "Right now", "7", "Um no"]
+    "text",
+    ["", "No.", "Stop.", "Really?", "Yeah but wait", "It", "Okay so tell me about dogs", "Right now", "7", "Um no"],
 )
 def test_not_backchannels(text: str) -> None:
     """Whatever objects, asks or says something wants the floor."""

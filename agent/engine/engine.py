@@ -93,7 +93,7 @@ class Engine:
     def _voice(self, at: int) -> None:
         turn = self._turn
         if turn is not None and turn.committed:
-            self._late_voice = at
+            self._late_voice = at if self._late_voice is None else self._late_voice
             return
         if turn is not None:
             turn.speaking = True
@@ -175,7 +175,6 @@ class Engine:
         turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
         if turn.committed:
             self._finish_turn(turn)
-            self._close(turn)
             self.phase = Phase.SPEAKING if self._speaking_over else Phase.IDLE
             self._after_commit()
         elif self.phase is Phase.PAUSING:
@@ -218,8 +217,7 @@ class Engine:
         if turn is None:
             return
         if self.phase is Phase.PAUSING and not turn.committed:
-            known = turn.transcribed == turn.revision
-            if known and self._now >= turn.end + self.policy.patience(turn.complete):
+            if turn.transcribed == turn.revision and self._now >= turn.end + self.policy.patience(turn.complete):
                 self._end_turn(turn)
         elif self._speaking_over and self.policy.interruptible:
             if not turn.speaking:
@@ -233,7 +231,6 @@ class Engine:
     def _end_turn(self, turn: Turn) -> None:
         if not self.policy.respond:
             self._finish_turn(turn)
-            self._close(turn)
             self.phase = Phase.IDLE
             return
         self.phase = Phase.REPLYING
@@ -245,6 +242,7 @@ class Engine:
 
     def _finish_turn(self, turn: Turn) -> None:
         self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
+        self._close(turn)
 
     # ---- the reply
 
@@ -254,14 +252,18 @@ class Engine:
 
     def _release_if_ready(self) -> None:
         reply, turn = self._reply, self._turn
-        if reply is None or self.phase is not Phase.REPLYING or not (reply.sayable or reply.failure):
+        if reply is None or not (reply.sayable or reply.failure):
             return
-        if turn is not None:
-            self._finish_turn(turn)
-            self._close(turn)
+        if self.phase is Phase.REPLYING:
+            if turn is not None:
+                self._finish_turn(turn)
+            self.phase = Phase.SPEAKING
+        elif self.phase in (Phase.LISTENING, Phase.PAUSING) and reply.announced and not self.policy.interruptible:
+            self.phase = Phase.OVERLAP  # asked for while a turn is open that only the client ends
+        else:
+            return
         self._out.append(do.Release(reply.number, reply.turn))
         reply.announced = True
-        self.phase = Phase.SPEAKING
         self._end_if_played()
 
     def _speech(self, number: int, words: tuple[Word, ...], seconds: float) -> None:
@@ -383,12 +385,10 @@ class Engine:
                 self.phase = Phase.REPLYING
 
     def _cancel(self) -> None:
-        reply = self._reply
         self._asked = False
-        if reply is None or not reply.announced:
-            return
-        self._end_reply("cancelled")
-        self._after_reply()
+        if self._reply is not None and self._reply.announced:
+            self._end_reply("cancelled")
+            self._after_reply()
 
     def _truncate(self, number: int, seconds: float) -> None:
         if reply := self._current(number):

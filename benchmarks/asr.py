@@ -2,7 +2,8 @@
 
 ``dragoman bench asr --data DIR`` where ``DIR/index.json`` lists ``file``, ``lang``, ``transcript``. Each system runs in
 a process of its own and hears each clip in chunks, on a virtual clock: a hypothesis is shown at
-``max(last finish, arrival) + compute``. Word ends come from the offline model's alignment. ``wer`` is that of the
+``max(last finish, arrival) + compute``; compute is the processor's time on one thread, which other load does not
+change, and wall time on two. Word ends come from the offline model's alignment. ``wer`` is that of the
 final text, ``wer_1s`` that of the text which stood one second after each word's end. Needs jiwer and
 whisper-normalizer.
 """
@@ -33,6 +34,7 @@ from dragoman.models.catalog import resolve
 SYSTEMS: Final = ("causal", "causal+second-pass", "redecode", "local-agreement", "offline")
 MODELS: Final = {"whisper-tiny.en": ("en",), "whisper-base": ("en", "pt")}
 SETTLED_S: Final = 1.0
+_now: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def _in_process(data: Path, task: Task) -> tuple[list[Heard], float]:
 
 def run_task(data: Path, task: Task) -> tuple[list[Heard], float]:
     """Hear the clips; gives what was heard and the peak of memory in MB. In a process of its own."""
+    global _now
+    _now = time.process_time if task.threads == 1 else time.perf_counter
     hear = _system(task)
     heard = [hear(file, load(data / file)) for file in task.files]
     return heard, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -214,10 +218,10 @@ def _system(task: Task) -> Callable[[str, Samples], Heard]:
         )
 
         def offline(file: str, pcm: Samples) -> Heard:
-            began = time.perf_counter()
+            began = _now()
             segments, _ = model.transcribe(pcm, beam_size=1, language=task.lang)
             text = " ".join(segment.text.strip() for segment in segments)
-            took = time.perf_counter() - began
+            took = _now() - began
             seconds = len(pcm) / INPUT_RATE
             return Heard(file, seconds, took, (Shown(seconds + took, seconds, text),), text, took)
 
@@ -246,10 +250,10 @@ def _stream(file: str, pcm: Samples, recognizer: Recognizer, task: Task) -> Hear
     now = compute = 0.0
     for start in range(0, len(pcm), hop):
         heard = min(len(pcm), start + hop) / INPUT_RATE
-        began = time.perf_counter()
+        began = _now()
         stream.accept(pcm[start : start + hop])
         text = stream.partial().text
-        took = time.perf_counter() - began
+        took = _now() - began
         if task.system == "local-agreement":
             words = text.split()
             agreed = [a for a, b in zip(words, before, strict=False) if a == b]
@@ -262,9 +266,9 @@ def _stream(file: str, pcm: Samples, recognizer: Recognizer, task: Task) -> Hear
         now = max(now, heard) + took
         compute += took
         shown.append(Shown(now, heard, text))
-    began = time.perf_counter()
+    began = _now()
     final = stream.final().text
-    took = time.perf_counter() - began
+    took = _now() - began
     if task.system == "local-agreement":
         final = " ".join([*committed, *before[len(committed) :]])
     seconds = len(pcm) / INPUT_RATE

@@ -100,6 +100,16 @@ def test_streams_in_a_batch_equal_streams_alone(model: CausalModel) -> None:
             np.testing.assert_allclose(first, second, atol=1e-4)
 
 
+def test_eight_bits_stay_near(model: CausalModel, weights: Weights, tmp_path: Path) -> None:
+    """The quantized graphs give features and next tokens close to the exact ones."""
+    graph.write(weights, tmp_path, quantized=True)
+    small = CausalModel(tmp_path)
+    mel = log_mel(SOUND, 2 * 160 + 1)
+    exact, near = (steps(m, mel, [96, 64], 16, 1) for m in (model, small))
+    assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.98
+    assert (tmp_path / "decoder.onnx").stat().st_size < 90_000_000
+
+
 def test_an_adapter_comes_back_as_it_was_saved(weights: Weights, tmp_path: Path) -> None:
     """Saved, loaded and added, its change is in the weights, and nothing else is."""
     name = "encoder.0.attn.q.weight"

@@ -78,6 +78,9 @@ class Transcript:
         self._store(self._kept, scored.new)
         first = len(self._prompt) + self.stable - 1 - self._kept
         logits, attention = scored.logits[first:] + self._bias, list(scored.attention[first:])
+        if self.stable:
+            # A stable word is whole: no mark may be added to it.
+            logits[0, list(self._tokens.inner)] = -np.inf
         limit = _FIRST_TOKENS + int(_TOKENS_PER_SECOND * seconds)
         said = list(old[: self.stable])
         for row, token in enumerate(old[self.stable :]):

@@ -25,22 +25,25 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from dragoman.asr.causal.weights import Weights
+from dragoman.asr.causal.weights import Array, Weights
 
 OPSET: Final = 20
+FORMAT: Final = 3
+"""Raised when what ``write`` writes changes: graphs kept from before are not used then."""
+
 GRAPHS: Final = ("front", "encoder", "cross", "decoder")
 
 _FLOAT: Final = TensorProto.FLOAT
 Shape = Sequence[int | str]
 
 
-def build(weights: Weights) -> dict[str, onnx.ModelProto]:
-    """The four graphs, in float32, by name."""
+def build(weights: Weights, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:
+    """The four graphs by name; ``quantized``: linears in 8 bits, their inputs quantized as they come."""
     return {
         "front": _front(weights),
-        "encoder": _encoder(weights),
-        "cross": _cross(weights),
-        "decoder": _decoder(weights),
+        "encoder": _encoder(weights, quantized),
+        "cross": _cross(weights, quantized),
+        "decoder": _decoder(weights, quantized),
     }
 
 
@@ -56,37 +59,20 @@ def write(weights: Weights, folder: Path, *, quantized: bool = True) -> None:
         text=weights.arrays["decoder.positions"],
         dims=np.frombuffer(json.dumps(asdict(weights.dims)).encode(), np.uint8),
     )
-    for name, model in build(weights).items():
-        path = folder / f"{name}.onnx"
-        onnx.save(model, str(path))
-        if quantized and name != "front":
-            _quantize(path)
-
-
-def _quantize(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    whole = path.with_suffix(".float.onnx")
-    path.replace(whole)
-    quantize_dynamic(
-        whole,
-        path,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul"],
-        extra_options={"MatMulConstBOnly": True},
-    )
-    whole.unlink()
+    for name, model in build(weights, quantized=quantized).items():
+        onnx.save(model, str(folder / f"{name}.onnx"))
 
 
 class _Graph:
     """A graph under construction; every method gives the name of what it computes."""
 
-    def __init__(self, name: str, weights: Weights) -> None:
+    def __init__(self, name: str, weights: Weights, quantized: bool = False) -> None:
         self.name = name
+        self.quantized = quantized
         self.w = weights.arrays
         self.dims = weights.dims
         self.nodes: list[onnx.NodeProto] = []
+        self.rounded: set[str] = set()
         self.constants: dict[str, onnx.TensorProto] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
@@ -125,8 +111,24 @@ class _Graph:
         weight = np.concatenate([self.w[f"{n}.weight"] * f for n, f in zip(names, factors, strict=True)])
         bias = np.concatenate([self.w[f"{n}.bias"] * f for n, f in zip(names, factors, strict=True)])
         label = "+".join(names)
-        y = self.op("MatMul", x, self.constant(f"{label}.weight", weight.T.astype(np.float32)))
+        y = self.product(x, f"{label}.weight", weight.T.astype(np.float32))
         return self.op("Add", y, self.constant(f"{label}.bias", bias.astype(np.float32)))
+
+    def product(self, x: str, name: str, weight: Array) -> str:
+        """``x`` times a weight [in, out]; in 8 bits, each output has a scale of its own."""
+        if not self.quantized:
+            return self.op("MatMul", x, self.constant(name, weight))
+        scale = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
+        whole = self.constant(f"{name}.int8", np.round(weight / scale).astype(np.int8))
+        if x not in self.rounded:
+            node = helper.make_node(
+                "DynamicQuantizeLinear", [x], [f"{x}_{part}" for part in ("q", "scale", "zero")]
+            )
+            self.nodes.append(node)
+            self.rounded.add(x)
+        y = self.op("Cast", self.op("MatMulInteger", f"{x}_q", whole, f"{x}_zero"), to=_FLOAT)
+        factor = self.op("Mul", f"{x}_scale", self.constant(f"{name}.scale", scale.astype(np.float32)))
+        return self.op("Mul", y, factor)
 
     def query(self, x: str, name: str) -> str:
         return self.linear(x, f"{name}.q", scales=[self.dims.head**-0.5])
@@ -180,8 +182,8 @@ def _front(weights: Weights) -> onnx.ModelProto:
     return g.model()
 
 
-def _encoder(weights: Weights) -> onnx.ModelProto:
-    g = _Graph("encoder", weights)
+def _encoder(weights: Weights, quantized: bool) -> onnx.ModelProto:
+    g = _Graph("encoder", weights, quantized)
     d = weights.dims.width
     x = g.input("x", ["batch", "frames", d])
     for i in range(weights.dims.encoder_layers):
@@ -200,8 +202,8 @@ def _encoder(weights: Weights) -> onnx.ModelProto:
     return g.model()
 
 
-def _cross(weights: Weights) -> onnx.ModelProto:
-    g = _Graph("cross", weights)
+def _cross(weights: Weights, quantized: bool) -> onnx.ModelProto:
+    g = _Graph("cross", weights, quantized)
     d, layers = weights.dims.width, weights.dims.decoder_layers
     features = g.input("features", ["batch", "frames", d])
     names = [f"decoder.{i}.cross.{kind}" for i in range(layers) for kind in "kv"]
@@ -209,8 +211,8 @@ def _cross(weights: Weights) -> onnx.ModelProto:
     return g.model()
 
 
-def _decoder(weights: Weights) -> onnx.ModelProto:
-    g = _Graph("decoder", weights)
+def _decoder(weights: Weights, quantized: bool) -> onnx.ModelProto:
+    g = _Graph("decoder", weights, quantized)
     dims = weights.dims
     d, total = dims.width, 2 * dims.width * dims.decoder_layers
     tokens = g.input("tokens", ["batch", "tokens"], TensorProto.INT64)
@@ -239,7 +241,7 @@ def _decoder(weights: Weights) -> onnx.ModelProto:
             followed.append(g.op("Gather", p, g.shape(*chosen), axis=1))
         x = g.feed(x, name)
     x = g.norm(x, "decoder.norm")
-    logits = g.op("MatMul", x, g.constant("projection", g.w["decoder.tokens"].T))
+    logits = g.product(x, "projection", g.w["decoder.tokens"].T)
     g.output("logits", logits, ["batch", "tokens", dims.vocabulary])
     g.output("new", g.op("Concat", *news, axis=2), ["batch", "tokens", total])
     joined = g.op("Concat", *followed, axis=1) if len(followed) > 1 else followed[0]

@@ -7,6 +7,8 @@ hears the rest again. So the past is bounded, and a stream may go on for hours.
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -115,6 +117,7 @@ class CausalStream:
         self._rest = np.zeros(0, np.float32)
         self._vad, self._edges = SileroVad(), SpeechEdges()
         self._past: deque[Samples] = deque(maxlen=_BEFORE)
+        self._spoken_until = 0.0
         self._quiet = 0  # windows since the last speech
         self._segment: Segment | None = None
         self._places: list[_Place] = []
@@ -143,6 +146,10 @@ class CausalStream:
     def _hypothesis(self, transcript: Transcript | None, *, ended: bool) -> Hypothesis:
         words, stable = transcript.words() if transcript else ([], 0)
         every = [*self._closed, *map(self._placed, words)]
+        if every and every[-1].end > self._spoken_until:
+            # The decoder gives the silence after it to the last word.
+            last = every[-1]
+            every[-1] = Word(last.text, min(last.start, self._spoken_until), self._spoken_until, last.p)
         stable = len(every) if ended else len(self._closed) + stable
         return Hypothesis(" ".join(word.text for word in every), tuple(every), stable, self._language)
 
@@ -179,6 +186,7 @@ class CausalStream:
                 self._segment = self._recognizer.segment(self._language or self._recognizer.languages[0])
                 self._places = []
             self._quiet = 0
+            self._spoken_until = self._edges.position / INPUT_RATE
             self._feed([*self._past, window])
             self._past.clear()
         else:
@@ -260,9 +268,13 @@ def open_causal(
     Takes some seconds, the first time some more. Raises ``DragomanError`` when the adapter is for other weights.
     """
     check_base(adapter, weights_sha256(folder))
-    graphs = cache / f"{adapter.digest()}-{'int8' if quantized else 'float'}"
-    if not (graphs / "done").is_file():
-        graph.write(adapted(load_weights(folder), adapter), graphs, quantized=quantized)
-        (graphs / "done").touch()
+    graphs = cache / f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
+    if not graphs.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Beside it and then renamed: it is whole or not there. Another process may have been faster.
+        with tempfile.TemporaryDirectory(dir=cache) as partial:
+            graph.write(adapted(load_weights(folder), adapter), Path(partial) / "graphs", quantized=quantized)
+            with contextlib.suppress(OSError):
+                (Path(partial) / "graphs").rename(graphs)
     model = CausalModel(graphs, threads=threads)
     return CausalRecognizer(model, Tokens(folder, model.dims.vocabulary), languages, second=second)

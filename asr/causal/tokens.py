@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -28,6 +29,11 @@ class Tokens:
         """What stands before the text: start, language and task where the model knows several, no timestamps."""
         tokenizer = Tokenizer(self._plain, self.multilingual, "transcribe", language)
         return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+    @cached_property
+    def inner(self) -> tuple[int, ...]:
+        """The tokens that go on with a word, marks among them."""
+        return tuple(token for token in range(self.end) if not self.begins_word(token))
 
     def begins_word(self, token: int) -> bool:
         """Whether a token begins a word: it holds a space first."""

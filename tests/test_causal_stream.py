@@ -1,0 +1,176 @@
+"""The causal recognizer on real speech: words while it is spoken, nothing invented, nothing lost, bounded for ever."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import jiwer
+import numpy as np
+import pytest
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from dragoman.agent.ports import Recognizer
+from dragoman.asr.causal.adapter import load_adapter
+from dragoman.asr.causal.catalog import adapter_path, open_recognizer
+from dragoman.asr.causal.stream import CausalRecognizer
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+
+Speak = Callable[[str], Samples]
+FOX = "The quick brown fox jumps over the lazy dog in the garden."
+STORY = (
+    "My neighbour bought an old bicycle at the market last summer.",
+    "She repaired the wheels and painted the frame green.",
+    "Now she rides it to work when the weather is good.",
+    "Her brother thinks that a car would be much faster.",
+    "But there are few places to park in the middle of town.",
+    "On Sundays they both cycle to the lake and swim.",
+    "The water is cold until the end of June.",
+    "Afterwards they eat bread and cheese under the trees.",
+    "In the evening the whole family meets for supper.",
+    "Someone always tells the story of the stolen boat.",
+)
+CHUNK = round(0.32 * INPUT_RATE)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> CausalRecognizer:
+    if adapter_path("whisper-tiny.en") is None:
+        pytest.skip("no adapter for tiny.en")
+    return open_recognizer("whisper-tiny.en")
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(int(seconds * INPUT_RATE), np.float32)
+
+
+def wer(reference: str, text: str) -> float:
+    normal = EnglishTextNormalizer()
+    return float(jiwer.wer(normal(reference), normal(text)))
+
+
+def test_words_appear_while_they_are_spoken(recognizer: Recognizer, spoken: Speak) -> None:
+    """Half of the sentence is there when half of it was heard; stable words stay as they are."""
+    pcm = np.concatenate([silence(0.5), spoken(FOX), silence(0.6)])
+    stream = recognizer.open("en")
+    shown, stable = [], [""]
+    for start in range(0, len(pcm), CHUNK):
+        stream.accept(pcm[start : start + CHUNK])
+        partial = stream.partial()
+        words = partial.text.split()
+        assert words[: len(stable)] == stable or stable == [""]
+        stable = words[: partial.stable] or [""]
+        shown.append(len(words))
+    assert shown[len(shown) // 2 + 2] >= 4
+    assert wer(FOX, stream.final().text) <= 0.2
+
+
+def test_packets_do_not_matter(recognizer: Recognizer, spoken: Speak) -> None:
+    """The final text of any packets is that of one piece."""
+    pcm = np.concatenate([silence(0.5), spoken(FOX), silence(0.3)])
+    rng = np.random.default_rng(2)
+    whole = recognizer.open("en")
+    whole.accept(pcm)
+    cut, at = recognizer.open("en"), 0
+    while at < len(pcm):
+        size = int(rng.integers(1, 9000))
+        cut.accept(pcm[at : at + size])
+        cut.partial()
+        at += size
+    assert wer(whole.final().text, cut.final().text) <= 0.1
+
+
+def test_the_last_word_is_not_lost(recognizer: Recognizer, spoken: Speak) -> None:
+    """A sound that ends with its last word is written to the end, and more may follow it."""
+    pcm = np.concatenate([silence(0.4), spoken("We waited for the train to Edinburgh.")])
+    stream = recognizer.open("en")
+    stream.accept(pcm)
+    assert "edinburgh" in stream.final().text.lower()
+    stream.accept(np.concatenate([silence(0.4), spoken("It was late again.")]))
+    text = stream.final().text.lower()
+    assert "edinburgh" in text
+    assert "late again" in text
+
+
+def test_words_have_times(recognizer: Recognizer, spoken: Speak) -> None:
+    """In order, and where the speech is, after a silence that was skipped too."""
+    pcm = np.concatenate([silence(3.0), spoken(FOX), silence(0.5)])
+    stream = recognizer.open("en")
+    stream.accept(pcm)
+    words = stream.final().words
+    times = [word.end for word in words]
+    assert times == sorted(times)
+    assert 3.0 <= words[0].end <= 3.9
+    assert times[-1] == pytest.approx(len(pcm) / INPUT_RATE - 0.5, abs=0.6)
+    assert all(word.p is not None and 0 <= word.p <= 1 for word in words)
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "tone"])
+def test_nothing_is_invented(recognizer: Recognizer, kind: str) -> None:
+    """Twenty seconds without speech give no text."""
+    line = np.arange(20 * INPUT_RATE) / INPUT_RATE
+    pcm = {
+        "silence": silence(20.0),
+        "noise": np.random.default_rng(1).normal(0, 0.05, len(line)).astype(np.float32),
+        "tone": (0.2 * np.sin(2 * np.pi * 440 * line)).astype(np.float32),
+    }[kind]
+    stream = recognizer.open("en")
+    for start in range(0, len(pcm), CHUNK):
+        stream.accept(pcm[start : start + CHUNK])
+        assert stream.partial().text == ""
+    assert stream.final().text == ""
+
+
+@pytest.mark.parametrize("text", ["Yes.", "No.", "Okay."])
+def test_short_words_do_not_loop(recognizer: Recognizer, spoken: Speak, text: str) -> None:
+    """A clip under a second gives a word or two."""
+    stream = recognizer.open("en")
+    stream.accept(np.concatenate([silence(0.3), spoken(text), silence(0.3)]))
+    assert 1 <= len(stream.final().text.split()) <= 3
+
+
+def test_past_thirty_seconds(recognizer: Recognizer, spoken: Speak) -> None:
+    """A turn of a minute without a pause to cut at is heard to its end, its closed text unchanged."""
+    sentences = [spoken(text) for text in (*STORY, *STORY[:8])]
+    pcm = np.concatenate(sentences)
+    assert len(pcm) > 40 * INPUT_RATE
+    stream = recognizer.open("en")
+    closed: list[str] = []
+    for start in range(0, len(pcm), CHUNK):
+        stream.accept(pcm[start : start + CHUNK])
+        partial = stream.partial()
+        words = partial.text.split()
+        assert words[: len(closed)] == closed
+        closed = words[: partial.stable]
+    assert wer(" ".join((*STORY, *STORY[:8])), stream.final().text) <= 0.25
+
+
+@pytest.mark.slow
+def test_memory_is_flat(recognizer: Recognizer, spoken: Speak) -> None:
+    """Ten minutes of talk in one stream hold no more than one."""
+    pcm = np.concatenate([np.concatenate([spoken(text), silence(0.7)]) for text in STORY])
+    stream = recognizer.open("en")
+    levels = []
+    tracemalloc.start()
+    for _ in range(18):
+        for start in range(0, len(pcm), CHUNK):
+            stream.accept(pcm[start : start + CHUNK])
+            stream.partial()
+        levels.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert levels[-1] < levels[2] + 20_000_000
+
+
+def test_a_language_it_was_not_trained_for_is_an_error(recognizer: Recognizer) -> None:
+    """The message names what it knows."""
+    with pytest.raises(DragomanError, match="knows en"):
+        recognizer.open("pt")
+
+
+def test_the_shipped_adapter_is_small_and_says_what_it_is() -> None:
+    """Under 12 MB, with steps and hours of its training."""
+    path = adapter_path("whisper-tiny.en")
+    if path is None:
+        pytest.skip("no adapter for tiny.en")
+    assert path.stat().st_size < 12_000_000
+    assert {"steps", "hours", "languages"} <= set(load_adapter(path).card)

@@ -1,8 +1,8 @@
 """The causal recognizer behind the streaming ports: words while the speaker speaks.
 
-Sound is fed to a segment while someone speaks, with a margin before; silence is skipped. A segment ends at a long
-pause or when its 30 s are nearly full: then its text is closed up to the longest gap near the end, and a new segment
-hears the rest again. So the past is bounded, and a stream may go on for hours.
+Sound is fed to a segment while someone speaks, with a margin before; silence is skipped. A segment ends at a pause,
+a shorter one the longer it is; when its 30 s are full without one, its stable words are closed, and a new segment hears
+again what follows them. So the past is bounded, and a stream may go on for hours.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
 
 _BEFORE: Final = 14  # windows of 32 ms before the speech that belong to it
 _AFTER: Final = 30  # windows of silence that are still heard: the decoder needs some to end a sentence
-_PAUSE: Final = 2 * INPUT_RATE
+_PAUSE: Final = 60
+_BREATH: Final = 8  # windows of silence at which a segment may end
 _LONG: Final = 12 * INPUT_RATE
-_KEEP: Final = 8.0
-"""Seconds of a full segment that the next one may hear again."""
+_LONGER: Final = 20 * INPUT_RATE
+_KEEP: Final = 8 * INPUT_RATE
+"""Samples of a full segment that the next one hears again at most."""
 
 
 class _Offline(Protocol):
@@ -180,8 +182,6 @@ class CausalStream:
         """Feed a window to the segment while someone speaks and a little after; keep the last ones otherwise."""
         self._edges.push(self._vad.probability(window))
         if self._edges.speaking:
-            if self._segment is not None and self._quiet > _AFTER:
-                self._resume(self._segment)
             if self._segment is None:
                 self._segment = self._recognizer.segment(self._language or self._recognizer.languages[0])
                 self._places = []
@@ -191,17 +191,21 @@ class CausalStream:
             self._past.clear()
         else:
             self._quiet += 1
+            if self._segment is not None and self._paused(self._segment):
+                self._close(self._segment)
             if self._segment is not None and self._quiet <= _AFTER:
                 self._feed([window])
             else:
                 self._past.append(window)
 
-    def _resume(self, segment: Segment) -> None:
-        """Speech after a pause that was skipped: a long segment ends there."""
-        if self._quiet * WINDOW >= _PAUSE and segment.samples > _LONG:
-            segment.advance()
-            self._closed += map(self._placed, segment.ended().words()[0])
-            self._segment = None
+    def _paused(self, segment: Segment) -> bool:
+        """Whether the segment ends at this pause: the longer it is, the shorter a pause it takes."""
+        return segment.samples > _LONG and self._quiet >= (_PAUSE if segment.samples < _LONGER else _BREATH)
+
+    def _close(self, segment: Segment) -> None:
+        segment.advance()
+        self._closed += map(self._placed, segment.ended().words()[0])
+        self._segment = None
 
     def _feed(self, windows: list[Samples]) -> None:
         segment = self._segment
@@ -215,13 +219,13 @@ class CausalStream:
         segment.feed(pcm)
 
     def _roll(self, segment: Segment) -> Segment:
-        """Close the text up to the longest gap between words of the last seconds; hear the rest again."""
+        """No pause came: close the stable words, and hear again what follows them."""
         segment.advance()
         words, stable = segment.transcript.words()
-        seconds = segment.samples / INPUT_RATE
-        late = [i for i in range(1, len(words)) if words[i].start > seconds - _KEEP and i < max(2, stable)]
-        cut = late[0] if late else len(words)
-        at = int(words[cut - 1].end * INPUT_RATE) if words and late else max(0, segment.samples - INPUT_RATE)
+        recent = max(0, segment.samples - INPUT_RATE)
+        cut = stable or len(words)
+        at = min(recent, int(words[cut - 1].end * INPUT_RATE)) if stable else recent
+        at = max(at, segment.samples - _KEEP)
         self._closed += map(self._placed, words[:cut])
         new = segment.restarted(at, segment.transcript.after(cut))
         kept = [_Place(max(0, place.sample - at), place.shift + at) for place in self._places]

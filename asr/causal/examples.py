@@ -91,15 +91,16 @@ def make_nothing(rng: np.random.Generator) -> Example:
 
 
 def padded_tokens(
-    examples: Sequence[Example], prompt: Sequence[int], end: int, longest: int
+    examples: Sequence[Example], prompts: Sequence[Sequence[int]], end: int, longest: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Decoder inputs and targets, [B, n]; a target of -100 counts for nothing."""
-    rows = [[*prompt, *example.tokens][:longest] for example in examples]
+    """Decoder inputs and targets, [B, n]; a target of -100 counts for nothing. The prompts are of one length."""
+    rows = [[*prompt, *example.tokens][:longest] for prompt, example in zip(prompts, examples, strict=True)]
+    lead = len(prompts[0]) - 1
     size = max(map(len, rows))
     inputs = np.full((len(rows), size), end, np.int64)
     targets = np.full((len(rows), size), -100, np.int64)
     for i, (row, example) in enumerate(zip(rows, examples, strict=True)):
         inputs[i, : len(row)] = row
-        follow = [*example.tokens, end][: len(row) - len(prompt) + 1]
-        targets[i, len(prompt) - 1 : len(prompt) - 1 + len(follow)] = follow
+        follow = [*example.tokens, end][: len(row) - lead]
+        targets[i, lead : lead + len(follow)] = follow
     return inputs, targets

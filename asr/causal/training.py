@@ -232,13 +232,13 @@ class Trainer:
     ) -> _Item:
         name, clip = clips[index]
         other = clips[int(rng.integers(len(clips)))][1].pcm
-        return _Item(make_example(clip, cut, rng, self._tokens, other), name, clip)
+        return _Item(make_example(clip, cut, rng, self._tokens, other), name, clip, clip.language)
 
     def _batch(self, rng: np.random.Generator) -> Iterator[_Item]:
         """Examples of like length, up to the wanted number of frames."""
         if rng.random() < 0.06:
             for _ in range(6):
-                yield _Item(make_nothing(rng), "", None)
+                yield _Item(make_nothing(rng), "", None, str(rng.choice(self._languages)))
         drawn = [int(i) for i in rng.choice(len(self._clips), size=24, p=self._shares)]
         pool = sorted((draw_cut(self._clips[i][1], rng), i) for i in drawn)
         start, taken = int(rng.integers(len(pool))), 0
@@ -260,10 +260,10 @@ class Trainer:
         frames = torch.tensor([e.frames for e in examples], device=self._device)
         valid = torch.arange(longest, device=self._device)[None] < frames[:, None]
         lessons = [self._lesson(item) for item in items]
-        prompt = self._tokens.prompt(self._language(items))
+        prompts = [self._tokens.prompt(item.language) for item in items]
         inputs, targets = (
             torch.from_numpy(a).to(self._device)
-            for a in padded_tokens(examples, prompt, self._tokens.end, 440)
+            for a in padded_tokens(examples, prompts, self._tokens.end, 440)
         )
         counted = targets >= 0
         with self.network.merged(), torch.autocast(self._device.type, torch.bfloat16):
@@ -335,9 +335,6 @@ class Trainer:
             )
         return self._teachers[language].lesson(item.name, item.clip)
 
-    def _language(self, items: Sequence[_Item]) -> str:
-        return next((item.clip.language for item in items if item.clip is not None), "en")
-
     def _draw_mask(self) -> tuple[int, int | None]:
         shares = np.array([share for _, _, share in MASKS])
         block, ahead, _ = MASKS[int(self._rng.choice(len(MASKS), p=shares / shares.sum()))]
@@ -354,3 +351,4 @@ class _Item:
     example: Example
     name: str
     clip: Clip | None
+    language: str

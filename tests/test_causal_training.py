@@ -1,0 +1,132 @@
+"""Training: what an example teaches, that a step learns, and that a stopped run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from dragoman.asr.causal.adapter import load_adapter
+from dragoman.asr.causal.augment import augment, nothing
+from dragoman.asr.causal.corpus import Clip, load_clips, make_clip, save_clips
+from dragoman.asr.causal.examples import padded_tokens, written
+from dragoman.asr.causal.texts import LANGUAGES, sentence
+from dragoman.audio.types import DragomanError, Speech, Word
+from dragoman.models.catalog import resolve
+
+WORDS = (Word("Hello", 0.2, 0.5), Word("there,", 0.6, 1.0), Word("friend.", 1.6, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("until", "ended", "texts", "held"),
+    [
+        (0.6, False, [], False),
+        (0.7, False, ["Hello"], False),
+        (1.2, False, ["Hello", "there"], True),
+        (1.5, False, ["Hello", "there,"], False),
+        (2.2, False, ["Hello", "there,", "friend"], True),
+        (2.5, False, ["Hello", "there,", "friend."], False),
+        (2.1, True, ["Hello", "there,", "friend."], False),
+    ],
+)
+def test_what_is_written_at_a_cut(until: float, ended: bool, texts: list[str], held: bool) -> None:
+    """Words that are over, and marks once it is known that they belong there."""
+    assert written(WORDS, until, ended=ended) == (texts, held)
+
+
+def test_targets_follow_the_prompt() -> None:
+    """The last token of the prompt is followed by the text, and the text by its end."""
+
+    class Fake:
+        def __init__(self, tokens: tuple[int, ...]) -> None:
+            self.tokens = tokens
+
+    inputs, targets = padded_tokens([Fake((7, 8)), Fake(())], [[1, 2], [1, 3]], 9, 100)  # type: ignore[list-item]
+    assert inputs.tolist() == [[1, 2, 7, 8], [1, 3, 9, 9]]
+    assert targets.tolist() == [[-100, 7, 8, 9], [-100, 9, -100, -100]]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_are_drawn_by_seed(language: str) -> None:
+    """The same seed gives the same sentences, and they differ from each other."""
+    first, second = ([sentence(Random(4), language) for _ in range(1)] for _ in range(2))
+    assert first == second
+    rng = Random(1)
+    assert len({sentence(rng, language) for _ in range(50)}) > 40
+
+
+def test_a_language_without_texts_is_an_error() -> None:
+    """It names those that there are."""
+    with pytest.raises(DragomanError, match="there are en, pt"):
+        sentence(Random(1), "xx")
+
+
+class Hum:
+    """A voice that hums for a quarter of a second a word."""
+
+    def synthesize(self, text: str, *, rate: float = 1.0) -> Speech:
+        words = text.split()
+        line = np.arange(6000 * len(words)) / 24_000
+        timed = tuple(Word(word, 0.25 * i, 0.25 * i + 0.2) for i, word in enumerate(words))
+        return Speech((0.3 * np.sin(2 * np.pi * 150 * line)).astype(np.float32), timed)
+
+
+def clips(count: int, seed: int = 1) -> list[Clip]:
+    rng = Random(seed)
+    return [make_clip(rng, "en", lambda _rng, _language: ("hum", Hum())) for _ in range(count)]
+
+
+def test_clips_come_back_from_their_shard(tmp_path: Path) -> None:
+    """Sound to 16 bits, words to the last digit; the same seed makes the same clips."""
+    made = clips(3)
+    save_clips(tmp_path / "en-1-00000.npz", made)
+    loaded = list(load_clips(tmp_path / "en-1-00000.npz"))
+    again = clips(3)
+    for one, two, three in zip(made, loaded, again, strict=True):
+        assert one.words == two.words == three.words
+        np.testing.assert_allclose(one.pcm, two.pcm, atol=1e-4)
+        np.testing.assert_array_equal(one.pcm, three.pcm)
+        assert one.seconds <= 28.1
+        assert all(word.end <= one.seconds for word in one.words)
+
+
+def test_a_broken_shard_is_an_error(tmp_path: Path) -> None:
+    """It says which file and what to do."""
+    (tmp_path / "en-1-00000.npz").write_bytes(b"nothing")
+    with pytest.raises(DragomanError, match="delete it"):
+        list(load_clips(tmp_path / "en-1-00000.npz"))
+
+
+def test_microphones_keep_length_and_range() -> None:
+    """Any seed gives a finite sound of the same length within [-1, 1]."""
+    pcm = clips(1)[0].pcm
+    for seed in range(20):
+        out = augment(pcm, np.random.default_rng(seed), pcm[::-1])
+        assert out.shape == pcm.shape
+        assert out.dtype == np.float32
+        assert np.isfinite(out).all()
+        assert np.abs(out).max() <= 1
+        assert np.isfinite(nothing(np.random.default_rng(seed))).all()
+
+
+def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
+    """Two steps change the adapter; a second run begins where the first ended."""
+    pytest.importorskip("torch")
+    from dragoman.asr.causal.training import CHECKED, Options, Report, Trainer
+
+    save_clips(tmp_path / "data" / "en-1-00000.npz", [clip for clip in clips(CHECKED + 2) if clip.words])
+    reports: list[Report] = []
+    for steps in (1, 2):
+        options = Options(steps=steps, frames=200, rank=2, decoder_rank=2, check_every=1000)
+        trainer = Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "run", ["en"], options)
+        trainer.run(reports.append)
+    assert [report.step for report in reports] == [1, 2]
+    assert all(np.isfinite(report.loss) for report in reports)
+    adapter = load_adapter(tmp_path / "run" / "adapter.npz")
+    assert adapter.card["steps"] == 2
+    assert any(np.abs(up).max() > 0 for up, _ in adapter.changes.values())
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
+    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["step"] == 1

@@ -1,11 +1,14 @@
-"""Sound to words: voice activity, and Whisper on CTranslate2 behind the streaming port."""
+"""Sound to words: voice activity, and Whisper behind the streaming port: on CTranslate2, or causal."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.models.catalog import Progress, resolve
+
+if TYPE_CHECKING:
+    from dragoman.asr.causal.stream import CausalRecognizer
 
 __all__ = ["ENGLISH", "MULTILINGUAL", "WhisperRecognizer", "open_recognizer"]
 
@@ -17,13 +20,18 @@ _SHORT: Final = {"tiny.en": ENGLISH, "base": MULTILINGUAL}
 
 def open_recognizer(
     name: str = "auto", language: str | None = None, *, progress: Progress | None = None
-) -> WhisperRecognizer:
+) -> WhisperRecognizer | CausalRecognizer:
     """Load a recognizer, and warm it up. Blocking, a second or two.
 
     ``name``: "auto" (tiny.en for English, base for any other or an unknown language), "tiny.en", "base", or a
-    catalog name, a folder or a hub id of a CTranslate2 Whisper. ``language`` limits it to one; None detects it
+    catalog name, a folder or a hub id of a CTranslate2 Whisper; "causal", "causal-tiny.en" or "causal-base" (with
+    "+second-pass" for offline finals) hear while the speaker speaks. ``language`` limits it to one; None detects it
     for each turn. Raises ``DragomanError`` when the model is missing or doesn't know the language.
     """
+    if name.startswith("causal"):
+        from dragoman.asr.causal.catalog import open_named
+
+        return open_named(name, language, progress=progress)
     chosen = (ENGLISH if language == "en" else MULTILINGUAL) if name == "auto" else _SHORT.get(name, name)
     folder = resolve(chosen, progress=progress)
     recognizer = WhisperRecognizer(folder, (language,) if language else ())

@@ -59,3 +59,18 @@ def open_recognizer(
     )
     recognizer.warm()
     return recognizer
+
+
+def open_named(name: str, language: str | None, *, progress: Progress | None = None) -> CausalRecognizer:
+    """As ``open_recognizer``, by the name that a user gives: ``causal`` (by language), ``causal-tiny.en``,
+    ``causal-base``; with ``+second-pass`` the final text of a turn is the offline model's.
+    """
+    size, _, second = name.removeprefix("causal").removeprefix("-").partition("+")
+    if second not in ("", "second-pass"):
+        raise DragomanError(f"no recognizer is called {name!r}: did you mean causal+second-pass?")
+    size = size or ("tiny.en" if language == "en" else "base")
+    recognizer = open_recognizer(f"whisper-{size}", second_pass=bool(second), progress=progress)
+    if language is not None and language not in recognizer.languages:
+        known = ", ".join(recognizer.languages)
+        raise DragomanError(f"the adapter for whisper-{size} was trained for {known}, not for {language!r}")
+    return recognizer

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import fmean
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -28,8 +28,10 @@ from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
-from dragoman.benchmarks.wer import Clip, read_index
 from dragoman.models.catalog import resolve
+
+if TYPE_CHECKING:
+    from dragoman.benchmarks.wer import Clip
 
 SYSTEMS: Final = ("causal", "causal+second-pass", "redecode", "local-agreement", "offline")
 MODELS: Final = {"whisper-tiny.en": ("en",), "whisper-base": ("en", "pt")}
@@ -103,6 +105,8 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Compare the causal recognizer with re-decoding, local agreement and the offline model."""
+    from dragoman.benchmarks.wer import read_index  # here: what it needs takes a second to import
+
     with errors():
         wanted = [name for name in only.split(",") if name]
         if unknown := set(wanted) - set(SYSTEMS):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.agent.cli import demo, doctor, models, say, talk, transcribe, translate
+from dragoman.agent.cli import data, demo, doctor, models, say, talk, train, transcribe, translate
+from dragoman.benchmarks import cli as bench
 from dragoman.web import cli as serve
 
 app = typer.Typer(
@@ -14,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (talk, transcribe, say, translate, serve, demo, models, doctor):
+for command in (talk, transcribe, say, translate, serve, demo, models, doctor, data, train, bench):
     command.register(app)
 
 

@@ -130,3 +130,29 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
     assert any(np.abs(up).max() > 0 for up, _ in adapter.changes.values())
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
     assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["step"] == 1
+
+
+def test_a_transcript_takes_the_times_of_what_was_heard() -> None:
+    """Words that were heard otherwise are spread between their neighbours."""
+    from dragoman.agent.recordings import timed
+
+    heard = [Word("the", 0.0, 0.2), Word("wizzard", 0.3, 0.8), Word("left", 1.0, 1.4)]
+    words = timed(["The", "wizard", "left."], heard)
+    assert [word.text for word in words] == ["The", "wizard", "left."]
+    assert (words[0].end, words[2].start) == (0.2, 1.0)
+    assert 0.2 <= words[1].start < words[1].end <= 1.0
+
+
+def test_recordings_become_clips(english_recognizer, spoken, tmp_path: Path) -> None:
+    """A file of speech gives a clip with its words inside it."""
+    from dragoman.agent.recordings import recorded_clips, recordings
+    from dragoman.audio.files import save
+
+    quiet = np.zeros(12_000, np.float32)
+    save(tmp_path / "a.wav", np.concatenate([quiet, spoken("The train to Edinburgh is late."), quiet]), 16_000)
+    [path] = recordings(tmp_path)
+    [clip] = recorded_clips(path, english_recognizer, "en")
+    assert "train" in clip.text
+    assert 0 < clip.words[0].start < clip.words[-1].end <= clip.seconds
+    with pytest.raises(DragomanError, match="no sound files"):
+        recordings(tmp_path / "nothing")

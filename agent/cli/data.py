@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import Annotated, Final, TypeVar
 
 import numpy as np
 import platformdirs
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dragoman.agent import recordings as human
 from dragoman.agent.cli.output import console, emit, errors
-from dragoman.asr.causal.corpus import CLIPS_PER_SHARD, Cast, Speaker, load_clips, make_shard
+from dragoman.asr import open_recognizer
+from dragoman.asr.causal.corpus import (
+    CLIPS_PER_SHARD,
+    Cast,
+    Speaker,
+    load_clips,
+    make_shard,
+    save_clips,
+    shard_path,
+)
 from dragoman.asr.causal.texts import LANGUAGES
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice, open_voice
 from dragoman.tts.kokoro import KokoroEngine, KokoroModel
+
+HUMAN: Final = 0
+"""The seed that stands in the names of shards of recordings."""
+
+_T = TypeVar("_T")
 
 app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
 
@@ -52,21 +68,57 @@ def speech(
         count = max(1, round(hours * 360 / CLIPS_PER_SHARD))
         cast = _english_alone if quick else casting(packs)
         seconds, clips, speakers = 0.0, 0, set[str]()
-        with Progress(
-            TextColumn("speaking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-        ) as progress:
-            for number in progress.track(range(first, first + count)):
-                path = make_shard(target, lang, seed, number, cast)
-                made = list(load_clips(path))
-                seconds += sum(clip.seconds for clip in made)
-                clips += len(made)
-                speakers |= {clip.speaker for clip in made}
-                if as_json:
-                    emit("shard", path=str(path), clips=len(made))
+        for number in _shown(range(first, first + count)):
+            path = make_shard(target, lang, seed, number, cast)
+            made = list(load_clips(path))
+            seconds += sum(clip.seconds for clip in made)
+            clips += len(made)
+            speakers |= {clip.speaker for clip in made}
+            if as_json:
+                emit("shard", path=str(path), clips=len(made))
         if as_json:
             emit("summary", folder=str(target), clips=clips, hours=seconds / 3600, speakers=len(speakers))
         else:
             print(f"{target}: {clips} clips, {seconds / 3600:.2f} hours, {len(speakers)} speakers")
+
+
+@app.command()
+def recordings(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of human speech; FILE.txt beside a file is its text.")
+    ],
+    folder: Annotated[Path | None, typer.Option(help="Where to keep the clips.")] = None,
+    lang: Annotated[str, typer.Option(help="Language of the speech.")] = "en",
+    model: Annotated[
+        str, typer.Option(help="The offline recognizer that gives words and their times.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Make training clips of your own recordings. What is done is kept, and not done again."""
+    with errors():
+        files = human.recordings(source)
+        target = folder or default_folder()
+        recognizer = open_recognizer(model, lang)
+        count, seconds = 0, 0.0
+        for number, path in enumerate(_shown(files)):
+            shard = shard_path(target, lang, HUMAN, number)
+            if not shard.is_file():
+                save_clips(shard, list(human.recorded_clips(path, recognizer, lang)))
+            clips = list(load_clips(shard))
+            count, seconds = count + len(clips), seconds + sum(clip.seconds for clip in clips)
+            if as_json:
+                emit("shard", path=str(shard), source=str(path), clips=len(clips))
+        if as_json:
+            emit("summary", folder=str(target), clips=count, hours=seconds / 3600)
+        else:
+            print(f"{target}: {count} clips, {seconds / 3600:.2f} hours from {len(files)} files")
+
+
+def _shown(items: Sequence[_T]) -> Iterator[_T]:
+    """The items, with a progress bar."""
+    columns = (TextColumn("working"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        yield from progress.track(items)
 
 
 def _english_alone(rng: Random, language: str) -> tuple[str, Speaker]:

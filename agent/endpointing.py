@@ -20,6 +20,10 @@ _FILLERS: Final = frozenset(
 """Words that hardly ever end what someone wants to say."""
 
 
+_SENTENCE: Final = 4
+"""Words from which a text without any mark may well be a whole sentence."""
+
+
 class TextTurnDetector:
     """Reads the end of a transcript. No state: one object serves every session."""
 
@@ -40,4 +44,5 @@ class TextTurnDetector:
             return 0.9
         if stripped.endswith((",", ":", ";")):
             return 0.15
-        return 0.4
+        # Small recognizers leave out all punctuation of a sentence now and then: that says little.
+        return 0.4 if len(words) < _SENTENCE else 0.6

@@ -9,7 +9,7 @@ it), and long silence around the speech is cut off.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -120,7 +120,7 @@ class WhisperStream:
         self._open_text, self._partial_of = text, speech
         closed = " ".join(self._closed_text)
         self._partial = Hypothesis(
-            " ".join(filter(None, (closed, text))),
+            _begun(" ".join(filter(None, (closed, text)))),
             tuple(self._closed),
             len(closed.split()) + agreed,
             self._language,
@@ -139,8 +139,9 @@ class WhisperStream:
         return self._final[1]
 
     def _whole(self, texts: Sequence[str], words: Sequence[Word]) -> Hypothesis:
-        text = " ".join(filter(None, texts))
-        return Hypothesis(text, tuple(words), len(text.split()), self._language)
+        text = _begun(" ".join(filter(None, texts)))
+        first = [replace(word, text=_begun(word.text)) for word in words[:1]]
+        return Hypothesis(text, (*first, *words[1:]), len(text.split()), self._language)
 
     def _scan(self) -> None:
         """Look at what was accepted, and close windows while the speech is longer than one."""
@@ -201,6 +202,11 @@ class WhisperStream:
             if sure >= _SURE and encoded.seconds >= 1.0:
                 self._fixed = self._language
         return self._language
+
+
+def _begun(text: str) -> str:
+    """A turn begins with a capital; small Whisper models forget it now and then, and then it comes and goes."""
+    return text[:1].upper() + text[1:]
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:

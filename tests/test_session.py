@@ -66,7 +66,8 @@ def test_the_first_clause_is_spoken_while_the_rest_is_written() -> None:
 
 def test_barge_in_stops_the_voice_and_cuts_the_history() -> None:
     """The voice is silent 250 ms after the interruption began; the history has what was heard before."""
-    parts = scripted(["Tell me a story.", "No, stop that please."], ["one two three four five six seven eight", "Fine."])
+    replies = ["one two three four five six seven eight", "Fine."]
+    parts = scripted(["Tell me a story.", "No, stop that please."], replies)
     sound = speech((0.5, 1.5), (3.1, 4.2), seconds=5)
     sink = TrackSink(None)
     events: list[ev.SessionEvent] = []

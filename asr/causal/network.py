@@ -111,7 +111,7 @@ class CausalWhisper(nn.Module):
     def layers(
         self, x: Tensor, state: EncoderState, *, block: int, ahead: int | None, valid: Tensor | None = None
     ) -> tuple[Tensor, int, EncoderState]:
-        """Encode the next frames ``x`` [B, n, d], whole blocks; ``ahead`` None is the stock full mask.
+        """Encode the next frames ``x`` [B, n, d]; ``ahead`` None is the stock full mask.
 
         ``valid`` [B, n] marks frames that exist, for a first call over a padded batch. Gives the features of all
         frames that were not settled before, how many of them are settled now, and the new state.

@@ -92,7 +92,7 @@ class CausalModel:
         self, states: Sequence[EncoderState], mels: Sequence[Mel], *, block: int, ahead: int
     ) -> list[tuple[Features, EncoderState]]:
         """One step of several streams at once: each ``mels[b]`` holds 2n + 1 frames, the last only looked at, the next
-        call's first. All streams step by the same n, whole blocks (a last step may be any length).
+        call's first. All streams step by the same n; a step may end inside a block of the mask.
         """
         count = (len(mels[0]) - 1) // 2
         xs, states = self._step_front(states, mels, count)

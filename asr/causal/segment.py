@@ -13,8 +13,11 @@ from dragoman.asr.causal.runtime import CausalModel
 from dragoman.asr.causal.weights import Array
 from dragoman.audio.types import INPUT_RATE, Samples
 
-BLOCK: Final = 16
+STEP: Final = 16
 """Frames of 20 ms per step: 320 ms."""
+
+BLOCK: Final = 32
+"""Frames of a block of the mask; a step may end inside one."""
 
 AHEAD: Final = 1
 """Blocks after its own that a frame hears, per layer, for the decoder alone."""
@@ -22,7 +25,7 @@ AHEAD: Final = 1
 FULL: Final = 1392
 """Frames after which a stretch must end: with its tail it fits the 1,500 positions."""
 
-_AT_ONCE: Final = 8 * BLOCK
+_AT_ONCE: Final = 8 * STEP
 _TAIL: Final = 0.4
 
 
@@ -30,9 +33,16 @@ class Segment:
     """Sound from its first sample on. ``kept`` seconds of it can be heard again by the next one."""
 
     def __init__(
-        self, model: CausalModel, transcript: Transcript, *, block: int = BLOCK, ahead: int = AHEAD
+        self,
+        model: CausalModel,
+        transcript: Transcript,
+        *,
+        step: int = STEP,
+        block: int = BLOCK,
+        ahead: int = AHEAD,
     ) -> None:
         self._model = model
+        self._step = step
         self._block, self._ahead = block, ahead
         self._mels = MelStream(model.dims.mels)
         self._queue: Mel = np.zeros((0, model.dims.mels), np.float32)
@@ -55,7 +65,7 @@ class Segment:
     @property
     def full(self) -> bool:
         """No more sound fits."""
-        return self.samples // (2 * HOP) >= FULL - self._block
+        return self.samples // (2 * HOP) >= FULL - self._step
 
     def pcm(self, start: int) -> Samples:
         """The sound from sample ``start`` on."""
@@ -68,10 +78,10 @@ class Segment:
         self._queue = np.concatenate([self._queue, self._mels.push(pcm)])
 
     def advance(self) -> bool:
-        """Encode the whole blocks that are there and decode. False when there are none."""
+        """Encode the whole steps that are there and decode. False when there are none."""
         stepped = False
-        while (blocks := (len(self._queue) - 1) // (2 * self._block)) > 0:
-            self._encode(min(blocks * self._block, _AT_ONCE))
+        while (steps := (len(self._queue) - 1) // (2 * self._step)) > 0:
+            self._encode(min(steps * self._step, max(self._step, _AT_ONCE)))
             stepped = True
         if stepped:
             self.transcript.update(self.cross)
@@ -83,7 +93,7 @@ class Segment:
         end.transcript = self.transcript.fork()
         end._mels = copy.deepcopy(self._mels)
         missing = int(_TAIL * INPUT_RATE)
-        grain = 2 * HOP * self._block
+        grain = 2 * HOP * self._step
         missing += -(self.samples + missing) % grain + HOP + INPUT_RATE // 50
         end._pcm = []
         end.feed(np.zeros(missing, np.float32))
@@ -107,6 +117,12 @@ class Segment:
 
     def restarted(self, cut: int, said: tuple[Token, ...]) -> Segment:
         """A new segment that hears this one's sound again from sample ``cut`` on and knows the tokens said there."""
-        new = Segment(self._model, self.transcript.restarted(said), block=self._block, ahead=self._ahead)
+        new = Segment(
+            self._model,
+            self.transcript.restarted(said),
+            step=self._step,
+            block=self._block,
+            ahead=self._ahead,
+        )
         new.feed(self.pcm(cut))
         return new

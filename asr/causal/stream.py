@@ -22,7 +22,7 @@ from dragoman.asr.causal import graph
 from dragoman.asr.causal.adapter import Adapter, adapted, check_base
 from dragoman.asr.causal.decoding import Transcript
 from dragoman.asr.causal.runtime import CausalModel
-from dragoman.asr.causal.segment import AHEAD, BLOCK, Segment
+from dragoman.asr.causal.segment import AHEAD, BLOCK, STEP, Segment
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights, weights_sha256
 from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
@@ -64,6 +64,7 @@ class CausalRecognizer:
         languages: Sequence[str] = ("en",),
         *,
         second: _Offline | None = None,
+        step: int = STEP,
         block: int = BLOCK,
         ahead: int = AHEAD,
     ) -> None:
@@ -71,7 +72,7 @@ class CausalRecognizer:
         self.model, self.tokens = model, tokens
         self.languages = tuple(languages)
         self.second = second
-        self.block, self.ahead = block, ahead
+        self.step, self.block, self.ahead = step, block, ahead
 
     def open(self, language: str | None = None) -> CausalStream:
         """An ear for a new turn. Raises ``DragomanError`` for a language that it was not trained for."""
@@ -148,10 +149,9 @@ class CausalStream:
     def _hypothesis(self, transcript: Transcript | None, *, ended: bool) -> Hypothesis:
         words, stable = transcript.words() if transcript else ([], 0)
         every = [*self._closed, *map(self._placed, words)]
-        if every and every[-1].end > self._spoken_until:
-            # The decoder gives the silence after it to the last word.
-            last = every[-1]
-            every[-1] = Word(last.text, min(last.start, self._spoken_until), self._spoken_until, last.p)
+        # The decoder gives the silence after it to the last word.
+        until = self._spoken_until
+        every = [Word(w.text, min(w.start, until), min(w.end, until), w.p) for w in every]
         stable = len(every) if ended else len(self._closed) + stable
         return Hypothesis(" ".join(word.text for word in every), tuple(every), stable, self._language)
 

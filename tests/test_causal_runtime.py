@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dragoman.asr.causal import graph
 from dragoman.asr.causal.adapter import Adapter, adapted, load_adapter, save_adapter
+from dragoman.asr.causal.features import FeatureStream
 from dragoman.asr.causal.mel import MelStream, log_mel
 from dragoman.asr.causal.runtime import CausalModel, EncoderState
 from dragoman.asr.causal.weights import Weights, load_weights
@@ -108,6 +109,35 @@ def test_eight_bits_stay_near(model: CausalModel, weights: Weights, tmp_path: Pa
     exact, near = (steps(m, mel, [96, 64], 16, 1) for m in (model, small))
     assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.98
     assert (tmp_path / "decoder.onnx").stat().st_size < 90_000_000
+
+
+def published(model: CausalModel, pcm: np.ndarray, seed: int) -> np.ndarray:
+    stream, rng, out, at = FeatureStream(model), np.random.default_rng(seed), [], 0
+    while at < len(pcm):
+        size = int(rng.integers(1, 7000))
+        out.append(stream.push(pcm[at : at + size]))
+        at += size
+    return np.concatenate(out)
+
+
+def test_published_features_never_change(model: CausalModel) -> None:
+    """Other packets give the same features; another future leaves every bit."""
+    other = SOUND.copy()
+    other[40_000:] = 0.3
+    first, second, third = published(model, SOUND, 1), published(model, SOUND, 2), published(model, other, 1)
+    whole = (40_000 - 200) // 2560 * 8
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    np.testing.assert_array_equal(first[:whole], third[:whole])
+    assert np.abs(first[whole + 8 :] - third[whole + 8 :]).max() > 0.01
+
+
+def test_features_go_on_past_thirty_seconds(model: CausalModel) -> None:
+    """Forty seconds give every block once, and a bounded state."""
+    pcm = np.tile(SOUND, 10)
+    stream = FeatureStream(model)
+    features = stream.push(pcm)
+    assert len(features) == (len(pcm) - 200) // 2560 * 8
+    assert np.isfinite(features).all()
 
 
 def test_an_adapter_comes_back_as_it_was_saved(weights: Weights, tmp_path: Path) -> None:

@@ -92,6 +92,15 @@ def test_the_last_word_is_not_lost(recognizer: Recognizer, spoken: Speak) -> Non
     assert "late again" in text
 
 
+@pytest.mark.parametrize("gain", [0.01, 3.0])
+def test_loudness_does_not_matter(recognizer: Recognizer, spoken: Speak, gain: float) -> None:
+    """A voice 40 dB too quiet, or one that is clipped, is understood."""
+    pcm = np.clip(np.concatenate([silence(0.5), spoken(FOX), silence(0.3)]) * gain, -1, 1).astype(np.float32)
+    stream = recognizer.open("en")
+    stream.accept(pcm)
+    assert wer(FOX, stream.final().text) <= 0.2
+
+
 def test_words_have_times(recognizer: Recognizer, spoken: Speak) -> None:
     """In order, and where the speech is, after a silence that was skipped too."""
     pcm = np.concatenate([silence(3.0), spoken(FOX), silence(0.5)])

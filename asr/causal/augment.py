@@ -18,7 +18,7 @@ def augment(pcm: Samples, rng: np.random.Generator, babble: Samples | None = Non
         out = _shaped(out, rng)
     if rng.random() < 0.35:
         out = _room(out, rng)
-    level = 10 ** (rng.uniform(-42, -14) / 20)
+    level = 10 ** (rng.uniform(-55, -14) / 20)
     loud = float(np.sqrt(np.mean(np.square(out[np.abs(out) > 1e-3]) if (np.abs(out) > 1e-3).any() else 1.0)))
     out = out * (level / max(loud, 1e-4))
     if rng.random() < 0.7:

@@ -27,6 +27,7 @@ from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights, weights_sha256
 from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
 from dragoman.asr.whisper import Hypothesis
+from dragoman.audio.levels import dbfs
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
 
 _BEFORE: Final = 14  # windows of 32 ms before the speech that belong to it
@@ -35,6 +36,8 @@ _PAUSE: Final = 60
 _BREATH: Final = 8  # windows of silence at which a segment may end
 _LONG: Final = 12 * INPUT_RATE
 _LONGER: Final = 20 * INPUT_RATE
+_QUIETEST: Final = -40.0  # dBFS
+_RAISED: Final = -30.0
 _KEEP: Final = 8 * INPUT_RATE
 """Samples of a full segment that the next one hears again at most."""
 
@@ -121,6 +124,7 @@ class CausalStream:
         self._vad, self._edges = SileroVad(), SpeechEdges()
         self._past: deque[Samples] = deque(maxlen=_BEFORE)
         self._spoken_until = 0.0
+        self._gain = np.float32(1.0)
         self._quiet = 0  # windows since the last speech
         self._segment: Segment | None = None
         self._places: list[_Place] = []
@@ -185,6 +189,7 @@ class CausalStream:
             if self._segment is None:
                 self._segment = self._recognizer.segment(self._language or self._recognizer.languages[0])
                 self._places = []
+                self._gain = _gain([*self._past, window])
             self._quiet = 0
             self._spoken_until = self._edges.position / INPUT_RATE
             self._feed([*self._past, window])
@@ -212,7 +217,7 @@ class CausalStream:
         assert segment is not None
         if segment.full:
             segment = self._roll(segment)
-        pcm = np.concatenate(windows)
+        pcm = np.concatenate(windows) * self._gain
         shift = self._edges.position - len(pcm) - segment.samples
         if not self._places or self._places[-1].shift != shift:
             self._places.append(_Place(segment.samples, shift))
@@ -255,6 +260,12 @@ class CausalStream:
             self._language = language
         if sure > 0.8 or segment.frames > 200:
             self._fixed = language
+
+
+def _gain(windows: Sequence[Samples]) -> np.float32:
+    """What brings a voice that is quieter than any of the training's up to their level; by its loudest window."""
+    level = max(dbfs(window) for window in windows)
+    return np.float32(10 ** ((_RAISED - level) / 20) if level < _QUIETEST else 1.0)
 
 
 def open_causal(

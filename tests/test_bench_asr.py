@@ -1,0 +1,57 @@
+"""The benchmark's own arithmetic, on texts made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from dragoman.audio.types import Word
+from dragoman.benchmarks.asr import Heard, Score, Shown, _add, _interval, _normalizer
+
+ENDS = [Word("one", 0.0, 1.0), Word("two", 1.0, 2.0), Word("three", 2.0, 3.0)]
+
+
+def scored(*shown: tuple[float, str]) -> Score:
+    texts = tuple(Shown(at, at, text) for at, text in shown)
+    score = Score()
+    _add(score, str.split, "one two three", ENDS, Heard("a.wav", 3.5, 0.1, texts, shown[-1][1], 0.0))
+    return score
+
+
+def test_delays_count_from_the_end_of_each_word() -> None:
+    """First shown and last changed, for a word that was revised once."""
+    score = scored((1.3, "one"), (2.3, "one too"), (2.6, "one two"), (3.3, "one two three"))
+    assert score.first == pytest.approx([0.3, 0.6, 0.3])
+    assert score.last == pytest.approx([0.3, 0.6, 0.3])
+    assert score.wrong == [(0, 3)]
+
+
+def test_a_word_that_comes_and_goes_changed_last_when_it_came_back() -> None:
+    """Its first showing counts once, its last change is later."""
+    score = scored((1.2, "one"), (2.2, "one two"), (2.4, "one to"), (2.8, "one two"), (3.2, "one two three"))
+    assert score.first[1] == pytest.approx(0.2)
+    assert score.last[1] == pytest.approx(0.8)
+
+
+def test_erasure_counts_what_was_taken_back() -> None:
+    """One of three words was taken back once."""
+    score = scored((1.2, "one"), (2.2, "one too"), (2.6, "one two"), (3.2, "one two three"))
+    assert (score.erased, score.written) == (1, 3)
+
+
+def test_what_comes_later_than_a_second_is_missing_then() -> None:
+    """Two seconds late is right in the end, and wrong one second after each word."""
+    score = scored((5.0, "one two three"))
+    assert score.wrong == [(0, 3)]
+    assert score.settled == [(3, 3)]
+    assert scored((1.2, "one"), (2.2, "one two"), (3.9, "one two three")).settled == [(0, 3)]
+
+
+def test_the_interval_holds_the_rate() -> None:
+    """A bootstrap over clips lies around the mean."""
+    low, high = _interval([(1, 10), (2, 10), (0, 10), (3, 10)])
+    assert 0.0 <= low < 0.15 < high <= 0.3
+
+
+def test_texts_are_normalized_as_whispers_makers_do() -> None:
+    """Case, marks and numbers don't count."""
+    assert _normalizer("en")("It's twenty-five dollars, Mr. Smith!") == ["it", "is", "$25", "mister", "smith"]

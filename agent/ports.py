@@ -103,8 +103,11 @@ class Responder(Protocol):
         Closing the iterator stops the generation. Raises ``DragomanError``.
         """
 
-    async def warm(self, messages: Sequence[Message]) -> None:
-        """Read the prompt ahead, so that the first token of a reply that begins with it comes sooner."""
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        """Read the prompt ahead, so that the first token of a reply that begins with it comes sooner.
+
+        ``open_end``: the last message is still being spoken, and more words of it will come.
+        """
 
     async def aclose(self) -> None:
         """Free the model."""

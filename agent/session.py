@@ -238,7 +238,7 @@ class Session:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._emit(ev.UserPartial(event.turn, event.text, stable))
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
-                self._warmer.heard(self._reads_ahead, event.text, stable)
+                self._warmer.heard(self._reads_ahead, event.text)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:

@@ -7,10 +7,9 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from dragoman.agent.ports import Message, Responder
-from dragoman.audio.types import DragomanError
 
-_EVERY = 5
-"""Settled words of the user's turn after which they are read ahead."""
+_EVERY = 2
+"""Words of the user's turn after which they are read ahead, all but the last one: it may still change."""
 
 
 class Warmer:
@@ -31,12 +30,13 @@ class Warmer:
         self._said, self._read_words = "", 0
         self._read(tasks, None)
 
-    def heard(self, tasks: asyncio.TaskGroup, text: str, stable: int) -> None:
-        """The user's words so far: read the settled ones now and then."""
+    def heard(self, tasks: asyncio.TaskGroup, text: str) -> None:
+        """The user's words so far; what was misheard costs no more than reading it again."""
         self._said = text
-        if stable >= self._read_words + _EVERY:
-            self._read_words = stable
-            self._read(tasks, " ".join(text.split()[:stable]))
+        words = text.split()[:-1]
+        if len(words) >= self._read_words + _EVERY:
+            self._read_words = len(words)
+            self._read(tasks, " ".join(words), open_end=True)
 
     def pause(self, tasks: asyncio.TaskGroup) -> None:
         """The user fell silent: most often the last words that were shown are the turn's words already."""
@@ -49,10 +49,10 @@ class Warmer:
             self._task.cancel()
             self._task = None
 
-    def _read(self, tasks: asyncio.TaskGroup, said: str | None) -> None:
+    def _read(self, tasks: asyncio.TaskGroup, said: str | None, *, open_end: bool = False) -> None:
         self.stop()
-        self._task = tasks.create_task(self._warm(self._prompt(said)), name="warm")
+        self._task = tasks.create_task(self._warm(self._prompt(said), open_end), name="warm")
 
-    async def _warm(self, messages: Sequence[Message]) -> None:
-        with contextlib.suppress(DragomanError):  # the reply will meet the same trouble, and say so
-            await self._responder.warm(messages)
+    async def _warm(self, messages: Sequence[Message], open_end: bool) -> None:
+        with contextlib.suppress(Exception):  # the reply will meet the same trouble, and say so
+            await self._responder.warm(messages, open_end=open_end)

@@ -96,7 +96,7 @@ class ScriptedResponder:
         finally:
             self.running -= 1
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         pass
 
     async def aclose(self) -> None:

@@ -208,7 +208,7 @@ class Watchdog:
         return [stack for stack in self.stuck if _MODEL_CALL.search(stack)]
 
 
-_MODEL_CALL = re.compile(r"in (?:partial|final|accept|encode|decode|detect|synthesize|render|pronounce|handle_completions)\b")
+_MODEL_CALL = re.compile(r"in (?:partial|final|encode|decode|detect|synthesize|render|pronounce|handle_completions)\b")
 """The models' methods that compute."""
 
 

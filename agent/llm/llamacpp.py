@@ -19,7 +19,7 @@ from typing import Final
 
 import xllamacpp
 
-from dragoman.agent.llm.prompts import chatml, trim
+from dragoman.agent.llm.prompts import TURN_END, chatml, trim
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
@@ -93,6 +93,8 @@ class LlamaCppResponder:
         params.n_batch = params.n_ubatch = _BATCH
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.cache_prompt = True
+        # The weights are repacked for the processor as they are read: a mapped file would stay beside that copy.
+        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         # The slots are the cache; a second one in memory would grow with the conversation.
         params.cache_ram_mib = 0
         # Whoever opens it warms it up with a real prompt; fitting is for GPUs.
@@ -131,9 +133,12 @@ class LlamaCppResponder:
             budget = budget * (self._context - max_tokens) // (tokens + _BATCH)
         raise DragomanError(f"the conversation does not fit in {self._context} tokens: shorten what is said")
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
-        prompt = chatml(trim(messages, self._context - 512), None)
+        kept = trim(messages, self._context - 512)
+        prompt = chatml(kept, "" if kept and kept[-1].role == "user" else None)
+        if open_end:
+            prompt = chatml(kept, None).removesuffix(TURN_END)
         async with contextlib.aclosing(self._generate(prompt, 1)) as pieces:
             async for _ in pieces:
                 pass

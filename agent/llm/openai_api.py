@@ -71,7 +71,7 @@ class OpenAIResponder:
                 async for piece in rest:
                     yield piece
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``. Does nothing where a prompt read ahead would only cost money."""
         if not self._server.kind.caches:
             return

@@ -17,6 +17,9 @@ _LANGUAGES: Final = {
     "pt": "Portuguese",
 }
 
+TURN_END: Final = "<|im_end|>\n"
+"""What ChatML writes after each message."""
+
 _SPECIAL: Final = re.compile(r"<\|[a-z_]+\|>")
 
 _BYTES_PER_TOKEN: Final = 3
@@ -44,7 +47,7 @@ def chatml(messages: Sequence[Message], prefix: str | None = "") -> str:
 
     Control tokens inside a message are removed: nobody ends a turn by saying so.
     """
-    turns = "".join(f"<|im_start|>{m.role}\n{_SPECIAL.sub('', m.content)}<|im_end|>\n" for m in messages)
+    turns = "".join(f"<|im_start|>{m.role}\n{_SPECIAL.sub('', m.content)}{TURN_END}" for m in messages)
     return turns if prefix is None else f"{turns}<|im_start|>assistant\n{prefix}"
 
 

@@ -14,6 +14,7 @@ from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.catalog import adapter_path, open_recognizer
 from dragoman.asr.causal.stream import CausalRecognizer
+from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 
 Speak = Callable[[str], Samples]
@@ -168,6 +169,34 @@ def test_memory_is_flat(recognizer: Recognizer, spoken: Speak) -> None:
         levels.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert levels[-1] < levels[2] + 20_000_000
+
+
+def test_a_beam_hears_too(recognizer: CausalRecognizer, spoken: Speak) -> None:
+    """Beam search gives words as they are spoken, and keeps stable ones."""
+    wide = CausalRecognizer(recognizer.model, recognizer.tokens, beam=3)
+    pcm = np.concatenate([silence(0.4), spoken(FOX), silence(0.4)])
+    stream = wide.open("en")
+    stable: list[str] = []
+    for start in range(0, len(pcm), CHUNK):
+        stream.accept(pcm[start : start + CHUNK])
+        partial = stream.partial()
+        assert partial.text.split()[: len(stable)] == stable
+        stable = partial.text.split()[: partial.stable]
+    assert len(stable) >= 6
+    assert wer(FOX, stream.final().text) <= 0.2
+
+
+def test_the_second_pass_is_the_offline_model(
+    recognizer: CausalRecognizer, english_recognizer: WhisperRecognizer, spoken: Speak
+) -> None:
+    """Partials are causal, the final text is what the offline recognizer makes of the turn."""
+    both = CausalRecognizer(recognizer.model, recognizer.tokens, second=english_recognizer)
+    pcm = np.concatenate([silence(0.4), spoken(FOX), silence(0.4)])
+    stream, offline = both.open("en"), english_recognizer.open("en")
+    for one in (stream, offline):
+        one.accept(pcm)
+    assert len(stream.partial().text.split()) >= 6
+    assert stream.final() == offline.final()
 
 
 def test_a_language_it_was_not_trained_for_is_an_error(recognizer: Recognizer) -> None:

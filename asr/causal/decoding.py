@@ -1,8 +1,9 @@
-"""Greedy decoding of text that grows with the sound: old tokens are scored again, kept while they stay the best.
+"""Decoding of text that grows with the sound: old tokens are scored again, kept while they stay the best.
 
 At each step the tokens that are not stable yet are scored in one pass over the sound heard so far. The first one that
 is no longer the best is replaced, and decoding goes on from there until the end of text. A token that stayed for
-``STEADY`` decodes is stable: it is never scored again, and its keys and values are kept.
+``STEADY`` decodes is stable: it is never scored again, and its keys and values are kept. With a beam, everything behind
+the stable tokens is searched anew, and a token stayed if the best path has it again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.asr.causal.runtime import CausalModel
+from dragoman.asr.causal.beam import search
+from dragoman.asr.causal.runtime import CausalModel, Scored
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import Array
 from dragoman.audio.types import Word
@@ -41,14 +43,15 @@ class Token:
 class Transcript:
     """The text of one stretch of sound, at most 30 s."""
 
-    def __init__(self, model: CausalModel, tokens: Tokens, language: str, said: Sequence[Token] = ()) -> None:
+    def __init__(self, model: CausalModel, tokens: Tokens, language: str, *, width: int = 1) -> None:
         self._model = model
         self._tokens = tokens
         self._prompt = tokens.prompt(language)
         self._bias = _bias(tokens, model.dims.vocabulary)
         self._past = np.zeros((_ROOM, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
         self._kept = 0
-        self.said: tuple[Token, ...] = tuple(said)
+        self._width = width
+        self.said: tuple[Token, ...] = ()
         self.stable = 0
 
     def fork(self) -> Transcript:
@@ -72,36 +75,82 @@ class Transcript:
 
     def update(self, cross: Array) -> None:
         """Decode again, now that ``cross`` [frames, .] has been heard."""
-        old, seconds = self.said, len(cross) * FRAME_S
-        ids = [*self._prompt, *(token.number for token in old)]
-        scored = self._model.decode(ids[self._kept :], self._past[: self._kept], cross)
-        self._store(self._kept, scored.new)
-        first = len(self._prompt) + self.stable - 1 - self._kept
-        logits, attention = scored.logits[first:] + self._bias, list(scored.attention[first:])
-        if self.stable:
-            # A stable word is whole: no mark may be added to it.
-            logits[0, list(self._tokens.inner)] = -np.inf
-        limit = _FIRST_TOKENS + int(_TOKENS_PER_SECOND * seconds)
-        said = list(old[: self.stable])
-        for row, token in enumerate(old[self.stable :]):
-            if int(logits[row].argmax()) != token.number:
+        limit = _FIRST_TOKENS + int(_TOKENS_PER_SECOND * len(cross) * FRAME_S)
+        tail, attention = (self._greedy if self._width == 1 else self._beam)(cross, limit)
+        self.said = self._timed([*self.said[: self.stable], *tail], attention[: len(tail) + 1])
+        self._settle()
+
+    def _greedy(self, cross: Array, limit: int) -> tuple[list[Token], Array]:
+        """The unstable tokens that are still the best, and what follows them; the attention that led to each."""
+        old = self.said[self.stable :]
+        logits, rows = self._score([token.number for token in old], cross)
+        tail: list[Token] = []
+        for row, token in zip(logits, old, strict=False):
+            if int(row.argmax()) != token.number:
                 break
-            said.append(replace(token, stayed=token.stayed + 1, logp=_logp(logits[row], token.number)))
-        agreed = len(said)
-        row = logits[agreed - self.stable]
-        attention = attention[: agreed - self.stable + 1]
-        while (best := int(row.argmax())) != self._tokens.end and len(said) < limit:
-            said.append(Token(best, 1, _logp(row, best), 0))
-            if (loop := _loop([token.number for token in said])) > 0:
-                del said[max(self.stable, len(said) - loop) :]
+            tail.append(replace(token, stayed=token.stayed + 1, logp=_logp(row, token.number)))
+        row, attention = logits[len(tail)], list(rows[: len(tail) + 1])
+        while (best := int(row.argmax())) != self._tokens.end and self.stable + len(tail) < limit:
+            tail.append(Token(best, 1, _logp(row, best), 0))
+            if (loop := self._looped(tail)) > 0:
+                del tail[max(0, len(tail) - loop) :]
                 break
-            place = len(self._prompt) + len(said) - 1
+            place = len(self._prompt) + self.stable + len(tail) - 1
             scored = self._model.decode([best], self._past[:place], cross)
             self._store(place, scored.new)
             row = scored.logits[0] + self._bias
             attention.append(scored.attention[0])
-        self.said = self._timed(said, np.stack(attention[: len(said) - self.stable + 1]))
-        self._settle()
+        return tail, np.stack(attention)
+
+    def _beam(self, cross: Array, limit: int) -> tuple[list[Token], Array]:
+        """As ``_greedy``, by a beam search from the stable text on."""
+        logits, rows = self._score([], cross)
+        place = len(self._prompt) + self.stable
+        kept = self._past[:place]
+
+        def score(numbers: list[int], past: Array) -> list[Scored]:
+            whole = np.broadcast_to(kept, (len(numbers), *kept.shape))
+            if past.shape[1]:
+                whole = np.concatenate([whole, past], axis=1)
+            return self._model.decode_paths(
+                [[number] for number in numbers], np.ascontiguousarray(whole), cross
+            )
+
+        path = search(
+            score,
+            (logits[0], rows[0]),
+            bias=self._bias,
+            end=self._tokens.end,
+            width=self._width,
+            limit=max(0, limit - self.stable),
+        )
+        tail: list[Token] = []
+        old = iter(self.said[self.stable :])
+        same = True
+        for number, logp in zip(path.numbers, path.logps, strict=True):
+            before = next(old, None) if same else None
+            same = before is not None and before.number == number
+            tail.append(Token(number, before.stayed + 1 if before is not None and same else 1, logp, 0))
+        if (loop := self._looped(tail)) > 0:
+            del tail[max(0, len(tail) - loop) :]
+        if path.rows.size:
+            self._store(place, path.rows)
+        return tail, path.attention
+
+    def _score(self, tail: list[int], cross: Array) -> tuple[Array, Array]:
+        """Logits and attention that lead to each token of ``tail``, and to the one after it."""
+        ids = [*self._prompt, *(token.number for token in self.said[: self.stable]), *tail]
+        scored = self._model.decode(ids[self._kept :], self._past[: self._kept], cross)
+        self._store(self._kept, scored.new)
+        first = len(self._prompt) + self.stable - 1 - self._kept
+        logits = scored.logits[first:] + self._bias
+        if self.stable:
+            # A stable word is whole: no mark may be added to it.
+            logits[0, list(self._tokens.inner)] = -np.inf
+        return logits, scored.attention[first:]
+
+    def _looped(self, tail: Sequence[Token]) -> int:
+        return _loop([token.number for token in (*self.said[: self.stable], *tail)])
 
     def after(self, words: int) -> tuple[Token, ...]:
         """The tokens behind the first ``words`` words."""

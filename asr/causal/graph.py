@@ -7,9 +7,9 @@ leading batch dimension; masks are added to attention scores (0 or a large negat
 - ``encoder``: x [B, n, d] and per layer i kv_i [B, s, 2d], tail_i [B, t, d], mask_i [B, 1, q, s + r] -> features
   [B, q, d] and per layer new_i [B, r, 2d] (keys and values of the inputs), queries_i [B, q, d]
 - ``cross``: features [B, m, d] -> cross [B, m, 2 d L], for all decoder layers
-- ``decoder``: tokens [B, n], positions [n, d], past [B, p, 2 d L], cross [B, s, 2 d L], self_mask [B, 1, n, p + n],
-  cross_mask [B, 1, 1, s] -> logits [B, n, vocabulary], new [B, n, 2 d L], attention [B, n, s] (mean of the heads that
-  follow the sound)
+- ``decoder``: tokens [B, n], positions [n, d], past [B, p, 2 d L], cross [C, s, 2 d L], self_mask [C, 1, n, p + n],
+  cross_mask [C, 1, 1, s] -> logits [B, n, vocabulary], new [B, n, 2 d L], attention [B, n, s] (mean of the heads that
+  follow the sound); C is B, or 1: one sound for all
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dragoman.asr.causal.weights import Array, Weights
 
 OPSET: Final = 20
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raised when what ``write`` writes changes: graphs kept from before are not used then."""
 
 GRAPHS: Final = ("front", "encoder", "cross", "decoder")
@@ -218,9 +218,9 @@ def _decoder(weights: Weights, quantized: bool) -> onnx.ModelProto:
     tokens = g.input("tokens", ["batch", "tokens"], TensorProto.INT64)
     positions = g.input("positions", ["tokens", d])
     past = g.input("past", ["batch", "past", total])
-    cross = g.input("cross", ["batch", "frames", total])
-    self_mask = g.input("self_mask", ["batch", 1, "tokens", "all_tokens"])
-    cross_mask = g.input("cross_mask", ["batch", 1, 1, "frames"])
+    cross = g.input("cross", ["sounds", "frames", total])
+    self_mask = g.input("self_mask", ["masks", 1, "tokens", "all_tokens"])
+    cross_mask = g.input("cross_mask", ["sounds", 1, 1, "frames"])
     # Half precision holds the stock values exactly: that is how they come.
     table = g.constant("table", g.w["decoder.tokens"].astype(np.float16))
     x = g.op("Add", g.op("Cast", g.op("Gather", table, tokens), to=_FLOAT), positions)

@@ -140,20 +140,24 @@ class CausalModel:
 
     def decode(self, tokens: Sequence[int], past: Array, cross: Array) -> Scored:
         """Score ``tokens`` that follow ``past`` [p, .], hearing ``cross`` [s, .]."""
-        n, p = len(tokens), len(past)
+        return self.decode_paths([tokens], past[None], cross)[0]
+
+    def decode_paths(self, paths: Sequence[Sequence[int]], past: Array, cross: Array) -> list[Scored]:
+        """Score several paths of one length at once, each behind its own ``past[i]`` [p, .], over the same sound."""
+        n, p = len(paths[0]), past.shape[1]
         mask = np.triu(np.full((n, p + n), _HIDDEN, np.float32), k=p + 1)
         logits, new, attention = self._decoder.run(
             ["logits", "new", "attention"],
             {
-                "tokens": np.asarray([tokens], np.int64),
+                "tokens": np.asarray(paths, np.int64),
                 "positions": self._text_positions[p : p + n],
-                "past": past[None],
+                "past": past,
                 "cross": cross[None],
                 "self_mask": mask[None, None],
                 "cross_mask": np.zeros((1, 1, 1, len(cross)), np.float32),
             },
         )
-        return Scored(logits[0], new[0], attention[0])
+        return [Scored(*one) for one in zip(logits, new, attention, strict=True)]
 
     def _step_front(
         self, states: Sequence[EncoderState], mels: Sequence[Mel], count: int

@@ -67,14 +67,16 @@ class CausalRecognizer:
         languages: Sequence[str] = ("en",),
         *,
         second: _Offline | None = None,
+        beam: int = 1,
         step: int = STEP,
         block: int = BLOCK,
         ahead: int = AHEAD,
     ) -> None:
-        """``second``: the offline recognizer that redoes a turn when its final text is asked for."""
+        """``second`` is the offline recognizer that redoes a turn's final text; ``beam`` 1 is greedy."""
         self.model, self.tokens = model, tokens
         self.languages = tuple(languages)
         self.second = second
+        self.beam = beam
         self.step, self.block, self.ahead = step, block, ahead
 
     def open(self, language: str | None = None) -> CausalStream:
@@ -92,7 +94,10 @@ class CausalRecognizer:
     def segment(self, language: str) -> Segment:
         """A new stretch of sound."""
         return Segment(
-            self.model, Transcript(self.model, self.tokens, language), block=self.block, ahead=self.ahead
+            self.model,
+            Transcript(self.model, self.tokens, language, width=self.beam),
+            block=self.block,
+            ahead=self.ahead,
         )
 
     def detect(self, cross: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> tuple[str, float]:
@@ -255,7 +260,10 @@ class CausalStream:
             return
         language, sure = self._recognizer.detect(segment.cross)
         if language != self._language:
-            segment.transcript = Transcript(self._recognizer.model, self._recognizer.tokens, language)
+            recognizer = self._recognizer
+            segment.transcript = Transcript(
+                recognizer.model, recognizer.tokens, language, width=recognizer.beam
+            )
             segment.transcript.update(segment.cross)
             self._language = language
         if sure > 0.8 or segment.frames > 200:

@@ -170,9 +170,7 @@ def settled(words: Sequence[Word], regions: Sequence[tuple[int, int]], end: floa
     last = 0.0
     for word in words:
         start, stop = word.start, word.end
-        overlap, a, b = max(
-            ((min(stop, b) - max(start, a), a, b) for a, b in spoken), default=(0.0, start, stop)
-        )
+        overlap, a, b = max(((min(stop, b) - max(start, a), a, b) for a, b in spoken), default=(0.0, start, stop))
         if overlap > 0:
             start, stop = max(start, a), min(stop, b)
         start = min(max(start, last), end)

@@ -49,9 +49,7 @@ class Run:
 
 def measure(
     data: Annotated[Path, typer.Option(help="Folder with index.json and its sound files.")],
-    model: Annotated[
-        str, typer.Option(help="A catalog name, or a folder of a CTranslate2 Whisper.")
-    ] = "whisper-base",
+    model: Annotated[str, typer.Option(help="A catalog name, or a folder of a CTranslate2 Whisper.")] = "whisper-base",
     lang: Annotated[str, typer.Option(help="Clips of this language.")] = "en",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's: int8, float32.")] = "int8",
     only: Annotated[str, typer.Option(help="Clips whose name contains this.")] = "",
@@ -65,9 +63,7 @@ def measure(
         if not clips:
             raise DragomanError(f"{data}: no clips of language {lang!r}")
         folder = resolve(model)
-        plain = WhisperModel(
-            str(folder), device="cpu", cpu_threads=1, num_workers=1, compute_type=compute_type
-        )
+        plain = WhisperModel(str(folder), device="cpu", cpu_threads=1, num_workers=1, compute_type=compute_type)
         ours = WhisperRecognizer(folder, compute_type=compute_type)
         ours.warm()
         count = _counter(lang)

@@ -215,9 +215,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not shutil.which("pulseaudio"), reason="apt install pulseaudio libportaudio2 libasound2-plugins"
-)
+@pytest.mark.skipif(not shutil.which("pulseaudio"), reason="apt install pulseaudio libportaudio2 libasound2-plugins")
 def test_speaker_and_microphone_through_a_sound_server(tmp_path, spoken, english_recognizer):
     """A clip played into one null sink comes back through the microphone of another, and is understood.
 

@@ -122,9 +122,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
         ("dir.wav", "is a folder"),
     ],
 )
-@pytest.mark.parametrize(
-    "write", [lambda path: save(path, tone(16_000), 16_000), lambda path: WavWriter(path, 16_000)]
-)
+@pytest.mark.parametrize("write", [lambda path: save(path, tone(16_000), 16_000), lambda path: WavWriter(path, 16_000)])
 def test_a_bad_target_is_one_clear_line(tmp_path, name, complaint, write):
     """Missing folders and unknown suffixes are told before anything is computed for them."""
     (tmp_path / "dir.wav").mkdir()

@@ -33,9 +33,7 @@ def converse_now(
     events: list[ev.SessionEvent] = []
     blocks = [sound] if isinstance(sound, np.ndarray) else sound
     chosen = SessionSettings(**changes)  # type: ignore[arg-type]
-    record = run_virtual(
-        converse(parts, chosen, blocks, told=lambda event, _: events.append(event)), measured=False
-    )
+    record = run_virtual(converse(parts, chosen, blocks, told=lambda event, _: events.append(event)), measured=False)
     return events, record
 
 

@@ -1,7 +1,7 @@
 # make demo       a spoken conversation from a file, then the web page (SERVE=0 ends after the conversation)
 # make test       lint, types and the fast tests
 # Both set up all they need in .venv, without root.
-# make test-all   the other tests: those that are slow or need Debian packages, which it installs as root
+# make test-all   the other tests: what is slow, needs torch, or Debian packages (which it installs as root)
 
 PYTHON ?= python3
 PORT   ?= 8710
@@ -55,9 +55,13 @@ format: $(SETUP)/dev
 packages:
 	./tests/packages.sh
 
-test-all: packages $(SETUP)/dev
+$(SETUP)/train: $(SETUP)/dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mic,translate,train,dev]'
+	@touch $@
+
+test-all: packages $(SETUP)/train
 	$(BIN)/dragoman models get --for test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow or train" --durations=10
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

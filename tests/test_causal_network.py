@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch")
 
 from dragoman.asr.causal.network import CausalWhisper  # noqa: E402
 
+pytestmark = pytest.mark.train
+
 FRAMES = 192
 
 

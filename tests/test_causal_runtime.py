@@ -61,6 +61,7 @@ def steps(model: CausalModel, mel: np.ndarray, sizes: list[int], block: int, ahe
     return known
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(("block", "ahead"), [(8, 0), (16, 0), (16, 1), (32, 1), (64, 1)])
 def test_the_export_equals_the_module(model: CausalModel, weights: Weights, block: int, ahead: int) -> None:
     """Streaming through ONNX gives the features and the logits of one masked pass in PyTorch."""

@@ -53,9 +53,7 @@ def timed(texts: Sequence[str], heard: Sequence[Word]) -> list[Word]:
         return "".join(c for c in text.lower() if c.isalnum())
 
     times: dict[int, Word] = {}
-    matcher = difflib.SequenceMatcher(
-        None, [bare(t) for t in texts], [bare(w.text) for w in heard], autojunk=False
-    )
+    matcher = difflib.SequenceMatcher(None, [bare(t) for t in texts], [bare(w.text) for w in heard], autojunk=False)
     for block in matcher.get_matching_blocks():
         for k in range(block.size):
             times[block.a + k] = heard[block.b + k]

@@ -291,7 +291,7 @@ class Session:
     def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
         """The history, and what the user said that is not in it yet."""
         own = instructions if instructions is not None else self.settings.instructions
-        system = own if own is not None else system_prompt(self.settings.language)
+        system = own if own is not None else system_prompt(self.settings.language or self._ear.spoken)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
     @property

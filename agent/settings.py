@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from dragoman.agent.engine.policy import Policy
+
+DEFAULT_PORT: Final = 8710
+"""Where ``dragoman serve`` listens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import uvicorn
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.config import Config, load_parts
-from dragoman.agent.settings import SessionSettings
+from dragoman.agent.settings import DEFAULT_PORT, SessionSettings
 from dragoman.audio.types import DragomanError
 from dragoman.web.app import MAX_MESSAGE_BYTES, Server, create_app
 from dragoman.web.realtime import Backend
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8710,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORT,
     key: Annotated[str | None, typer.Option(envvar="DRAGOMAN_KEY", help="Clients must send this key (Bearer).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Conversations at once.")] = 4,
     lang: Annotated[str, typer.Option(help="What people speak by default: en, pt, ... or auto.")] = "en",

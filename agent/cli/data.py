@@ -84,14 +84,10 @@ def speech(
 
 @app.command()
 def recordings(
-    source: Annotated[
-        Path, typer.Argument(help="Folder of human speech; FILE.txt beside a file is its text.")
-    ],
+    source: Annotated[Path, typer.Argument(help="Folder of human speech; FILE.txt beside a file is its text.")],
     folder: Annotated[Path | None, typer.Option(help="Where to keep the clips.")] = None,
     lang: Annotated[str, typer.Option(help="Language of the speech.")] = "en",
-    model: Annotated[
-        str, typer.Option(help="The offline recognizer that gives words and their times.")
-    ] = "auto",
+    model: Annotated[str, typer.Option(help="The offline recognizer that gives words and their times.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Make training clips of your own recordings. What is done is kept, and not done again."""

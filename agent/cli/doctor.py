@@ -20,13 +20,13 @@ from rich.text import Text
 
 from dragoman.agent.cli.output import emit, errors
 from dragoman.agent.llm.servers import discover
+from dragoman.agent.settings import DEFAULT_PORT
 from dragoman.models.catalog import ENTRIES, brain_for_this_machine, cache_dir, needed, status
 from dragoman.models.machine import memory_bytes
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
 _STYLES: Final[dict[Level, str]] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_PORT: Final = 8000
 _PYTHON: Final = (3, 11)
 _SPARE_BYTES: Final = 1_500_000_000
 
@@ -172,10 +172,10 @@ def _microphone() -> Iterator[Finding]:
 def _port() -> Finding:
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        taken = probe.connect_ex(("127.0.0.1", _PORT)) == 0
+        taken = probe.connect_ex(("127.0.0.1", DEFAULT_PORT)) == 0
     if taken:
-        return Finding("warn", f"port {_PORT}", "taken", "use `dragoman serve --port` with another")
-    return Finding("ok", f"port {_PORT}", "free for `dragoman serve`")
+        return Finding("warn", f"port {DEFAULT_PORT}", "taken", "use `dragoman serve --port` with another")
+    return Finding("ok", f"port {DEFAULT_PORT}", "free for `dragoman serve`")
 
 
 def _servers() -> Finding:

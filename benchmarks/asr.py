@@ -3,9 +3,9 @@
 ``dragoman bench asr --data DIR`` where ``DIR/index.json`` lists ``file``, ``lang``, ``transcript``. Each system runs in
 a process of its own and hears each clip in chunks, on a virtual clock: a hypothesis is shown at
 ``max(last finish, arrival) + compute``; compute is the processor's time on one thread, which other load does not
-change, and wall time on two. Word ends come from the offline model's alignment. ``wer`` is that of the
-final text, ``wer_1s`` that of the text which stood one second after each word's end. Needs jiwer and
-whisper-normalizer.
+change, and wall time on two. Word ends come from the offline model's alignment; words that it misheard lie between their
+neighbours. ``wer`` is that of the final text, ``wer_1s`` that of the text which stood one second after each word's end.
+Needs jiwer and whisper-normalizer.
 """
 
 from __future__ import annotations
@@ -236,7 +236,9 @@ def _system(task: Task) -> Callable[[str, Samples], Heard]:
     if task.system.startswith("causal"):
         from dragoman.asr.causal.catalog import open_recognizer
 
-        recognizer = open_recognizer(task.model, threads=task.threads, second_pass="second" in task.system)
+        recognizer = open_recognizer(
+            task.model, threads=task.threads, step_ms=task.chunk_ms, second_pass="second" in task.system
+        )
     else:
         whisper = WhisperRecognizer(folder, (task.lang,), threads=task.threads)
         whisper.warm()
@@ -355,9 +357,14 @@ def _add(
 def _reference_ends(
     normalize: Callable[[str], list[str]], reference: Sequence[str], ends: Sequence[Word]
 ) -> dict[int, float]:
+    """When each word of the reference is over; words that the aligner misheard lie between their neighbours."""
     heard = [(text, word.end) for word in ends for text in normalize(word.text)]
     equal, _, _ = _matches(reference, [text for text, _ in heard])
-    return {index: heard[place][1] for index, place in equal.items()}
+    if not equal:
+        return {}
+    known = sorted(equal)
+    times = np.interp(range(len(reference)), known, [heard[equal[index]][1] for index in known])
+    return dict(enumerate(map(float, times)))
 
 
 def _rate(pairs: Sequence[tuple[int, int]]) -> float:

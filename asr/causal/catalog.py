@@ -14,6 +14,8 @@ from dragoman.models.catalog import Progress, cache_dir, resolve
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
 
+FRAME_MS: Final = 20
+
 FOLDER: Final = "DRAGOMAN_ADAPTERS"
 """Environment variable: a folder whose adapters go before the shipped ones."""
 
@@ -34,14 +36,15 @@ def open_recognizer(
     *,
     second_pass: bool = False,
     threads: int = 1,
+    step_ms: int = 320,
     quantized: bool = True,
     adapter: Path | None = None,
     progress: Progress | None = None,
 ) -> CausalRecognizer:
     """Load the causal recognizer of a catalog model, and warm it up. Some seconds, more the first time.
 
-    ``second_pass``: a turn's final text is redone by the offline model. Raises ``DragomanError`` when the model or
-    its adapter is missing, or they don't belong together.
+    ``step_ms``: how often there is something new, a multiple of 20. ``second_pass``: a turn's final text is redone by
+    the offline model. Raises ``DragomanError`` when the model or its adapter is missing, or they don't belong together.
     """
     path = adapter or adapter_path(model)
     if path is None:
@@ -57,6 +60,7 @@ def open_recognizer(
     recognizer = open_causal(
         folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized
     )
+    recognizer.step = max(1, step_ms // FRAME_MS)
     recognizer.warm()
     return recognizer
 

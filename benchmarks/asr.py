@@ -3,9 +3,9 @@
 ``dragoman bench asr --data DIR`` where ``DIR/index.json`` lists ``file``, ``lang``, ``transcript``. Each system runs in
 a process of its own and hears each clip in chunks, on a virtual clock: a hypothesis is shown at
 ``max(last finish, arrival) + compute``; compute is the processor's time on one thread, which other load does not
-change, and wall time on two. Word ends come from the offline model's alignment; words that it misheard lie between their
-neighbours. ``wer`` is that of the final text, ``wer_1s`` that of the text which stood one second after each word's end.
-Needs jiwer and whisper-normalizer.
+change, and wall time on two. Word ends come from the offline model's alignment; words that it misheard lie between
+their neighbours. ``wer`` is that of the final text, ``wer_1s`` that of the text which stood one second after each
+word's end. Needs jiwer and whisper-normalizer.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import numpy as np
 import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
+from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer, percentile, rate
 from dragoman.models.catalog import resolve
 
 if TYPE_CHECKING:
@@ -35,44 +34,7 @@ if TYPE_CHECKING:
 
 SYSTEMS: Final = ("causal", "causal+second-pass", "redecode", "local-agreement", "offline")
 MODELS: Final = {"whisper-tiny.en": ("en",), "whisper-base": ("en", "pt")}
-SETTLED_S: Final = 1.0
 _now: Callable[[], float] = time.process_time
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A text on the virtual clock: shown at ``at`` seconds, after sound up to ``heard``."""
-
-    at: float
-    heard: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What one system made of one clip."""
-
-    file: str
-    seconds: float
-    compute: float
-    shown: tuple[Shown, ...]
-    final: str
-    final_s: float
-    """Compute of the final text."""
-
-
-@dataclass
-class Score:
-    """Counts over clips; the lists hold seconds."""
-
-    words: int = 0
-    wrong: list[tuple[int, int]] = field(default_factory=list)
-    """(errors, words) of each clip's final text."""
-    settled: list[tuple[int, int]] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    last: list[float] = field(default_factory=list)
-    erased: int = 0
-    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +134,10 @@ def _one(
         again, _ = _in_process(data, Task(task.system, task.model, task.lang, task.chunk_ms, 2, few))
         tau2 = sum(h.compute for h in again) / sum(h.seconds for h in again)
     score = Score()
-    normalize = _normalizer(task.lang)
+    normalize = normalizer(task.lang)
     for clip, one in zip(clips, heard, strict=True):
-        _add(score, normalize, clip.transcript, ends[clip.file], one)
-    low, high = _interval(score.wrong)
+        add(score, normalize, clip.transcript, ends[clip.file], one)
+    low, high = interval(score.wrong)
     return {
         "system": task.system,
         "model": task.model,
@@ -183,12 +145,12 @@ def _one(
         "chunk_ms": task.chunk_ms,
         "clips": len(clips),
         "words": score.words,
-        "wer": _rate(score.wrong),
+        "wer": rate(score.wrong),
         "wer_ci95": [low, high],
-        "wer_1s": _rate(score.settled) if task.system != "offline" else None,
-        "first_shown_p50_s": _percentile(score.first, 50),
-        "first_shown_p90_s": _percentile(score.first, 90),
-        "last_changed_p50_s": _percentile(score.last, 50),
+        "wer_1s": rate(score.settled) if task.system != "offline" else None,
+        "first_shown_p50_s": percentile(score.first, 50),
+        "first_shown_p90_s": percentile(score.first, 90),
+        "last_changed_p50_s": percentile(score.last, 50),
         "ne": score.erased / max(1, score.written),
         "tau_1t": tau,
         "tau_2t": tau2,
@@ -294,93 +256,6 @@ def _word_ends(data: Path, clip: Clip, model: str, lang: str) -> list[Word]:
 
 
 _ALIGNERS: Final[dict[str, Any]] = {}  # the library has no types
-
-
-def _normalizer(lang: str) -> Callable[[str], list[str]]:
-    from whisper_normalizer.basic import BasicTextNormalizer
-    from whisper_normalizer.english import EnglishTextNormalizer
-
-    normalize = EnglishTextNormalizer() if lang == "en" else BasicTextNormalizer()
-    return lambda text: str(normalize(text)).split()
-
-
-def _matches(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[dict[int, int], int, int]:
-    """Which words of the reference stand where in the hypothesis; how many are wrong; how many were put in."""
-    import jiwer
-
-    if not reference or not hypothesis:
-        return {}, max(len(reference), len(hypothesis)), len(hypothesis)
-    out = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
-    equal = {
-        chunk.ref_start_idx + i: chunk.hyp_start_idx + i
-        for chunk in out.alignments[0]
-        if chunk.type == "equal"
-        for i in range(chunk.ref_end_idx - chunk.ref_start_idx)
-    }
-    return equal, out.substitutions + out.deletions + out.insertions, out.insertions
-
-
-def _add(
-    score: Score, normalize: Callable[[str], list[str]], transcript: str, ends: Sequence[Word], one: Heard
-) -> None:
-    reference = normalize(transcript)
-    final = normalize(one.final)
-    equal, wrong, inserted = _matches(reference, final)
-    score.words += len(reference)
-    score.wrong.append((wrong, len(reference)))
-    times = _reference_ends(normalize, reference, ends)
-    texts = [(shown.at, normalize(shown.text)) for shown in one.shown]
-    # A word is right at one second when the text that stood then has it.
-    missing = 0
-    snapshots: dict[int, dict[int, int]] = {}
-    for index, end in times.items():
-        at = max((i for i, (when, _) in enumerate(texts) if when <= end + SETTLED_S), default=-1)
-        if at >= 0 and at not in snapshots:
-            snapshots[at] = _matches(reference, texts[at][1])[0]
-        missing += at < 0 or index not in snapshots[at]
-    score.settled.append((missing + inserted, len(times)) if times else (0, 0))
-    for index, place in equal.items():
-        if index not in times:
-            continue
-        there = [len(words) > place and words[place] == final[place] for _, words in texts]
-        first = there.index(True)
-        last = max((i + 1 for i, right in enumerate(there) if not right), default=first)
-        score.first.append(texts[first][0] - times[index])
-        score.last.append(texts[min(max(last, first), len(texts) - 1)][0] - times[index])
-    raw = [shown.text.split() for shown in one.shown]
-    for a, b in pairwise(raw):
-        common = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-        score.erased += len(a) - common
-    score.written += len(raw[-1])
-
-
-def _reference_ends(
-    normalize: Callable[[str], list[str]], reference: Sequence[str], ends: Sequence[Word]
-) -> dict[int, float]:
-    """When each word of the reference is over; words that the aligner misheard lie between their neighbours."""
-    heard = [(text, word.end) for word in ends for text in normalize(word.text)]
-    equal, _, _ = _matches(reference, [text for text, _ in heard])
-    if not equal:
-        return {}
-    known = sorted(equal)
-    times = np.interp(range(len(reference)), known, [heard[equal[index]][1] for index in known])
-    return dict(enumerate(map(float, times)))
-
-
-def _rate(pairs: Sequence[tuple[int, int]]) -> float:
-    return sum(wrong for wrong, _ in pairs) / max(1, sum(words for _, words in pairs))
-
-
-def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """95 % by bootstrap over clips."""
-    rng = np.random.default_rng(0)
-    rates = [_rate([pairs[i] for i in rng.integers(len(pairs), size=len(pairs))]) for _ in range(1000)]
-    low, high = np.percentile(rates, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _percentile(values: Sequence[float], share: float) -> float | None:
-    return float(np.percentile(values, share)) if values else None
 
 
 def _line(result: dict[str, Json]) -> str:

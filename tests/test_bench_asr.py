@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dragoman.audio.types import Word
-from dragoman.benchmarks.asr import Heard, Score, Shown, _add, _interval, _normalizer
+from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer
 
 ENDS = [Word("one", 0.0, 1.0), Word("two", 1.0, 2.0), Word("three", 2.0, 3.0)]
 
@@ -13,7 +13,7 @@ ENDS = [Word("one", 0.0, 1.0), Word("two", 1.0, 2.0), Word("three", 2.0, 3.0)]
 def scored(*shown: tuple[float, str]) -> Score:
     texts = tuple(Shown(at, at, text) for at, text in shown)
     score = Score()
-    _add(score, str.split, "one two three", ENDS, Heard("a.wav", 3.5, 0.1, texts, shown[-1][1], 0.0))
+    add(score, str.split, "one two three", ENDS, Heard("a.wav", 3.5, 0.1, texts, shown[-1][1], 0.0))
     return score
 
 
@@ -48,10 +48,10 @@ def test_what_comes_later_than_a_second_is_missing_then() -> None:
 
 def test_the_interval_holds_the_rate() -> None:
     """A bootstrap over clips lies around the mean."""
-    low, high = _interval([(1, 10), (2, 10), (0, 10), (3, 10)])
+    low, high = interval([(1, 10), (2, 10), (0, 10), (3, 10)])
     assert 0.0 <= low < 0.15 < high <= 0.3
 
 
 def test_texts_are_normalized_as_whispers_makers_do() -> None:
     """Case, marks and numbers don't count."""
-    assert _normalizer("en")("It's twenty-five dollars, Mr. Smith!") == ["it", "is", "$25", "mister", "smith"]
+    assert normalizer("en")("It's twenty-five dollars, Mr. Smith!") == ["it", "is", "$25", "mister", "smith"]

@@ -86,23 +86,18 @@ def add(
     score.wrong.append((wrong, len(reference)))
     times = reference_ends(normalize, reference, ends)
     texts = [(shown.at, normalize(shown.text)) for shown in one.shown]
+    standing = [matches(reference, words)[0] for _, words in texts]
     # A word is right at one second when the text that stood then has it.
     missing = 0
-    snapshots: dict[int, dict[int, int]] = {}
     for index, end in times.items():
         at = max((i for i, (when, _) in enumerate(texts) if when <= end + SETTLED_S), default=-1)
-        if at >= 0 and at not in snapshots:
-            snapshots[at] = matches(reference, texts[at][1])[0]
-        missing += at < 0 or index not in snapshots[at]
+        missing += at < 0 or index not in standing[at]
     score.settled.append((missing + inserted, len(times)) if times else (0, 0))
-    for index, place in equal.items():
-        if index not in times:
-            continue
-        there = [len(words) > place and words[place] == final[place] for _, words in texts]
-        first = there.index(True)
-        last = max((i + 1 for i, right in enumerate(there) if not right), default=first)
-        score.first.append(texts[first][0] - times[index])
-        score.last.append(texts[min(max(last, first), len(texts) - 1)][0] - times[index])
+    for index in equal.keys() & times.keys():
+        there = [index in places for places in standing]
+        last = max((i + 1 for i, right in enumerate(there) if not right), default=0)
+        score.first.append(texts[there.index(True)][0] - times[index])
+        score.last.append(texts[last][0] - times[index])
     raw = [shown.text.split() for shown in one.shown]
     for a, b in pairwise(raw):
         common = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -13,6 +13,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.catalog import adapter_path, open_recognizer
+from dragoman.asr.causal.decoding import _loop
 from dragoman.asr.causal.stream import CausalRecognizer
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
@@ -137,6 +138,23 @@ def test_short_words_do_not_loop(recognizer: Recognizer, spoken: Speak, text: st
     stream = recognizer.open("en")
     stream.accept(np.concatenate([silence(0.3), spoken(text), silence(0.3)]))
     assert 1 <= len(stream.final().text.split()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "surplus"),
+    [
+        ([1, 2, 3], 0),
+        ([7, 7, 7], 0),
+        ([7, 7, 7, 7], 3),
+        ([1, 2, 3, 1, 2, 3], 0),
+        ([1, 2, 3, 1, 2, 3, 1, 2, 3], 6),
+        ([1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7], 7),
+        ([1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 8], 0),
+    ],
+)
+def test_what_is_a_loop(numbers: list[int], surplus: int) -> None:
+    """Short repetitions are speech, long ones are a decoder that runs in circles."""
+    assert _loop(numbers) == surplus
 
 
 def test_past_thirty_seconds(recognizer: Recognizer, spoken: Speak) -> None:

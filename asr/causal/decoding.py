@@ -244,9 +244,12 @@ def _ends(attention: Array) -> npt.NDArray[np.int64]:
 
 
 def _loop(numbers: Sequence[int]) -> int:
-    """Tokens at the end that repeat what stands before them too often: how many to take away."""
-    for size in range(1, 13):
-        times = 4 if size < 3 else 3
+    """Tokens at the end that repeat what stands before them too often: how many to take away.
+
+    A word may come three times, a few words twice, a sentence once.
+    """
+    for size in range(1, 21):
+        times = 4 if size < 3 else 3 if size < 6 else 2
         piece = numbers[-size:]
         if len(numbers) >= size * times and all(
             numbers[len(numbers) - size * (k + 1) : len(numbers) - size * k] == piece for k in range(times)

@@ -171,7 +171,16 @@ def run_task(data: Path, task: Task) -> tuple[list[Heard], float]:
     _now = time.process_time if task.threads == 1 else time.perf_counter
     hear = _system(task)
     heard = [hear(file, load(data / file)) for file in task.files]
-    return heard, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return heard, _peak_mb()
+
+
+def _peak_mb() -> float:
+    """Peak of this process's memory. On Linux ``ru_maxrss`` would begin with the parent's."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _system(task: Task) -> Callable[[str, Samples], Heard]:

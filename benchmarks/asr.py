@@ -56,9 +56,7 @@ def register(parent: typer.Typer) -> None:
 
 def measure(
     data: Annotated[Path, typer.Option(help="Folder with index.json and its sound files.")],
-    model: Annotated[
-        str, typer.Option(help="whisper-tiny.en or whisper-base; both where neither is named.")
-    ] = "",
+    model: Annotated[str, typer.Option(help="whisper-tiny.en or whisper-base; both where neither is named.")] = "",
     only: Annotated[str, typer.Option(help="Systems, separated by commas.")] = ",".join(SYSTEMS),
     chunks: Annotated[str, typer.Option(help="Milliseconds per step.")] = "320",
     limit: Annotated[int, typer.Option(help="At most so many clips of a language, drawn by seed.")] = 12,
@@ -91,9 +89,7 @@ def measure(
                 ends = {clip.file: _word_ends(data, clip, name, lang) for clip in chosen}
                 for chunk in map(int, chunks.split(",")):
                     for system in wanted:
-                        if time.monotonic() > deadline or (
-                            system.startswith("causal") and not _available(name)
-                        ):
+                        if time.monotonic() > deadline or (system.startswith("causal") and not _available(name)):
                             continue
                         result = _one(
                             data,
@@ -188,9 +184,7 @@ def _system(task: Task) -> Callable[[str, Samples], Heard]:
     if task.system == "offline":
         from faster_whisper import WhisperModel
 
-        model = WhisperModel(
-            str(folder), device="cpu", cpu_threads=task.threads, num_workers=1, compute_type="float32"
-        )
+        model = WhisperModel(str(folder), device="cpu", cpu_threads=task.threads, num_workers=1, compute_type="float32")
 
         def offline(file: str, pcm: Samples) -> Heard:
             began = _now()
@@ -234,9 +228,7 @@ def _stream(file: str, pcm: Samples, recognizer: Recognizer, task: Task) -> Hear
         if task.system == "local-agreement":
             words = text.split()
             agreed = [a for a, b in zip(words, before, strict=False) if a == b]
-            prefix = next(
-                (i for i, (a, b) in enumerate(zip(words, before, strict=False)) if a != b), len(agreed)
-            )
+            prefix = next((i for i, (a, b) in enumerate(zip(words, before, strict=False)) if a != b), len(agreed))
             before = words
             committed += words[len(committed) : prefix]
             text = " ".join(committed)

@@ -75,9 +75,7 @@ def matches(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[dict[i
     return equal, out.substitutions + out.deletions + out.insertions, out.insertions
 
 
-def add(
-    score: Score, normalize: Callable[[str], list[str]], transcript: str, ends: Sequence[Word], one: Heard
-) -> None:
+def add(score: Score, normalize: Callable[[str], list[str]], transcript: str, ends: Sequence[Word], one: Heard) -> None:
     """Count one clip: ``ends`` are words in time, as an aligner heard them."""
     reference = normalize(transcript)
     final = normalize(one.final)

@@ -93,9 +93,7 @@ def test_the_future_never_changes_published_features(network: CausalWhisper, mel
     assert not torch.equal(first[:, 96:], second[:, 96:])
 
 
-def test_unmasked_without_changes_it_is_whisper(
-    folder: Path, weights: Weights, speechlike: np.ndarray
-) -> None:
+def test_unmasked_without_changes_it_is_whisper(folder: Path, weights: Weights, speechlike: np.ndarray) -> None:
     """The stock model's encoder gives the same features."""
     mel = stock_log_mel(speechlike)
     stock = ctranslate2.models.Whisper(str(folder), compute_type="float32", intra_threads=1)
@@ -109,9 +107,7 @@ def test_unmasked_without_changes_it_is_whisper(
 def test_a_padded_batch_equals_its_rows(network: CausalWhisper, mel: np.ndarray) -> None:
     """Clips of several lengths in one batch don't see each other's padding."""
     short = 64
-    sound = torch.from_numpy(
-        np.stack([mel, np.concatenate([mel[: 2 * short + 1], mel[2 * short + 1 :] * 0])])
-    )
+    sound = torch.from_numpy(np.stack([mel, np.concatenate([mel[: 2 * short + 1], mel[2 * short + 1 :] * 0])]))
     valid = torch.arange(FRAMES)[None] < torch.tensor([[FRAMES], [short]])
     both = network.encode(sound, block=16, ahead=1, valid=valid)
     alone = network.encode(sound[1:, : 2 * short + 1], block=16, ahead=1)

@@ -51,9 +51,7 @@ def steps(model: CausalModel, mel: np.ndarray, sizes: list[int], block: int, ahe
     state, at = model.fresh(), 0
     settled = np.zeros((0, model.dims.width), np.float32)
     for size in sizes:
-        [(features, state)] = model.encode(
-            [state], [mel[2 * at : 2 * (at + size) + 1]], block=block, ahead=ahead
-        )
+        [(features, state)] = model.encode([state], [mel[2 * at : 2 * (at + size) + 1]], block=block, ahead=ahead)
         assert features.start == len(settled)
         at += size
         known = np.concatenate([settled, features.values])

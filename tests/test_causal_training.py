@@ -112,6 +112,7 @@ def test_microphones_keep_length_and_range() -> None:
         assert np.isfinite(nothing(np.random.default_rng(seed))).all()
 
 
+@pytest.mark.train
 def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
     """Two steps change the adapter; a second run begins where the first ended."""
     pytest.importorskip("torch")

@@ -51,8 +51,7 @@ def load_adapter(path: Path) -> Adapter:
             header = json.loads(data["header"].tobytes())
             names = [key.removesuffix("/up") for key in data.files if key.endswith("/up")]
             changes = {
-                name: (data[f"{name}/up"].astype(np.float32), data[f"{name}/down"].astype(np.float32))
-                for name in names
+                name: (data[f"{name}/up"].astype(np.float32), data[f"{name}/down"].astype(np.float32)) for name in names
             }
         return Adapter(changes, header["base_sha256"], header["card"])
     except (OSError, ValueError, KeyError) as error:

@@ -39,9 +39,7 @@ def noise(count: int, rng: np.random.Generator) -> Samples:
     out = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.2), count)
     if rng.random() < 0.2:
         hum = rng.choice((50.0, 60.0, rng.uniform(100, 3000)))
-        out = out / np.std(out) + np.sin(2 * np.pi * hum * np.arange(count) / INPUT_RATE) * rng.uniform(
-            0.2, 2.0
-        )
+        out = out / np.std(out) + np.sin(2 * np.pi * hum * np.arange(count) / INPUT_RATE) * rng.uniform(0.2, 2.0)
     if rng.random() < 0.3:
         out = out * (1.0 + 0.8 * np.sin(2 * np.pi * rng.uniform(0.05, 2.0) * np.arange(count) / INPUT_RATE))
     return np.asarray(out / max(float(np.std(out)), 1e-9), np.float32)

@@ -68,7 +68,5 @@ def search(
         for (_, path, number, value), one in zip(grown, scored, strict=True):
             rows = np.concatenate([path.rows, one.new]) if path.rows.size else one.new
             heard = np.concatenate([path.attention, one.attention])
-            live.append(
-                (Path((*path.numbers, number), (*path.logps, value), rows, heard), one.logits[0] + bias)
-            )
+            live.append((Path((*path.numbers, number), (*path.logps, value), rows, heard), one.logits[0] + bias))
     return max(ended, key=lambda pair: pair[0])[1]

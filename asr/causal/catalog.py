@@ -48,18 +48,14 @@ def open_recognizer(
     """
     path = adapter or adapter_path(model)
     if path is None:
-        raise DragomanError(
-            f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`"
-        )
+        raise DragomanError(f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`")
     loaded = load_adapter(path)
     folder = resolve(model, progress=progress)
     spoken = loaded.card.get("languages")
     languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)
     second = WhisperRecognizer(folder, languages, threads=threads) if second_pass else None
     cache = cache_dir().parent / "causal"
-    recognizer = open_causal(
-        folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized
-    )
+    recognizer = open_causal(folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized)
     recognizer.step = max(1, step_ms // FRAME_MS)
     recognizer.warm()
     return recognizer

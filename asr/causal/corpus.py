@@ -143,9 +143,7 @@ def load_clips(path: Path) -> Iterator[Clip]:
             words = tuple(Word(**word) for word in entry["words"])
             yield Clip(sound, words, entry["language"], entry["speaker"])
     except (OSError, ValueError, KeyError) as error:
-        raise DragomanError(
-            f"{path}: not a shard of training clips ({error}); delete it and make it anew"
-        ) from error
+        raise DragomanError(f"{path}: not a shard of training clips ({error}); delete it and make it anew") from error
 
 
 def shards(folder: Path, languages: Sequence[str] = ()) -> list[Path]:

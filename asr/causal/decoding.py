@@ -112,9 +112,7 @@ class Transcript:
             whole = np.broadcast_to(kept, (len(numbers), *kept.shape))
             if past.shape[1]:
                 whole = np.concatenate([whole, past], axis=1)
-            return self._model.decode_paths(
-                [[number] for number in numbers], np.ascontiguousarray(whole), cross
-            )
+            return self._model.decode_paths([[number] for number in numbers], np.ascontiguousarray(whole), cross)
 
         path = search(
             score,
@@ -183,9 +181,7 @@ class Transcript:
         """Words that stayed long enough become stable."""
         stable = self.stable
         for first, last in self._spans()[:-1]:
-            if last > stable and all(
-                token.stayed >= STEADY for token in self.said[max(first, stable) : last]
-            ):
+            if last > stable and all(token.stayed >= STEADY for token in self.said[max(first, stable) : last]):
                 stable = last
             elif last > stable:
                 break
@@ -195,9 +191,7 @@ class Transcript:
 
     def _store(self, place: int, rows: Array) -> None:
         if place + len(rows) > len(self._past):
-            self._past = np.concatenate(
-                [self._past, np.zeros((len(rows) + _ROOM, self._past.shape[1]), np.float32)]
-            )
+            self._past = np.concatenate([self._past, np.zeros((len(rows) + _ROOM, self._past.shape[1]), np.float32)])
         self._past[place : place + len(rows)] = rows
 
     def _timed(self, said: list[Token], attention: Array) -> tuple[Token, ...]:

@@ -121,9 +121,7 @@ class _Graph:
         scale = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
         whole = self.constant(f"{name}.int8", np.round(weight / scale).astype(np.int8))
         if x not in self.rounded:
-            node = helper.make_node(
-                "DynamicQuantizeLinear", [x], [f"{x}_{part}" for part in ("q", "scale", "zero")]
-            )
+            node = helper.make_node("DynamicQuantizeLinear", [x], [f"{x}_{part}" for part in ("q", "scale", "zero")])
             self.nodes.append(node)
             self.rounded.add(x)
         y = self.op("Cast", self.op("MatMulInteger", f"{x}_q", whole, f"{x}_zero"), to=_FLOAT)
@@ -156,9 +154,7 @@ class _Graph:
         return self.op("Add", x, self.linear(inner, f"{name}.fc2"))
 
     def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes, self.name, self.inputs, self.outputs, list(self.constants.values())
-        )
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, list(self.constants.values()))
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
@@ -170,9 +166,7 @@ def _front(weights: Weights) -> onnx.ModelProto:
     positions = g.input("positions", ["frames", d])
 
     def convolve(x: str, name: str, stride: int) -> str:
-        parts = [
-            g.constant(f"encoder.{name}.{kind}", g.w[f"encoder.{name}.{kind}"]) for kind in ("weight", "bias")
-        ]
+        parts = [g.constant(f"encoder.{name}.{kind}", g.w[f"encoder.{name}.{kind}"]) for kind in ("weight", "bias")]
         return g.op("Gelu", g.op("Conv", x, *parts, kernel_shape=[3], strides=[stride]))
 
     first = convolve(g.op("Transpose", mel, perm=[0, 2, 1]), "conv1", 1)

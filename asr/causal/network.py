@@ -79,23 +79,17 @@ class CausalWhisper(nn.Module):
 
     # --- encoder -------------------------------------------------------------------------------------------------
 
-    def front(
-        self, mel: Tensor, start: int = 0, state: FrontState | None = None
-    ) -> tuple[Tensor, FrontState]:
+    def front(self, mel: Tensor, start: int = 0, state: FrontState | None = None) -> tuple[Tensor, FrontState]:
         """The convolutions over ``mel`` [B, 2n + 1, mels], whose last frame is looked at only: [B, n, d].
 
         ``start`` is the position of the first output. After the first call, ``mel`` goes on with that last frame.
         """
         if state is None:
-            state = FrontState(
-                mel.new_zeros(len(mel), 1, mel.shape[2]), mel.new_zeros(len(mel), self.dims.width, 1)
-            )
+            state = FrontState(mel.new_zeros(len(mel), 1, mel.shape[2]), mel.new_zeros(len(mel), self.dims.width, 1))
         x = torch.cat([state.mel, mel], 1).transpose(1, 2)
         first = F.gelu(F.conv1d(x, self.weight("encoder.conv1.weight"), self.weight("encoder.conv1.bias")))
         joined = torch.cat([state.conv.to(first.dtype), first], 2)
-        second = F.conv1d(
-            joined, self.weight("encoder.conv2.weight"), self.weight("encoder.conv2.bias"), stride=2
-        )
+        second = F.conv1d(joined, self.weight("encoder.conv2.weight"), self.weight("encoder.conv2.bias"), stride=2)
         out = F.gelu(second).transpose(1, 2)
         positions = self.weight("encoder.positions")[start : start + out.shape[1]]
         return out + positions, FrontState(mel[:, -2:-1], first[:, :, -1:])
@@ -162,9 +156,7 @@ class CausalWhisper(nn.Module):
         seen = seen[None, None]
         if valid is not None:
             # A frame that doesn't exist sees itself, so that no row is empty.
-            seen = (
-                seen & valid[:, None, None, :] | torch.eye(arrived, dtype=torch.bool, device=device)[first:]
-            )
+            seen = seen & valid[:, None, None, :] | torch.eye(arrived, dtype=torch.bool, device=device)[first:]
         return seen
 
     # --- decoder -------------------------------------------------------------------------------------------------
@@ -206,9 +198,7 @@ class CausalWhisper(nn.Module):
         for layer in range(self.dims.decoder_layers):
             name = f"decoder.{layer}"
             normed = self._norm(x, f"{name}.attn_norm")
-            kv = torch.stack(
-                [self._linear(normed, f"{name}.attn.k"), self._linear(normed, f"{name}.attn.v")], 2
-            )
+            kv = torch.stack([self._linear(normed, f"{name}.attn.k"), self._linear(normed, f"{name}.attn.v")], 2)
             if past:
                 kv = torch.cat([past[layer], kv], 1)
             kept.append(kv)

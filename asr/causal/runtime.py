@@ -104,9 +104,7 @@ class CausalModel:
         for layer in range(self.dims.encoder_layers):
             settled = [state.settled[layer] for state in states]
             longest = max(settled)
-            tail = (
-                max(len(state.tails[layer]) + len(k) for state, k in zip(states, known, strict=True)) - rows
-            )
+            tail = max(len(state.tails[layer]) + len(k) for state, k in zip(states, known, strict=True)) - rows
             keys = [
                 np.concatenate([_padded(np.arange(s), longest, left=False), _padded(k, rows)])
                 for s, k in zip(settled, known, strict=True)
@@ -116,9 +114,7 @@ class CausalModel:
                 for state, k in zip(states, known, strict=True)
             ]
             rows += tail
-            queries = [
-                _spread(state.tails[layer], k, tail, rows) for state, k in zip(states, known, strict=True)
-            ]
+            queries = [_spread(state.tails[layer], k, tail, rows) for state, k in zip(states, known, strict=True)]
             feed[f"tail_{layer}"] = np.stack([values for values, _ in queries])
             feed[f"kv_{layer}"] = self._cached(states, layer, longest)
             feed[f"mask_{layer}"] = _mask([q for _, q in queries], keys, block, ahead)
@@ -128,10 +124,7 @@ class CausalModel:
             *(f"{kind}_{i}" for kind in ("new", "queries") for i in range(self.dims.encoder_layers)),
         ]
         out = dict(zip(names, self._encoder.run(names, feed), strict=True))
-        return [
-            self._advanced(b, state, before[b], out, tracks, count, block, ahead)
-            for b, state in enumerate(states)
-        ]
+        return [self._advanced(b, state, before[b], out, tracks, count, block, ahead) for b, state in enumerate(states)]
 
     def cross(self, features: Array) -> Array:
         """Keys and values of features [n, d] for the decoder: [n, .]."""

@@ -103,9 +103,7 @@ class Segment:
     def _encode(self, count: int) -> None:
         mel = self._queue[: 2 * count + 1]
         self._queue = self._queue[2 * count :]
-        [(features, self._state)] = self._model.encode(
-            [self._state], [mel], block=self._block, ahead=self._ahead
-        )
+        [(features, self._state)] = self._model.encode([self._state], [mel], block=self._block, ahead=self._ahead)
         self._hear(features.start, self._model.cross(features.values))
 
     def _hear(self, start: int, rows: Array) -> None:

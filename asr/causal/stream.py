@@ -261,9 +261,7 @@ class CausalStream:
         language, sure = self._recognizer.detect(segment.cross)
         if language != self._language:
             recognizer = self._recognizer
-            segment.transcript = Transcript(
-                recognizer.model, recognizer.tokens, language, width=recognizer.beam
-            )
+            segment.transcript = Transcript(recognizer.model, recognizer.tokens, language, width=recognizer.beam)
             segment.transcript.update(segment.cross)
             self._language = language
         if sure > 0.8 or segment.frames > 200:

@@ -65,9 +65,7 @@ class Teacher:
     def _compute(self, clip: Clip) -> Lesson:
         mel = stock_log_mel(clip.pcm)
         mel = np.concatenate([mel, mel[-1:]])
-        tokens = [*self._prompt, *(t for word in clip.words for t in self._encoder.encode(" " + word.text))][
-            :440
-        ]
+        tokens = [*self._prompt, *(t for word in clip.words for t in self._encoder.encode(" " + word.text))][:440]
         adapted, self._network.adapted = self._network.adapted, False
         try:
             sound = torch.from_numpy(mel)[None].to(self._device)

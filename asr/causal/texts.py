@@ -156,9 +156,7 @@ def sentence(rng: Random, language: str) -> str:
 def _written(rng: Random, language: str) -> str:
     numbers = {
         "year": lambda: str(rng.randint(1500, 2030)),
-        "count": lambda: str(
-            rng.choice((rng.randint(2, 20), rng.randint(20, 999), rng.randint(1, 90) * 1000))
-        ),
+        "count": lambda: str(rng.choice((rng.randint(2, 20), rng.randint(20, 999), rng.randint(1, 90) * 1000))),
         "day": lambda: str(rng.randint(1, 28)),
         "hour": lambda: f"{rng.randint(1, 12)}:{rng.choice(('00', '15', '30', '45'))}",
         "percent": lambda: str(rng.randint(2, 99)),
@@ -181,11 +179,7 @@ def _chat() -> tuple[str, ...]:
     if found is None or found.origin is None:
         return ()
     talks = json.loads((Path(found.origin).parent / "dataset.json").read_text(encoding="utf-8"))
-    lines = {
-        " ".join(part["text"] for part in turn).strip()
-        for talk in talks.values()
-        for turn in talk["messages"]
-    }
+    lines = {" ".join(part["text"] for part in turn).strip() for talk in talks.values() for turn in talk["messages"]}
     return tuple(_tidy(line) for line in sorted(lines) if _CHAT.fullmatch(line) and _speakable(line))
 
 
@@ -195,9 +189,7 @@ def _speakable(line: str) -> bool:
 
 
 def _tidy(line: str) -> str:
-    words = [
-        _FIXES.get(word.lower(), word) if word.islower() or word == "I" else word for word in line.split()
-    ]
+    words = [_FIXES.get(word.lower(), word) if word.islower() or word == "I" else word for word in line.split()]
     text = " ".join(words)
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".?!" else text + "."

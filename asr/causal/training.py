@@ -221,9 +221,7 @@ class Trainer:
         if not found:
             return []
         rng = np.random.default_rng(0)
-        clips = [(f"{found[0].stem}-{i}", clip) for i, clip in enumerate(load_clips(found[0])) if clip.words][
-            :CHECKED
-        ]
+        clips = [(f"{found[0].stem}-{i}", clip) for i, clip in enumerate(load_clips(found[0])) if clip.words][:CHECKED]
         items = [self._item(clips, i, draw_cut(clip, rng), rng) for i, (_, clip) in enumerate(clips)]
         return [items[i : i + 8] for i in range(0, len(items), 8)]
 
@@ -248,9 +246,7 @@ class Trainer:
             if taken > self.options.frames:
                 return
 
-    def _losses(
-        self, items: Sequence[_Item], mask: tuple[int, int | None]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _losses(self, items: Sequence[_Item], mask: tuple[int, int | None]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Total, words, opinion, features."""
         examples = [item.example for item in items]
         block, ahead = mask
@@ -262,8 +258,7 @@ class Trainer:
         lessons = [self._lesson(item) for item in items]
         prompts = [self._tokens.prompt(item.language) for item in items]
         inputs, targets = (
-            torch.from_numpy(a).to(self._device)
-            for a in padded_tokens(examples, prompts, self._tokens.end, 440)
+            torch.from_numpy(a).to(self._device) for a in padded_tokens(examples, prompts, self._tokens.end, 440)
         )
         counted = targets >= 0
         with self.network.merged(), torch.autocast(self._device.type, torch.bfloat16):
@@ -282,9 +277,7 @@ class Trainer:
             error,
         )
 
-    def _feature_error(
-        self, features: Tensor, examples: Sequence[Example], lessons: Sequence[Lesson | None]
-    ) -> Tensor:
+    def _feature_error(self, features: Tensor, examples: Sequence[Example], lessons: Sequence[Lesson | None]) -> Tensor:
         """Squared error to the offline features, in their own variance; the mean of the clips' means."""
         wanted = np.zeros(features.shape, np.float32)
         share = np.zeros(features.shape[:2], np.float32)

@@ -75,12 +75,8 @@ def load_weights(folder: Path) -> Weights:
         spec, raw = _variables(data)
     except (OSError, ValueError, struct.error, IndexError) as error:
         raise DragomanError(f"{folder}: not a CTranslate2 Whisper model ({error})") from error
-    if spec != "WhisperSpec" or any(
-        a.dtype not in (np.float32, np.float16) for a in raw.values() if a.ndim > 1
-    ):
-        raise DragomanError(
-            f"{folder}: needs a Whisper model in float16 or float32, this is a quantized {spec}"
-        )
+    if spec != "WhisperSpec" or any(a.dtype not in (np.float32, np.float16) for a in raw.values() if a.ndim > 1):
+        raise DragomanError(f"{folder}: needs a Whisper model in float16 or float32, this is a quantized {spec}")
     arrays = _plain(raw)
     width, mels = arrays["encoder.conv1.weight"].shape[:2]
     dims = Dims(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.benchmarks import asr
+from dragoman.benchmarks import asr, talk
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -20,3 +20,4 @@ def _group() -> None:
 
 
 asr.register(app)
+talk.register(app)

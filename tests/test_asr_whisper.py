@@ -7,6 +7,7 @@ import tracemalloc
 import jiwer
 import numpy as np
 import pytest
+from texts import FOX, STORY
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from dragoman.agent.ports import Recognizer
@@ -16,19 +17,6 @@ from dragoman.audio.levels import speech_end
 from dragoman.audio.types import DragomanError, Word
 
 RATE = 16_000
-FOX = "The quick brown fox jumps over the lazy dog in the garden."
-STORY = (
-    "My neighbour bought an old bicycle at the market last summer.",
-    "She repaired the wheels and painted the frame green.",
-    "Now she rides it to work when the weather is good.",
-    "Her brother thinks that a car would be much faster.",
-    "But there are few places to park in the middle of town.",
-    "On Sundays they both cycle to the lake and swim.",
-    "The water is cold until the end of June.",
-    "Afterwards they eat bread and cheese under the trees.",
-    "In the evening the whole family meets for supper.",
-    "Someone always tells the story of the stolen boat.",
-)
 
 
 def normal(text):

@@ -34,6 +34,9 @@ class Cleaner:
     """Turns a stream of text into words to say. It holds no more than a word, and a list marker."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self._partial = ""
         self._marker = ""
         self._newlines = 1
@@ -57,7 +60,7 @@ class Cleaner:
         words = self._complete("")
         if self._marker:
             words += self._emit(self._marker)
-        self.__init__()  # type: ignore[misc]
+        self._reset()
         return words
 
     def _complete(self, tail: str) -> list[CleanWord]:

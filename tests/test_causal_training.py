@@ -76,7 +76,7 @@ class Hum:
 
 def clips(count: int, seed: int = 1) -> list[Clip]:
     rng = Random(seed)
-    return [make_clip(rng, "en", lambda _rng, _language: ("hum", Hum())) for _ in range(count)]
+    return [make_clip(rng, "en", lambda _rng, _language: ("hum", Hum()), sentence) for _ in range(count)]
 
 
 def test_clips_come_back_from_their_shard(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ _KOKORO_LANGUAGES: Final = ("pt", "es", "fr", "it", "en")
 # The first that speaks a language is its default.
 _VOICES: Final = (
     VoiceInfo("heart", ("en",), "hibari", "female, American English"),
+    VoiceInfo("joe", ("en",), "piper", "male, American English"),
     VoiceInfo("gongitsune", _KOKORO_LANGUAGES, "kokoro", "female, foreign colour"),
     VoiceInfo("kumo", _KOKORO_LANGUAGES, "kokoro", "male, foreign colour"),
     VoiceInfo("alpha", _KOKORO_LANGUAGES, "kokoro", "female, foreign colour"),
@@ -59,13 +60,16 @@ def voices(packs: Path | None = None) -> tuple[VoiceInfo, ...]:
 def open_voice(
     language: str = "en", name: str = "auto", *, packs: Path | None = None, progress: Progress | None = None
 ) -> Voice:
-    """Load a voice for ``language`` (ISO 639-1). ``name`` "auto" takes the best one there is.
+    """Load a voice for ``language`` (ISO 639-1). ``name`` "auto" takes the best one there is; ``PATH.onnx`` is a
+    voice of Piper's.
 
     Blocking: half a second for English, three for the others. The same voice is loaded once per process.
     Raises ``DragomanError`` for a language without a voice, an unknown name, or a missing model.
     """
     packs = packs or _pack_folder()
     code = language.lower().split("-")[0].split("_")[0]
+    if name.endswith(".onnx"):
+        return _own_piper(Path(name), code)
     known = voices(packs)
     speaking = [voice for voice in known if code in voice.languages]
     if not speaking:
@@ -104,6 +108,24 @@ def _hibari() -> Voice:
 
 
 @cache
+def _piper(path: Path) -> Voice:
+    from dragoman.tts.piper import open_piper
+
+    return open_piper(path)
+
+
+def _own_piper(path: Path, language: str) -> Voice:
+    voice = _piper(path)
+    if voice.language != language:
+        raise DragomanError(f"the voice {path} speaks {voice.language!r}, not {language!r}")
+    return voice
+
+
+def _open_piper(language: str, name: str, packs: Path | None, progress: Progress | None) -> Voice:
+    return _piper(resolve(f"piper-{name}", progress=progress) / "voice.onnx")
+
+
+@cache
 def _kokoro_model(folder: Path) -> object:
     from dragoman.tts.kokoro import KokoroModel
 
@@ -127,4 +149,5 @@ def _open_kokoro(language: str, name: str, packs: Path | None, progress: Progres
 _OPENERS: Final[dict[str, Callable[[str, str, Path | None, Progress | None], Voice]]] = {
     "hibari": _open_hibari,
     "kokoro": _open_kokoro,
+    "piper": _open_piper,
 }

@@ -9,7 +9,6 @@ speak the phonemes of other languages intelligibly, with a foreign colour. Nativ
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,18 +16,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
 from dragoman.audio.types import DragomanError, Samples
-from dragoman.tts.espeak import espeak
-from dragoman.tts.voice import Durations, session_with_durations, spread
+from dragoman.tts.pronunciation import Pronunciation
+from dragoman.tts.voice import Durations, session_with_durations
 
 Styles = npt.NDArray[np.float32]
 """One style per length of the text in symbols, shape [510, 256]."""
 
-ESPEAK_VOICES: Final = {"pt": "pt-br", "es": "es", "fr": "fr", "it": "it", "en": "en-us"}
-"""The languages, and what espeak-ng calls them."""
-
-_ONWARD: Final = {"pt": "e", "es": "y", "fr": "et", "it": "e", "en": "and"}
 _STYLE_WIDTH: Final = 256
 # Kokoro writes tied pairs of IPA as one symbol of its own.
 _MERGED: Final = {
@@ -44,15 +38,6 @@ _MERGED: Final = {
     "ə^ʊ": "Q",
     "ɔ^ɪ": "Y",
 }
-_MARKS: Final = ".!?…,;:—"
-_CURRENCIES: Final = {
-    "pt": {"R$": "reais", "$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
-    "es": {"$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
-    "fr": {"$": "dollars", "€": "euros", "£": "livres"},
-    "it": {"$": "dollari", "€": "euro", "£": "sterline"},
-}
-_AMOUNT: Final = re.compile(r"(?P<amount>\d[\d.,]*?)(?P<after>[^\w]*)")
-_MONEY: Final = re.compile(r"(?P<sign>(?:R|US)?[$€£])(?P<amount>\d[\d.,]*?)?(?P<after>[^\w]*)")
 
 
 class KokoroModel:
@@ -104,11 +89,9 @@ class KokoroEngine:
 
     def __init__(self, model: KokoroModel, language: str, styles: Styles) -> None:
         self._model = model
-        self._language = language
-        self.onward = _ONWARD[language]
-        self._voice = ESPEAK_VOICES[language]
         self._styles = styles
-        self._espeak = espeak()
+        self._pronunciation = Pronunciation(language, self._spelled)
+        self.onward = self._pronunciation.onward
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -116,51 +99,18 @@ class KokoroEngine:
         return self._model.symbols
 
     def pronounce(self, words: Sequence[str]) -> list[str]:
-        """Phonemes per word of a sentence; espeak loses the marks, so it is asked clause by clause."""
-        pieces: list[str] = []
-        clause: list[str] = []
-        for index, word in enumerate(_readings(words, self._language)):
-            clause.append(word)
-            mark = _mark(word)
-            if mark or index + 1 == len(words):
-                sounds = spread(clause, self._phonemes(" ".join(clause)), self._phonemes)
-                sounds[-1] = sounds[-1].rstrip() + mark + " "
-                pieces += sounds
-                clause = []
-        return pieces
+        """Phonemes per word of a sentence."""
+        return self._pronunciation.words(words)
 
     def render(self, symbols: str, rate: float) -> tuple[Samples, Durations]:
         """Sound and durations, see ``Engine``."""
         return self._model.run(symbols, self._styles, rate)
 
-    def _phonemes(self, text: str) -> str:
-        ipa = self._espeak.phonemes(text, self._voice)
+    @staticmethod
+    def _spelled(ipa: str) -> str:
         for tied, symbol in _MERGED.items():
             ipa = ipa.replace(tied, symbol)
         return ipa.replace("^", "").replace("-", "")
-
-
-def _readings(words: Sequence[str], language: str) -> list[str]:
-    """The words with money as it is said: espeak-ng reads "R$ 50" as letters. As many as there were."""
-    names = _CURRENCIES.get(language, {})
-    read = list(words)
-    for i, word in enumerate(read):
-        match = _MONEY.fullmatch(word)
-        if match and match["sign"] in names:
-            if match["amount"]:
-                read[i] = f"{match['amount']} {names[match['sign']]}{match['after']}"
-            elif i + 1 < len(read) and (amount := _AMOUNT.fullmatch(read[i + 1])):
-                # A word without a sound keeps its place.
-                read[i], read[i + 1] = "", f"{amount['amount']} {names[match['sign']]}{amount['after']}"
-    return read
-
-
-def _mark(word: str) -> str:
-    """The mark to speak after ``word``, if a clause or sentence ends with it."""
-    bare = word.rstrip(CLOSERS)
-    if not (ends_clause(word) or ends_sentence(word)):
-        return ""
-    return bare[-1] if bare[-1] in _MARKS else ","
 
 
 def _vocabulary(path: Path) -> dict[str, int]:

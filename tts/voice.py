@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 
 from dragoman.audio.levels import frame_levels, trim_silence
@@ -191,18 +192,21 @@ def session_with_durations(model: str | Path, *, threads: int = 1) -> ort.Infere
     StyleTTS-like graphs compute them inside, as the only ``Round`` that goes into a ``Clip`` (at least one
     frame), before the symbols are stretched to frames. Raises ``DragomanError`` for a graph without it.
     """
-    import onnx  # here, because only opening a voice needs it
-
     graph = onnx.load(str(model))
     rounded = {name for node in graph.graph.node if node.op_type == "Round" for name in node.output}
     durations = [n.output[0] for n in graph.graph.node if n.op_type == "Clip" and n.input[0] in rounded]
     if len(durations) != 1:
         raise DragomanError(f"{Path(model).name} is not a voice model whose durations can be read")
-    graph.graph.output.append(onnx.ValueInfoProto(name=durations[0]))
+    return session_with_output(graph, durations[0], threads=threads)
+
+
+def session_with_output(model: onnx.ModelProto, name: str, *, threads: int) -> ort.InferenceSession:
+    """Open a graph that gives one of its inner values too, as its last output."""
+    model.graph.output.append(onnx.ValueInfoProto(name=name))
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 3
-    return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 _EMPTY: Final = Speech(np.zeros(0, np.float32), ())

@@ -17,7 +17,6 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.asr.causal.texts import sentence
 from dragoman.audio.resample import resample
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 
@@ -37,6 +36,9 @@ class Speaker(Protocol):
 
 Cast = Callable[[Random, str], tuple[str, Speaker]]
 """Draws a speaker of a language: its name for the record, and the voice."""
+
+Script = Callable[[Random, str], str]
+"""Draws a sentence of a language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Clip:
         return len(self.pcm) / INPUT_RATE
 
 
-def make_clip(rng: Random, language: str, cast: Cast) -> Clip:
+def make_clip(rng: Random, language: str, cast: Cast, script: Script) -> Clip:
     """Speak one clip. Its length, pauses, pace and pitch are drawn from ``rng``."""
     name, speaker = cast(rng, language)
     pitch = 1.0 + rng.uniform(-_PITCH, _PITCH)
@@ -69,7 +71,7 @@ def make_clip(rng: Random, language: str, cast: Cast) -> Clip:
     sounds: list[tuple[float, Samples]] = []
     words: list[Word] = []
     while True:
-        spoken = speaker.synthesize(sentence(rng, language), rate=min(2.0, max(0.5, rate)))
+        spoken = speaker.synthesize(script(rng, language), rate=min(2.0, max(0.5, rate)))
         pcm = resample(spoken.pcm, round(OUTPUT_RATE * pitch), INPUT_RATE)
         seconds = len(pcm) / INPUT_RATE
         if seconds < 0.15:
@@ -98,12 +100,12 @@ def shard_path(folder: Path, language: str, seed: int, number: int) -> Path:
     return folder / f"{language}-{seed}-{number:05}.npz"
 
 
-def make_shard(folder: Path, language: str, seed: int, number: int, cast: Cast) -> Path:
+def make_shard(folder: Path, language: str, seed: int, number: int, cast: Cast, script: Script) -> Path:
     """Make a shard unless it is there; it appears whole or not at all. Gives its path. Takes minutes."""
     path = shard_path(folder, language, seed, number)
     if not path.is_file():
         rng = Random(f"{language}/{seed}/{number}")
-        save_clips(path, [make_clip(rng, language, cast) for _ in range(CLIPS_PER_SHARD)])
+        save_clips(path, [make_clip(rng, language, cast, script) for _ in range(CLIPS_PER_SHARD)])
     return path
 
 

@@ -1,7 +1,8 @@
 """Sentences to speak for training: chat by people, formal prose, and written sentences full of names and numbers.
 
 Chat comes from the ``chitchat-dataset`` package (MIT), formal English from the prose of Python's own documentation;
-the rest is made from patterns, in English and Portuguese. Everything is drawn from a given random generator.
+a translator, where there is one, carries both into another language; the rest is made from patterns, in English and
+Portuguese. Everything is drawn from a given random generator.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -140,17 +142,22 @@ _PATTERNS: Final = {
 }
 
 
-def sentence(rng: Random, language: str) -> str:
-    """One text of 1 to some 45 words. Raises ``DragomanError`` for a language that has no patterns."""
+def sentence(rng: Random, language: str, translate: Callable[[str], str] | None = None) -> str:
+    """One text of 1 to some 45 words. ``translate`` turns English into ``language``: with it, most texts of another
+    language are what people wrote too. Raises ``DragomanError`` for a language that has no patterns.
+    """
     if language not in _PATTERNS:
         raise DragomanError(f"no training texts in {language!r}: there are {', '.join(LANGUAGES)}")
-    if language == "en":
-        kind = rng.random()
-        if kind < 0.45 and (chat := _chat()):
-            return rng.choice(chat)
-        if kind < 0.7 and (prose := _prose()):
-            return rng.choice(prose)
-    return _written(rng, language)
+    if language != "en" and translate is None:
+        return _written(rng, language)
+    kind = rng.random()
+    if kind < 0.45 and (chat := _chat()):
+        text = rng.choice(chat)
+    elif kind < 0.7 and (prose := _prose()):
+        text = rng.choice(prose)
+    else:
+        return _written(rng, language)
+    return text if language == "en" or translate is None else translate(text)
 
 
 def _written(rng: Random, language: str) -> str:

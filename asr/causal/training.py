@@ -25,26 +25,29 @@ from dragoman.asr.causal.adapter import Adapter, save_adapter
 from dragoman.asr.causal.corpus import Clip, load_clips, shards
 from dragoman.asr.causal.curves import draw_curves
 from dragoman.asr.causal.examples import Example, draw_cut, make_example, make_nothing, padded_tokens
-from dragoman.asr.causal.network import CausalWhisper, batch_mel
+from dragoman.asr.causal.network import CausalWhisper, batch_mel, precision
 from dragoman.asr.causal.teacher import Lesson, Teacher
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights
 from dragoman.audio.types import DragomanError
 
 MASKS: Final[tuple[tuple[int, int | None, float], ...]] = (
-    (8, 0, 0.15),
+    (8, 0, 0.14),
     (16, 0, 0.05),
     (32, 0, 0.05),
-    (8, 1, 0.12),
-    (16, 1, 0.48),
-    (32, 1, 0.10),
-    (8, None, 0.05),
+    (8, 1, 0.08),
+    (16, 1, 0.15),
+    (32, 1, 0.45),
+    (8, None, 0.08),
 )
 """(frames of a block, blocks ahead, how often): chunks of 160, 320 and 640 ms, published and for the decoder alone."""
 
 
+CHECK_MASK: Final = (32, 1)
+"""The mask of the checks: that of the decoder's branch."""
+
 CHECKED: Final = 16
-"""Clips of the first shard that are never trained on."""
+"""Clips of the first shard of each language that are never trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Trainer:
         self._sha256 = weights.sha256
         self._tokens = Tokens(model, weights.dims.vocabulary)
         self._known: set[Path] = set()
+        self._check_shards: tuple[Path, ...] = ()
         self._clips: list[tuple[str, Clip]] = []
         self._teachers: dict[str, Teacher] = {}
         self._optimizer = torch.optim.AdamW(
@@ -143,7 +147,7 @@ class Trainer:
             check = None
             if self.step % self.options.check_every == 0 and checks:
                 with torch.no_grad():
-                    check = float(np.mean([float(self._losses(batch, (16, 1))[1]) for batch in checks]))
+                    check = float(np.mean([float(self._losses(batch, CHECK_MASK)[1]) for batch in checks]))
             total, words, opinion, features = (float(loss.detach()) for loss in losses)
             report = Report(self.step, self.minutes, total, words, opinion, features, self._rate(), check)
             with (self.folder / "log.jsonl").open("a") as log:
@@ -202,11 +206,16 @@ class Trainer:
     def _look_for_clips(self) -> None:
         """Take in the shards that are new: data may be made while training runs."""
         found = shards(self._data, self._languages)
+        if not self._known:
+            firsts = (
+                next((path for path in found if path.name.startswith(f"{code}-")), None) for code in self._languages
+            )
+            self._check_shards = tuple(path for path in firsts if path is not None)
         for path in found:
             if path not in self._known:
                 self._known.add(path)
-                kept = CHECKED if path == found[0] else 0
-                clips = [(f"{path.stem}-{i}", clip) for i, clip in enumerate(load_clips(path))]
+                clips = _named(path)
+                kept = CHECKED if path in self._check_shards else 0
                 self._clips += [(name, clip) for name, clip in clips[kept:] if clip.words]
         if not self._clips:
             raise DragomanError(f"{self._data} holds no clips to train on: run `dragoman data speech`")
@@ -216,14 +225,14 @@ class Trainer:
         self._shares = shares / shares.sum()
 
     def _checks(self) -> list[list[_Item]]:
-        """The same cuts of the first shard's clips each time."""
-        found = shards(self._data, self._languages)
-        if not found:
-            return []
+        """The same cuts of the same clips each time."""
         rng = np.random.default_rng(0)
-        clips = [(f"{found[0].stem}-{i}", clip) for i, clip in enumerate(load_clips(found[0])) if clip.words][:CHECKED]
-        items = [self._item(clips, i, draw_cut(clip, rng), rng) for i, (_, clip) in enumerate(clips)]
-        return [items[i : i + 8] for i in range(0, len(items), 8)]
+        batches = []
+        for path in self._check_shards:
+            clips = [(name, clip) for name, clip in _named(path)[:CHECKED] if clip.words]
+            items = [self._item(clips, i, draw_cut(clip, rng), rng) for i, (_, clip) in enumerate(clips)]
+            batches += [items[i : i + 8] for i in range(0, len(items), 8)]
+        return batches
 
     def _item(
         self, clips: list[tuple[str, Clip]], index: int, cut: tuple[int, bool], rng: np.random.Generator
@@ -261,7 +270,7 @@ class Trainer:
             torch.from_numpy(a).to(self._device) for a in padded_tokens(examples, prompts, self._tokens.end, 440)
         )
         counted = targets >= 0
-        with self.network.merged(), torch.autocast(self._device.type, torch.bfloat16):
+        with self.network.merged(), precision(self._device):
             features = self.network.encode(mel, block=block, ahead=ahead, valid=valid)
             logits, _ = self.network.decode(inputs, self.network.cross(features), valid=valid, rows=counted)
         logp = logits.float().log_softmax(-1)
@@ -337,6 +346,10 @@ class Trainer:
         done = max(self.step / self.options.steps, self.minutes / self.options.minutes)
         warm = min(1.0, (self.step + 1) / 60)
         return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def _named(path: Path) -> list[tuple[str, Clip]]:
+    return [(f"{path.stem}-{i}", clip) for i, clip in enumerate(load_clips(path))]
 
 
 @dataclass(frozen=True, slots=True)

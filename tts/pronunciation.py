@@ -1,0 +1,82 @@
+"""How a sentence sounds, word by word, for voices that read the phonemes of espeak-ng."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
+from dragoman.audio.types import DragomanError
+from dragoman.tts.espeak import espeak
+from dragoman.tts.voice import spread
+
+ESPEAK_VOICES: Final = {"pt": "pt-br", "es": "es", "fr": "fr", "it": "it", "en": "en-us"}
+"""The languages, and what espeak-ng calls them."""
+
+_ONWARD: Final = {"pt": "e", "es": "y", "fr": "et", "it": "e", "en": "and"}
+_MARKS: Final = ".!?…,;:—"
+_CURRENCIES: Final = {
+    "pt": {"R$": "reais", "$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
+    "es": {"$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
+    "fr": {"$": "dollars", "€": "euros", "£": "livres"},
+    "it": {"$": "dollari", "€": "euro", "£": "sterline"},
+}
+_AMOUNT: Final = re.compile(r"(?P<amount>\d[\d.,]*?)(?P<after>[^\w]*)")
+_MONEY: Final = re.compile(r"(?P<sign>(?:R|US)?[$€£])(?P<amount>\d[\d.,]*?)?(?P<after>[^\w]*)")
+
+
+class Pronunciation:
+    """Of one language; safe to call from several threads. ``spelled`` turns IPA into the voice's own symbols."""
+
+    def __init__(self, language: str, spelled: Callable[[str], str]) -> None:
+        if language not in ESPEAK_VOICES:
+            raise DragomanError(f"nothing is known of how {language!r} sounds: there are {', '.join(ESPEAK_VOICES)}")
+        self.onward: str = _ONWARD[language]
+        self._language = language
+        self._voice = ESPEAK_VOICES[language]
+        self._spelled = spelled
+        self._espeak = espeak()
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        """The symbols of each word with the mark and the space after it.
+
+        espeak-ng loses the marks, so it is asked clause by clause.
+        """
+        pieces: list[str] = []
+        clause: list[str] = []
+        for index, word in enumerate(_readings(words, self._language)):
+            clause.append(word)
+            mark = _mark(word)
+            if mark or index + 1 == len(words):
+                sounds = spread(clause, self._phonemes(" ".join(clause)), self._phonemes)
+                sounds[-1] = sounds[-1].rstrip() + mark + " "
+                pieces += sounds
+                clause = []
+        return pieces
+
+    def _phonemes(self, text: str) -> str:
+        return self._spelled(self._espeak.phonemes(text, self._voice))
+
+
+def _readings(words: Sequence[str], language: str) -> list[str]:
+    """The words with money as it is said: espeak-ng reads "R$ 50" as letters. As many as there were."""
+    names = _CURRENCIES.get(language, {})
+    read = list(words)
+    for i, word in enumerate(read):
+        match = _MONEY.fullmatch(word)
+        if match and match["sign"] in names:
+            if match["amount"]:
+                read[i] = f"{match['amount']} {names[match['sign']]}{match['after']}"
+            elif i + 1 < len(read) and (amount := _AMOUNT.fullmatch(read[i + 1])):
+                # A word without a sound keeps its place.
+                read[i], read[i + 1] = "", f"{amount['amount']} {names[match['sign']]}{amount['after']}"
+    return read
+
+
+def _mark(word: str) -> str:
+    """The mark to speak after ``word``, if a clause or sentence ends with it."""
+    bare = word.rstrip(CLOSERS)
+    if not (ends_clause(word) or ends_sentence(word)):
+        return ""
+    return bare[-1] if bare[-1] in _MARKS else ","

@@ -1,0 +1,93 @@
+"""Shards: conversations on disk, of one split each. Sound as 16-bit numbers, the truth as a JSON index."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, Split, UserEvent
+from dragoman.agent.duplex.frames import FRAME
+from dragoman.audio.types import DragomanError, Word
+
+
+def shard_path(folder: Path, split: Split, seed: int, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"{split}-{seed}-{number:05}.npz"
+
+
+def shards(folder: Path, split: Split | None = None) -> list[Path]:
+    """The shards that a folder holds, of one split or of all, in the order of their names."""
+    return sorted(folder.glob(f"{split or '*'}-*-?????.npz"))
+
+
+def save_conversations(path: Path, conversations: Sequence[Conversation]) -> None:
+    """Write a shard; it appears whole or not at all. A sound that is not of whole frames is a ``ValueError``."""
+    index = []
+    for conversation in conversations:
+        if len(conversation.pcm) % FRAME:
+            raise ValueError(f"{conversation.id}: {len(conversation.pcm)} samples are not whole frames")
+        index.append({"samples": len(conversation.pcm), **asdict(replace(conversation, pcm=_NO_SOUND)), "pcm": None})
+    sounds = [conversation.pcm for conversation in conversations]
+    pcm = np.concatenate(sounds) if sounds else _NO_SOUND
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            pcm=np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16),
+            index=np.frombuffer(json.dumps(index).encode(), np.uint8),
+        )
+    partial.replace(path)
+
+
+def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversation]:
+    """The conversations of a shard; without ``sound`` they are silent, and much is saved. Raises ``DragomanError``."""
+    try:
+        with np.load(path) as data:
+            index = json.loads(data["index"].tobytes())
+            samples = sum(entry["samples"] for entry in index)
+            pcm: npt.NDArray[np.int16] = data["pcm"] if sound else np.broadcast_to(np.int16(0), samples)
+        if len(pcm) != samples:
+            raise ValueError(f"{len(pcm)} samples instead of {samples}")
+        made, at = [], 0
+        for entry in index:
+            count = entry.pop("samples")
+            heard = pcm[at : at + count]
+            at += count
+            made.append(_conversation({**entry, "pcm": heard.astype(np.float32) / 32767 if sound else _silence(count)}))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DragomanError(f"{path}: not a shard of conversations ({error}); delete it and make it anew") from error
+    yield from made
+
+
+_NO_SOUND = np.zeros(0, np.float32)
+
+
+def _silence(count: int) -> npt.NDArray[np.float32]:
+    """Silence that takes no memory."""
+    return np.broadcast_to(np.float32(0), count)
+
+
+def _conversation(entry: dict[str, Any]) -> Conversation:
+    user = [
+        UserEvent(
+            **{
+                **event,
+                "words": tuple(Word(**word) for word in event["words"]),
+                "pauses": tuple(Pause(**pause) for pause in event["pauses"]),
+            }
+        )
+        for event in entry["user"]
+    ]
+    agent = [AgentUtterance(**said) for said in entry["agent"]]
+    context = tuple((role, text) for role, text in entry["context"])
+    return Conversation(**{**entry, "context": context, "user": tuple(user), "agent": tuple(agent)})

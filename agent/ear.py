@@ -40,7 +40,11 @@ class _OpenTurn:
 
 
 class Ear:
-    """Hears one person. ``told`` is called on the event loop with each input for the engine."""
+    """Hears one person. ``told`` is called on the event loop with each input for the engine.
+
+    Words are recognized on ``worker``; where the recognizer has a second pass, that runs on the worker ``second``
+    beside it.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Ear:
         vad: VoiceActivity,
         detector: TurnDetector,
         worker: Worker,
+        second: Worker,
         told: Callable[[on.Input], None],
         failed: Callable[[Exception], None],
     ) -> None:
@@ -63,6 +68,9 @@ class Ear:
         self._past_length = 0
         self._turn: _OpenTurn | None = None
         self._wake = asyncio.Event()
+        self._second = second
+        self._unrefined: tuple[_OpenTurn, int] | None = None
+        self._refine = asyncio.Event()
         self.heard = 0
         """Samples heard so far: the conversation's clock."""
         self.language: str | None = None
@@ -159,12 +167,31 @@ class Ear:
 
     async def _final(self, turn: _OpenTurn) -> None:
         revision, turn.wanted = turn.wanted, 0
-        heard = await self._decode(turn, turn.stream.partial if turn.quick else turn.stream.final)
-        text = heard.text.strip() if heard is not None else ""
+        quick = turn.quick
+        heard = await self._decode(turn, turn.stream.partial if quick else turn.stream.ended)
         if turn is self._turn:
-            if heard is not None and text:
-                self.spoken = heard.language
-            self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text)))
+            self._transcribed(turn, revision, heard)
+            if not quick and heard is not None and heard.text:
+                self._unrefined = turn, revision
+                self._refine.set()
+
+    async def refine(self) -> None:
+        """Redo finished stretches by the second pass until cancelled. What comes too late, the engine ignores."""
+        while True:
+            await self._refine.wait()
+            self._refine.clear()
+            if self._unrefined is None:
+                continue
+            (turn, revision), self._unrefined = self._unrefined, None
+            heard = await self._computed(self._second, turn.stream.refined)
+            if heard is not None and turn is self._turn:
+                self._transcribed(turn, revision, heard)
+
+    def _transcribed(self, turn: _OpenTurn, revision: int, heard: HypothesisLike | None) -> None:
+        text = heard.text.strip() if heard is not None else ""
+        if heard is not None and text:
+            self.spoken = heard.language
+        self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text)))
 
     async def _decode(self, turn: _OpenTurn, decode: Callable[[], HypothesisLike]) -> HypothesisLike | None:
         pending, turn.pending, turn.fresh = turn.pending, [], 0
@@ -174,8 +201,11 @@ class Ear:
                 turn.stream.accept(pcm)
             return decode()
 
+        return await self._computed(self._worker, work)
+
+    async def _computed(self, worker: Worker, work: Callable[[], HypothesisLike | None]) -> HypothesisLike | None:
         try:
-            return await self._worker.run(work)
+            return await worker.run(work)
         except Exception as error:  # a failed recognition must not end the conversation
             self._failed(error)
             return None

@@ -22,6 +22,8 @@ class Parts:
     open_voice: Callable[[str, str | None], Synthesizer]
     """(language, name) -> voice; may take seconds the first time."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))
+    refining: Worker = field(default_factory=lambda: Worker("refining"))
+    """For the recognizer's second pass."""
     speaking: Worker = field(default_factory=lambda: Worker("speaking"))
     _voices: dict[tuple[str, str | None], Synthesizer] = field(default_factory=dict)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -43,4 +45,5 @@ class Parts:
         """Free the models and their threads."""
         await self.responder.aclose()
         self.hearing.close()
+        self.refining.close()
         self.speaking.close()

@@ -44,8 +44,20 @@ class RecognizerStream(Protocol):
     def partial(self) -> HypothesisLike:
         """Decode what has been accepted. Blocking."""
 
+    def ended(self) -> HypothesisLike:
+        """The text if the speech ends here, its last word included, without a second pass. Blocking.
+
+        More sound may follow (the turn went on).
+        """
+
+    def refined(self) -> HypothesisLike | None:
+        """The same by a second, slower and better pass; None where there is none. Blocking.
+
+        Another thread may call the other methods meanwhile.
+        """
+
     def final(self) -> HypothesisLike:
-        """The best text of all that has been accepted. Blocking. More sound may follow (the turn went on)."""
+        """The best text of all that has been accepted, by the second pass where there is one. Blocking."""
 
 
 class Recognizer(Protocol):

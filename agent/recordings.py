@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from dragoman.agent.cli.transcribe import transcribed
+from dragoman.agent.listening import transcribed
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.corpus import LONGEST_S, Clip
 from dragoman.audio.files import blocks, load

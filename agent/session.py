@@ -68,6 +68,7 @@ class Session:
             parts.voice_activity(),
             parts.turn_detector,
             parts.hearing,
+            parts.refining,
             self._tell,
             lambda error: self._problem(f"recognition failed: {error}"),
         )
@@ -114,6 +115,7 @@ class Session:
                 servants = [
                     tasks.create_task(self._listen(), name="listen"),
                     tasks.create_task(self._ear.run(), name="recognize"),
+                    tasks.create_task(self._ear.refine(), name="refine"),
                     tasks.create_task(self._play(), name="play"),
                 ]
                 if self._early is not None:

@@ -127,6 +127,13 @@ class WhisperStream:
         )
         return self._partial
 
+    def ended(self) -> Hypothesis:
+        """As ``final``: there is no second pass, since each is the accurate one."""
+        return self.final()
+
+    def refined(self) -> None:
+        """None: ``ended`` says all."""
+
     def final(self) -> Hypothesis:
         """The best text of all that was accepted, with words in time. Free when no speech came since."""
         self._scan()

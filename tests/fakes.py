@@ -36,11 +36,15 @@ class LoudIsSpeech:
 
 @dataclass
 class ScriptedRecognizer:
-    """Hears the next text of its script in each turn; ``failures`` turns fail first."""
+    """Hears the next text of its script in each turn; ``failures`` turns fail first.
+
+    ``second``: what a second pass makes of a text.
+    """
 
     texts: list[str]
     failures: int = 0
     opened: int = 0
+    second: dict[str, str] = field(default_factory=dict)
 
     def open(self, language: str | None = None) -> ScriptedStream:
         self.opened += 1
@@ -60,11 +64,18 @@ class ScriptedStream:
         words = self.text.split()[: int(self.seconds / WORD_S)]
         return Heard(" ".join(words), stable=max(0, len(words) - 1))
 
-    def final(self) -> Heard:
+    def ended(self) -> Heard:
         if self.recognizer.failures:
             self.recognizer.failures -= 1
             raise RuntimeError("the recognizer broke")
         return Heard(self.text)
+
+    def refined(self) -> Heard | None:
+        text = self.recognizer.second.get(self.text)
+        return None if text is None else Heard(text)
+
+    def final(self) -> Heard:
+        return self.refined() or self.ended()
 
 
 @dataclass

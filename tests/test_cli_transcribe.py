@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import jiwer
@@ -12,7 +13,8 @@ import typer
 from typer.testing import CliRunner
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from dragoman.agent.cli.transcribe import Segment, main_language, register, transcribed
+from dragoman.agent.cli.transcribe import register
+from dragoman.agent.listening import Segment, main_language, transcribed
 
 FIRST = "The train to the coast leaves at seven in the morning."
 SECOND = "Please bring a warm coat and something to eat."
@@ -85,6 +87,8 @@ def test_silence_is_no_error(tmp_path):
         (["text.wav"], "not an audio file"),
         (["tone.wav", "--lang", "pt", "--model", "tiny.en"], "doesn't recognize 'pt'"),
         (["tone.wav", "--model", "no-such-model"], "no-such-model"),
+        (["mic"], "say --stream"),
+        (["tone.wav", "--pace"], "needs --stream"),
     ],
 )
 def test_errors_are_one_line(tmp_path, monkeypatch, args, complaint):
@@ -106,6 +110,32 @@ def test_any_blocks_give_the_same_segments(english_recognizer, spoken):
     pieces = list(transcribed(english_recognizer, iter(np.array_split(pcm, 41))))
     assert whole == pieces
     assert len(whole) == 2
+
+
+@pytest.mark.parametrize("model", ["causal", "tiny.en"])
+def test_stream_shows_words_while_they_are_heard(recording, model):
+    """Partials grow within a segment, long before its end; stable words stay with the causal ear."""
+    result = run(recording, "--lang", "en", "--model", model, "--stream", "--json")
+    assert result.exit_code == 0, result.stderr
+    *events, summary = map(json.loads, result.stdout.splitlines())
+    assert wer(f"{FIRST} {SECOND}", summary["text"]) <= 0.2
+    first = [event["type"] for event in events].index("segment")
+    partials = events[:first]
+    assert {event["type"] for event in partials} == {"partial"}
+    assert len(partials) >= 5
+    assert partials[0]["at"] < events[first]["end"] - 1.5
+    assert all(b["at"] - a["at"] >= 0.31 for a, b in itertools.pairwise(partials))
+    if model == "causal":
+        for a, b in itertools.pairwise(partials):
+            kept = a["text"].split()[: a["stable"]]
+            assert [w.strip(".,") for w in b["text"].split()[: len(kept)]] == [w.strip(".,") for w in kept]
+
+
+def test_stream_for_people_is_a_line_for_each_segment(recording):
+    """Where nobody watches a terminal."""
+    result = run(recording, "--lang", "en", "--stream")
+    assert result.exit_code == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 2
 
 
 def test_main_language_is_the_one_spoken_most():

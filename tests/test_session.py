@@ -54,6 +54,23 @@ def test_a_question_is_answered() -> None:
     assert only(events, ev.Problem) == []
 
 
+def test_a_second_pass_corrects_the_turn_in_time() -> None:
+    """The reply answers what the second pass heard, and the history has it; other marks alone change no reply."""
+    parts = scripted(["Why is this guy blue?", "is it far"], ["It is not.", "Light scatters.", "No."])
+    assert isinstance(parts.recognizer, ScriptedRecognizer)
+    parts.recognizer.second = {"Why is this guy blue?": "Why is the sky blue?", "is it far": "Is it far?"}
+    events, record = converse_now(parts, speech((0.5, 1.5), (4.5, 5.5), seconds=7))
+    assert [turn.user for turn in record.turns] == ["Why is the sky blue?", "Is it far?"]
+    assert [turn.assistant for turn in record.turns] == ["Light scatters.", "No."]
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert [prompt[-1].content for prompt in parts.responder.prompts] == [
+        "Why is this guy blue?",
+        "Why is the sky blue?",
+        "is it far",
+    ]
+    assert only(events, ev.Problem) == []
+
+
 def test_the_first_clause_is_spoken_while_the_rest_is_written() -> None:
     """Playing begins long before the language model has written its last word."""
     parts = scripted(["Tell me."], ["Well, " + "on and on " * 20 + "it goes."], per_word=0.1)

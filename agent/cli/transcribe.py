@@ -1,46 +1,23 @@
-"""``dragoman transcribe``: a sound file of any length to text, with words in time."""
+"""``dragoman transcribe``: a sound file of any length, or the microphone, to text with words in time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import numpy as np
 import typer
+from rich.live import Live
+from rich.text import Text
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.ports import Recognizer, RecognizerStream
+from dragoman.agent.cli.sources import frames, microphone, opened
+from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
 from dragoman.asr import open_recognizer
-from dragoman.asr.vad import WINDOW, Ended, SileroVad, SpeechEdges, Started
-from dragoman.audio.files import blocks, seconds_of
-from dragoman.audio.types import INPUT_RATE, Samples, Word
-
-_MARGIN: Final = INPUT_RATE // 2
-"""Sound before the detected start that belongs to a segment."""
-
-_PAUSE: Final = INPUT_RATE
-"""Silence that ends a segment."""
-
-_LONG: Final = 20 * INPUT_RATE
-"""A segment of this length ends at any shorter pause, so that its text is shown."""
-
-_SHORT_PAUSE: Final = INPUT_RATE // 4
-_TELLING_S: Final = 2.0
-"""Seconds of speech from which its language can be told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of speech; times are seconds in the file."""
-
-    start: float
-    end: float
-    text: str
-    lang: str
-    words: tuple[Word, ...]
+from dragoman.audio.files import seconds_of
+from dragoman.audio.types import DragomanError, Word
 
 
 def register(app: typer.Typer) -> None:
@@ -49,29 +26,30 @@ def register(app: typer.Typer) -> None:
 
 
 def transcribe(
-    file: Annotated[Path, typer.Argument(help="A sound file of any length, rate and format.")],
+    source: Annotated[str, typer.Argument(metavar="FILE|mic", help="A sound file of any length, rate and format.")],
     lang: Annotated[str, typer.Option(help="Language of the speech (en, pt, ...); auto detects it.")] = "auto",
-    model: Annotated[str, typer.Option(help="tiny.en, base, a folder or a hub id.")] = "auto",
+    model: Annotated[str, typer.Option(help="causal, tiny.en, base, a folder or a hub id.")] = "auto",
+    stream: Annotated[bool, typer.Option("--stream", help="Show words while they are heard.")] = False,
+    pace: Annotated[bool, typer.Option("--pace", help="With --stream: hear a file no faster than it sounds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
-    """Write down the speech in FILE, segment by segment as it is recognized."""
+    """Write down the speech in FILE, or of the microphone, segment by segment; with --stream word by word."""
     with errors():
-        length = seconds_of(file)  # complains of a bad file before a model is loaded
-        sound = blocks(file)
-        first = next(sound)
+        if source == "mic" and not stream:
+            raise DragomanError("the microphone has no end: say --stream")
+        if pace and not stream:
+            raise DragomanError("--pace needs --stream: without it a file is written down as fast as it can be")
+        length = None if source == "mic" else seconds_of(Path(source))  # complains of a bad file before models load
+        sound = None if source == "mic" else opened(source, 0.1 if stream else 1.0)
         language = None if lang == "auto" else lang
         with progress_of("loading the recognizer", json) as progress:
             recognizer = open_recognizer(model, language, progress=progress)
-        segments: list[Segment] = []
-        with console.status("listening ...") as status:
-            for segment in transcribed(recognizer, _chain(first, sound), language):
-                segments.append(segment)
-                if json:
-                    _emit(segment)
-                else:
-                    typer.echo(segment.text)
-                share = f" of {length:.0f}" if length else ""
-                status.update(f"{segment.end:.0f}{share} s")
+        if stream:
+            heard = microphone(quiet=json) if sound is None else frames(sound, pace=pace)
+            segments = asyncio.run(_streamed(captions(recognizer, heard, language), json))
+        else:
+            assert sound is not None
+            segments = _whole(transcribed(recognizer, sound, language), length, json)
         if json:
             emit(
                 "summary",
@@ -83,85 +61,50 @@ def transcribe(
             console.print("no speech was heard")
 
 
-def transcribed(recognizer: Recognizer, sound: Iterator[Samples], language: str | None = None) -> Iterator[Segment]:
-    """Recognize 16 kHz sound of any length in constant memory; a second's pause ends a segment.
-
-    Without ``language`` it is detected in the first segment of two seconds or more, and held from there on.
-    """
-
-    def opened() -> RecognizerStream:
-        return recognizer.open(language)
-
-    for start, stream in _turns(opened, sound):
-        heard = stream.final()
-        if not heard.text:
-            continue
-        words = tuple(word.shifted(start / INPUT_RATE) for word in heard.words)
-        segment = Segment(words[0].start, words[-1].end, heard.text, heard.language, words)
-        if segment.end - segment.start >= _TELLING_S:
-            language = segment.lang
-        yield segment
+def _whole(found: Iterable[Segment], length: float | None, json: bool) -> list[Segment]:
+    segments: list[Segment] = []
+    share = f" of {length:.0f}" if length else ""
+    with console.status("listening ...") as status:
+        for segment in found:
+            segments.append(segment)
+            _show(segment, json)
+            status.update(f"{segment.end:.0f}{share} s")
+    return segments
 
 
-def main_language(segments: list[Segment]) -> str | None:
-    """The language that most of the speech is in, if there is any."""
-    spoken: dict[str, float] = {}
-    for segment in segments:
-        spoken[segment.lang] = spoken.get(segment.lang, 0.0) + segment.end - segment.start
-    return max(spoken, key=spoken.__getitem__, default=None)
+async def _streamed(found: AsyncIterator[Caption | Segment], json: bool) -> list[Segment]:
+    """In a terminal the words of the open segment stand on a live line: those that may still change are dim."""
+    segments: list[Segment] = []
+    live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal and not json else None
+    if live:
+        live.start()
+    try:
+        async for event in found:
+            if isinstance(event, Segment):
+                segments.append(event)
+                if live:
+                    live.update(Text(""), refresh=True)
+                _show(event, json)
+            elif json:
+                emit("partial", at=round(event.at, 3), text=event.text, stable=event.stable, lang=event.lang)
+            elif live:
+                live.update(_line(event), refresh=True)
+    finally:
+        if live:
+            live.stop()
+    return segments
 
 
-def _turns(opened: Callable[[], RecognizerStream], sound: Iterator[Samples]) -> Iterator[tuple[int, RecognizerStream]]:
-    """Streams that have heard one stretch of speech each, with the position at which each began."""
-    vad, edges = SileroVad(), SpeechEdges()
-    stream: RecognizerStream | None = None
-    start = ended = 0
-    past = np.zeros(0, np.float32)
-    for window in _windows(sound):
-        match edges.push(vad.probability(window)):
-            case Started() if stream is None:
-                start = edges.position - WINDOW - len(past)
-                stream = opened()
-                stream.accept(past)
-            case Ended(at):
-                ended = at
-        if stream is None:
-            past = np.concatenate([past, window])[-_MARGIN:]
-            continue
-        stream.accept(window)
-        if edges.position - start >= _LONG and edges.position % (10 * INPUT_RATE) < WINDOW:
-            stream.partial()  # closes full windows: their sound is not kept
-        enough = _PAUSE if edges.position - start < _LONG else _SHORT_PAUSE
-        if not edges.speaking and edges.position - ended >= enough:
-            yield start, stream
-            stream, past = None, np.zeros(0, np.float32)
-    if stream is not None:
-        yield start, stream
+def _line(caption: Caption) -> Text:
+    words = caption.text.split(" ")
+    sure, open_ = " ".join(words[: caption.stable]), " ".join(words[caption.stable :])
+    return Text.assemble((f"[{caption.at:6.1f} s] ", "dim"), sure, " " if sure else "", (open_, "dim"))
 
 
-def _windows(sound: Iterator[Samples]) -> Iterator[Samples]:
-    rest = np.zeros(0, np.float32)
-    for block in sound:
-        rest = np.concatenate([rest, block])
-        whole = len(rest) - len(rest) % WINDOW
-        for start in range(0, whole, WINDOW):
-            yield rest[start : start + WINDOW]
-        rest = rest[whole:]
-    if len(rest):
-        yield np.pad(rest, (0, WINDOW - len(rest)))
-
-
-def _chain(first: Samples, rest: Iterator[Samples]) -> Iterator[Samples]:
-    yield first
-    yield from rest
-
-
-def _json(word: Word) -> dict[str, Json]:
-    p = None if word.p is None else round(word.p, 3)
-    return {"word": word.text, "start": round(word.start, 3), "end": round(word.end, 3), "p": p}
-
-
-def _emit(segment: Segment) -> None:
+def _show(segment: Segment, json: bool) -> None:
+    if not json:
+        typer.echo(segment.text)
+        return
     emit(
         "segment",
         start=round(segment.start, 3),
@@ -170,3 +113,8 @@ def _emit(segment: Segment) -> None:
         lang=segment.lang,
         words=[_json(word) for word in segment.words],
     )
+
+
+def _json(word: Word) -> dict[str, Json]:
+    p = None if word.p is None else round(word.p, 3)
+    return {"word": word.text, "start": round(word.start, 3), "end": round(word.end, 3), "p": p}

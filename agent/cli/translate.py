@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +13,11 @@ import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Recognized, Spoken, Translated
-from dragoman.audio.files import WavWriter, blocks
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+from dragoman.audio.files import WavWriter
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
 from dragoman.models.catalog import Progress
-
-_BLOCK_S = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -46,16 +43,10 @@ def translate(
             raise DragomanError("-o needs --speak: nothing else is written to a file")
         if from_ == "auto":
             raise DragomanError("the spoken language can't be detected here yet: name it, such as --from en")
-        sound = None if source == "mic" else _opened(source)
+        sound = None if source == "mic" else opened(source)
         with progress_of("opening the models", json) as progress:
             interpreter = _interpreter(from_, to, model, voice if speak else None, progress)
         asyncio.run(_run(interpreter, sound, from_, to, output, json))
-
-
-def _opened(path: str) -> Iterator[Samples]:
-    """The file's blocks, with the first one read: a bad file is found before models are loaded."""
-    source = blocks(path, INPUT_RATE, seconds=_BLOCK_S)
-    return itertools.chain((next(source),), source)
 
 
 def _interpreter(source: str, target: str, model: str, voice: str | None, progress: Progress) -> Interpreter:
@@ -82,8 +73,8 @@ async def _run(
     segments: list[Translated] = []
     with ExitStack() as stack:
         track = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
-        frames = _microphone(json) if sound is None else _frames(sound)
-        async for event in interpreter.run(frames):
+        heard = microphone(quiet=json) if sound is None else frames(sound)
+        async for event in interpreter.run(heard):
             match event:
                 case Recognized():
                     _show_recognized(event, json)
@@ -119,32 +110,6 @@ def _summary(segments: list[Translated], source: str, target: str, output: Path 
             for s in segments
         ],
     }
-
-
-async def _frames(sound: Iterator[Samples]) -> AsyncIterator[Samples]:
-    """The blocks of a file, read on a thread."""
-    end: Samples = np.zeros(0, np.float32)
-    while (block := await asyncio.to_thread(next, sound, end)) is not end:
-        yield block
-
-
-async def _microphone(json: bool) -> AsyncIterator[Samples]:
-    """Frames of the microphone until Ctrl-C; what was said before it is still translated."""
-    from dragoman.audio.devices import Microphone
-
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, stopped.set)
-    try:
-        async with Microphone() as microphone:
-            if not json:
-                console.print("listening; Ctrl-C ends", style="dim")
-            async for frame in microphone:
-                yield frame
-                if stopped.is_set():
-                    return
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _show_recognized(event: Recognized, json: bool) -> None:

@@ -21,8 +21,9 @@ from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.engine.policy import Policy, samples
-from dragoman.agent.engine.state import Phase, Reply, Turn
+from dragoman.agent.engine.state import SPOKEN_OVER, Phase, Reply, Turn
 from dragoman.agent.events import ReplyStatus
+from dragoman.audio.text import same_words
 from dragoman.audio.types import Word
 
 _REMEMBERED_REPLIES = 64
@@ -151,7 +152,7 @@ class Engine:
 
     def _transcribe(self, turn: Turn) -> None:
         turn.revision += 1
-        turn.quick = self._speaking_over and self.policy.interruptible and not turn.committed
+        turn.quick = self.phase in SPOKEN_OVER and self.policy.interruptible and not turn.committed
         self._out.append(do.Transcribe(turn.number, turn.revision, turn.quick))
 
     def _hint(self) -> None:
@@ -165,21 +166,24 @@ class Engine:
         if turn is None or turn.number != number:
             return
         turn.text = text
-        if self.phase in (Phase.OVERLAP, Phase.HELD) and turn.speaking and is_backchannel(text):
+        if self.phase in SPOKEN_OVER and turn.speaking and is_backchannel(text):
             self._hint()
 
     def _transcript(self, event: on.Transcript) -> None:
         turn = self._turn
         if turn is None or event.turn != turn.number or event.revision != turn.revision:
             return
+        before, again = turn.text, turn.transcribed == event.revision
         turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
         if turn.committed:
             self._finish_turn(turn)
-            self.phase = Phase.SPEAKING if self._speaking_over else Phase.IDLE
+            self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
             self._after_commit()
-        elif self.phase is Phase.PAUSING:
+        elif self.phase in (Phase.PAUSING, Phase.REPLYING):
+            if again and not same_words(before, turn.text):
+                self._drop_reply()  # a second pass heard other words than those that it answers
             self._consider(turn)
-        elif self._speaking_over and not turn.speaking and self.policy.interruptible:
+        elif self.phase in SPOKEN_OVER and not turn.speaking and self.policy.interruptible:
             if not turn.text or is_backchannel(turn.text):
                 self._go_on(turn)
             else:
@@ -193,10 +197,6 @@ class Engine:
         if self._asked:
             self._asked = False
             self._ask()
-
-    @property
-    def _speaking_over(self) -> bool:
-        return self.phase in (Phase.OVERLAP, Phase.HELD)
 
     def _consider(self, turn: Turn) -> None:
         """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
@@ -219,7 +219,7 @@ class Engine:
         if self.phase is Phase.PAUSING and not turn.committed:
             if turn.transcribed == turn.revision and self._now >= turn.end + self.policy.patience(turn.complete):
                 self._end_turn(turn)
-        elif self._speaking_over and self.policy.interruptible:
+        elif self.phase in SPOKEN_OVER and self.policy.interruptible:
             if not turn.speaking:
                 if self._now >= turn.end + samples(self.policy.forget_ms):
                     self._go_on(turn)
@@ -369,7 +369,7 @@ class Engine:
         turn = self._turn
         if turn is None:
             return
-        if self._speaking_over:
+        if self.phase in SPOKEN_OVER:
             self._go_on(turn)
         else:
             self._drop_reply()

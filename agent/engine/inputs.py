@@ -35,7 +35,8 @@ class Partial:
 class Transcript:
     """The text of all that was heard of ``turn`` when ``Transcribe(turn, revision)`` was given.
 
-    ``complete`` in [0, 1]: how much it sounds like the end of what the user wants to say.
+    ``complete`` in [0, 1]: how much it sounds like the end of what the user wants to say. The same revision may come
+    again, by a second pass: a reply to other words is then begun anew, unless it sounds already.
     """
 
     turn: int

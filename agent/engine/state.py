@@ -24,6 +24,10 @@ class Phase(StrEnum):
     HELD = "held"
 
 
+SPOKEN_OVER: Final = (Phase.OVERLAP, Phase.HELD)
+"""The user's voice is over the reply."""
+
+
 @dataclass(slots=True)
 class Turn:
     """What the user says in one go; positions are samples of the input."""

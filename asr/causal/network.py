@@ -11,7 +11,7 @@ into, the outputs are those of one pass over what has arrived.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -241,7 +241,7 @@ def lora_names(weights: Weights) -> list[str]:
 
 def precision(device: torch.device) -> torch.autocast:
     """Half precision where the hardware computes in it; elsewhere it would be imitated, ten times slower."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
     fast = device.type != "cpu" or bool(known.get("avx512_bf16"))
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 

@@ -148,12 +148,18 @@ class CausalStream:
         self._hear()
         return self._hypothesis(self._segment.transcript if self._segment else None, ended=False)
 
-    def final(self) -> Hypothesis:
-        """All that was said, the last word included; by the second pass where there is one."""
+    def ended(self) -> Hypothesis:
+        """All that was said if the sound ends here, the last word included. More may follow."""
         self._hear()
-        if self._second is not None:
-            return self._second.final()
         return self._hypothesis(self._segment.ended() if self._segment else None, ended=True)
+
+    def refined(self) -> Hypothesis | None:
+        """All that was said by the second pass, if there is one. May run beside the other methods."""
+        return self._second.final() if self._second is not None else None
+
+    def final(self) -> Hypothesis:
+        """All that was said, by the second pass where there is one."""
+        return self.refined() or self.ended()
 
     def _hypothesis(self, transcript: Transcript | None, *, ended: bool) -> Hypothesis:
         words, stable = transcript.words() if transcript else ([], 0)

@@ -1,0 +1,51 @@
+"""Where a command's sound comes from: a file, or the microphone until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+
+from dragoman.agent.cli.output import console
+from dragoman.audio.clock import sleep_until
+from dragoman.audio.files import blocks
+from dragoman.audio.types import INPUT_RATE, Samples
+
+
+def opened(path: str, seconds: float = 0.5) -> Iterator[Samples]:
+    """The file's blocks, with the first one read: a bad file is found before models are loaded."""
+    source = blocks(path, INPUT_RATE, seconds=seconds)
+    return itertools.chain((next(source),), source)
+
+
+async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterator[Samples]:
+    """The blocks of a file, read on a thread; ``pace``: no sooner than a microphone would have given them."""
+    end: Samples = np.zeros(0, np.float32)
+    begin, heard = asyncio.get_running_loop().time(), 0
+    while (block := await asyncio.to_thread(next, sound, end)) is not end:
+        heard += len(block)
+        if pace:
+            await sleep_until(begin + heard / INPUT_RATE)
+        yield block
+
+
+async def microphone(*, quiet: bool) -> AsyncIterator[Samples]:
+    """Frames of the microphone until Ctrl-C; what was said before it is still worked on."""
+    from dragoman.audio.devices import Microphone
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
+    try:
+        async with Microphone() as device:
+            if not quiet:
+                console.print("listening; Ctrl-C ends", style="dim")
+            async for frame in device:
+                yield frame
+                if stopped.is_set():
+                    return
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

@@ -1,0 +1,115 @@
+"""What training makes of a body and an ear: one small file that names both by their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from dragoman.agent.duplex.body import Array, Body
+from dragoman.audio.types import DragomanError
+
+LARGEST: Final = 40_000_000
+"""Bytes that an adapter may have."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """``own``: the adapter of the ear, tables and heads, under the module's names; ``changes``: weight name to (up
+    [out, rank], down [rank, in]); ``kept``: tokens of the drafts' table. ``ear``: digest of the recognizer's adapter;
+    ``body``: SHA-256 of the language model's file, of which the first ``layers`` are used.
+    """
+
+    own: Mapping[str, Array]
+    changes: Mapping[str, tuple[Array, Array]]
+    kept: tuple[int, ...]
+    ear: str
+    ear_width: int
+    body: str
+    layers: int
+    card: Mapping[str, object]
+
+    def digest(self) -> str:
+        """A short name of all that is in it but the card."""
+        found = hashlib.sha256(f"{self.ear} {self.body} {self.layers} {self.kept}".encode())
+        for name, array in sorted(self._arrays().items()):
+            found.update(name.encode())
+            found.update(array.astype(np.float16).tobytes())
+        return found.hexdigest()[:16]
+
+    def _arrays(self) -> dict[str, Array]:
+        arrays = {f"own/{name}": array for name, array in self.own.items()}
+        for name, (up, down) in self.changes.items():
+            arrays[f"lora/{name}/up"], arrays[f"lora/{name}/down"] = up, down
+        return arrays
+
+    def check(self, ear: str, body: str) -> None:
+        """Raise ``DragomanError`` when it was trained on another ear or another body than these."""
+        if self.ear != ear:
+            raise DragomanError(
+                f"the duplex adapter was trained on another ear ({self.ear}), not on this one ({ear}): "
+                "train it anew with `dragoman train duplex`, or take the ear that it was trained on"
+            )
+        if self.body != body:
+            raise DragomanError(
+                f"the duplex adapter belongs to another language model (SHA-256 {self.body[:12]}...), "
+                f"not to this one ({body[:12]}...)"
+            )
+
+
+def save_adapter(path: Path, adapter: Adapter) -> None:
+    """Write it, float16; the file appears whole or not at all. Raises ``DragomanError`` when it would be too large."""
+    header = {name: getattr(adapter, name) for name in ("ear", "ear_width", "body", "layers", "card")}
+    arrays = {name: array.astype(np.float16) for name, array in adapter._arrays().items()}
+    if sum(array.nbytes for array in arrays.values()) > LARGEST:
+        raise DragomanError(f"the adapter has more than {LARGEST // 10**6} MB: train with a smaller rank")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
+            kept=np.asarray(adapter.kept, np.int32),
+            **arrays,
+        )
+    partial.replace(path)
+
+
+def load_adapter(path: Path) -> Adapter:
+    """Read it. Raises ``DragomanError`` when it is none."""
+    try:
+        with np.load(path) as data:
+            header = json.loads(data["header"].tobytes())
+            arrays = {name: data[name].astype(np.float32) for name in data.files if "/" in name}
+            kept = tuple(map(int, data["kept"]))
+        return Adapter(
+            own={name.removeprefix("own/"): array for name, array in arrays.items() if name.startswith("own/")},
+            changes={
+                name.removeprefix("lora/").removesuffix("/up"): (array, arrays[name.removesuffix("up") + "down"])
+                for name, array in arrays.items()
+                if name.startswith("lora/") and name.endswith("/up")
+            },
+            kept=kept,
+            **header,
+        )
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DragomanError(f"{path}: not an adapter of the duplex model ({error})") from error
+
+
+def adapted(body: Body, adapter: Adapter) -> Body:
+    """The body's first layers with the changes added. Raises ``DragomanError`` when they don't fit."""
+    adapter.check(adapter.ear, body.sha256)
+    body = body.shortened(adapter.layers)
+    arrays = dict(body.arrays)
+    for name, (up, down) in adapter.changes.items():
+        if name not in arrays or arrays[name].shape != (up.shape[0], down.shape[1]):
+            raise DragomanError(f"the duplex adapter changes {name}, which this body doesn't have in that shape")
+        arrays[name] = arrays[name] + up @ down
+    return replace(body, arrays=arrays)

@@ -1,0 +1,311 @@
+"""Train the duplex model. Needs the ``train`` extra.
+
+Two stages, as RelayS2S has them (arXiv 2603.23346, section 3): first the ear's adapter, the tables and the heads, with
+the body as it came; then low-rank changes to the body too. Three losses: what each frame is decided as (silence counts
+a fifth), the words of the drafts, and whether a turn ends soon. The checks run free.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dragoman.agent.duplex.adapter import Adapter, save_adapter
+from dragoman.agent.duplex.body import Body
+from dragoman.agent.duplex.curves import draw_curves
+from dragoman.agent.duplex.examples import Example
+from dragoman.agent.duplex.frames import Control
+from dragoman.agent.duplex.history import make_history
+from dragoman.agent.duplex.network import DuplexNetwork
+from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
+from dragoman.agent.duplex.rehearsal import Figures, Part, judge, rehearse
+from dragoman.agent.duplex.streams import NetworkStreams
+from dragoman.agent.duplex.vocabulary import Vocabulary
+from dragoman.agent.duplex.windows import (
+    IGNORED,
+    WINDOW,
+    Batch,
+    Window,
+    cut_window,
+    make_batch,
+)
+from dragoman.asr.causal.network import precision
+from dragoman.audio.types import DragomanError
+
+DRAFTS: Final = 12_288
+"""Tokens that drafts are written with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it."""
+
+    steps: int = 4000
+    minutes: float = 170.0
+    rank: int = 16
+    layers: int | None = None
+    """The body's first layers that are used; None: all."""
+    rate: float = 1e-3
+    adapter_share: float = 0.2
+    """Of the training: the first stage."""
+    windows: int = 4
+    """Windows in a batch."""
+    frames: int = WINDOW
+    silence: float = 0.2
+    drafts: float = 0.5
+    ends: float = 0.5
+    save_every: int = 25
+    check_every: int = 100
+    checked: int = 16
+    """Conversations that are never trained on: the checks run on them."""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line of the log. ``check``: figures of a rehearsal, by name."""
+
+    step: int
+    minutes: float
+    stage: int
+    loss: float
+    frames: float
+    drafts: float
+    ends: float
+    tokens: int
+    rate: float
+    check: dict[str, float | None] = field(default_factory=dict)
+
+
+class Trainer:
+    """Training of one model in a folder: ``adapter.npz``, ``state.pt`` and ``log.jsonl`` lie in it."""
+
+    def __init__(
+        self, body: Body, ear: str, examples: Sequence[Example], folder: Path, options: Options, device: str = "cpu"
+    ) -> None:
+        """``ear``: digest of the recognizer that the features come from. Raises ``DragomanError``."""
+        if len(examples) <= options.checked:
+            raise DragomanError(
+                f"{len(examples)} conversations are too few to train on: make more with `dragoman data duplex`"
+            )
+        self.options, self.folder, self._ear = options, folder, ear
+        self._device = torch.device(device)
+        self._checked, self._examples = examples[: options.checked], examples[options.checked :]
+        self._body = body.shortened(options.layers or body.dims.layers)
+        said = (u.text for e in self._examples for u in e.conversation.agent)
+        self.vocabulary = Vocabulary(body.merges, body.merges.chosen(said, DRAFTS))
+        torch.manual_seed(options.seed)
+        self._width = int(examples[0].features.shape[2])
+        self.network = DuplexNetwork(self._body, self._width, self.vocabulary.kept, rank=options.rank)
+        self.network.place(self._device)
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": list(self.network.own.parameters()), "weight_decay": 0.01},
+                {"params": list(self.network.lora.parameters()), "weight_decay": 0.0},
+            ],
+            lr=options.rate,
+            betas=(0.9, 0.98),
+        )
+        self.step = 0
+        self.minutes = 0.0
+        self._rng = np.random.default_rng(options.seed)
+        lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
+        self._shares = lengths / lengths.sum()
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "state.pt").is_file():
+            self._resume()
+
+    def run(self, told: Callable[[Report], None]) -> None:
+        """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
+        try:
+            self._run(told)
+        finally:
+            self.save()
+
+    def _run(self, told: Callable[[Report], None]) -> None:
+        began, before = time.monotonic(), self.minutes
+        options = self.options
+        while self.step < options.steps and self.minutes < options.minutes:
+            stage = 1 if self._done() < options.adapter_share else 2
+            self.network.lora.requires_grad_(stage == 2)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._rate()
+            batch = make_batch([self._draw() for _ in range(options.windows)])
+            losses = self.losses(batch)
+            self._optimizer.zero_grad()
+            losses[0].backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self._optimizer.step()
+            self.step += 1
+            self.minutes = before + (time.monotonic() - began) / 60
+            check = {}
+            if self.step % options.check_every == 0:
+                check = self.check()
+                self.minutes = before + (time.monotonic() - began) / 60
+            total, frames, drafts, ends = (float(loss.detach()) for loss in losses)
+            report = Report(
+                self.step, self.minutes, stage, total, frames, drafts, ends, batch.size, self._rate(), check
+            )
+            with (self.folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(asdict(report)) + "\n")
+            told(report)
+            if self.step % options.save_every == 0:
+                self.save()
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Total, frames, drafts, ends."""
+        options, device = self.options, self._device
+
+        def given(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        follow, exist = given(batch.follow), given(batch.frames)
+        with precision(device):
+            hidden = self.network(batch)
+            decided, soon = self.network.frames(hidden[:, batch.first : batch.first + batch.frames.shape[1]][exist])
+            guessed = self.network.drafts(hidden[follow != IGNORED])
+        due = given(_ROWS[batch.due])[exist]
+        weights = torch.tensor([options.silence, 1.0, 1.0, 1.0], device=device)
+        frames = F.cross_entropy(decided.float(), due, weights)
+        drafts = F.cross_entropy(guessed.float(), follow[follow != IGNORED]) if len(guessed) else frames.new_zeros(())
+        counts = given(batch.counts)[exist]
+        each = F.binary_cross_entropy_with_logits(soon.float(), given(batch.ends)[exist].float(), reduction="none")
+        ends = (each * counts).sum() / counts.sum()
+        return frames + options.drafts * drafts + options.ends * ends, frames, drafts, ends
+
+    def check(self) -> dict[str, float | None]:
+        """Losses and a free rehearsal on the conversations that are never trained on."""
+        windows = [self._window(example, 0, None) for example in self._checked]
+        groups = [range(i, min(i + 8, len(windows))) for i in range(0, len(windows), 8)]
+        parts = self._parts()
+        with torch.no_grad():
+            found = [self.losses(make_batch([windows[i] for i in group]))[1:] for group in groups]
+            played = []
+            for group in groups:
+                shortest = min(len(parts[i].features) for i in group)
+                cut = [_cut(parts[i], shortest) for i in group]
+                streams = NetworkStreams(self.network, [windows[i].context for i in group])
+                played += rehearse(streams, cut, Policy(), self.vocabulary.whole)
+        means = {
+            f"{name}_loss": float(np.mean([float(loss) for loss in losses]))
+            for name, losses in zip(("frames", "drafts", "ends"), zip(*found, strict=True), strict=True)
+        }
+        return {**means, **_named(judge(played))}
+
+    def _parts(self) -> list[Part]:
+        parts = []
+        for example in self._checked:
+            words = make_history(example.conversation, self.vocabulary).words
+            window = self._window(example, 0, None)
+            parts.append(Part(example.conversation, 0, window.features, words[: window.frames]))
+        return parts
+
+    def save(self) -> None:
+        """Write the adapter and all that is needed to go on."""
+        save_adapter(self.folder / "adapter.npz", self.adapter())
+        partial = self.folder / ".state.pt"
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "step": self.step,
+                "minutes": self.minutes,
+                "rng": json.dumps(self._rng.bit_generator.state),
+                "ear": self._ear,
+                "body": self._body.sha256,
+                "kept": list(self.vocabulary.kept),
+            },
+            partial,
+        )
+        partial.replace(self.folder / "state.pt")
+        draw_curves(self.folder / "log.jsonl")
+
+    def adapter(self) -> Adapter:
+        """What was trained so far."""
+        arrays = {name: value.detach().float().cpu().numpy() for name, value in self.network.state_dict().items()}
+        lora = {name.removeprefix("lora."): array for name, array in arrays.items() if name.startswith("lora.")}
+        hours = sum(e.conversation.seconds for e in self._examples) / 3600
+        return Adapter(
+            own={name.removeprefix("own."): array for name, array in arrays.items() if name.startswith("own.")},
+            changes={
+                name.removesuffix("/up").replace("/", "."): (up, lora[name.removesuffix("up") + "down"])
+                for name, up in lora.items()
+                if name.endswith("/up")
+            },
+            kept=self.vocabulary.kept,
+            ear=self._ear,
+            ear_width=self._width,
+            body=self._body.sha256,
+            layers=self._body.dims.layers,
+            card={
+                "steps": self.step,
+                "minutes": round(self.minutes, 1),
+                "conversations": len(self._examples),
+                "hours": round(hours, 2),
+                "options": asdict(self.options),
+            },
+        )
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+        if (state["ear"], state["body"]) != (self._ear, self._body.sha256):
+            raise DragomanError(f"{self.folder} holds the training on another ear or body: choose another folder")
+        try:
+            # The drafts' table was chosen for the conversations that there were then.
+            self.vocabulary = Vocabulary(self._body.merges, state["kept"])
+            output = self.network.stock.get("output", self.network.stock["tokens"])
+            self.network.stock["drafts"] = output[torch.tensor(state["kept"], device=self._device)]
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            reason = f"{self.folder} was trained with another rank or other layers: give the same, or another folder"
+            raise DragomanError(reason) from error
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step, self.minutes = int(state["step"]), float(state["minutes"])
+        self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _draw(self) -> Window:
+        rng = self._rng
+        example = self._examples[int(rng.choice(len(self._examples), p=self._shares))]
+        last = example.conversation.frames - self.options.frames
+        start = 0 if last <= 0 or rng.random() < 0.3 else int(rng.integers(last + 1))
+        return self._window(example, start, rng)
+
+    def _window(self, example: Example, start: int, rng: np.random.Generator | None) -> Window:
+        history = make_history(example.conversation, self.vocabulary, rng)
+        return cut_window(
+            example.conversation, example.features, history, self.vocabulary, start, rng, self.options.frames
+        )
+
+    def _done(self) -> float:
+        return max(self.step / self.options.steps, self.minutes / self.options.minutes)
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / 40)
+        return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done()))))
+
+
+_ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
+
+
+def _cut(part: Part, frames: int) -> Part:
+    return Part(part.conversation, part.start, part.features[:frames], part.words[:frames])
+
+
+def _named(figures: Figures) -> dict[str, float | None]:
+    return {
+        "begin_f1": figures.begin_f1,
+        "cutoff_rate": figures.cutoff_rate,
+        "gap_p50_ms": figures.gap_p50_ms,
+        "stop_rate": figures.stop_rate,
+        "false_stop_rate": figures.false_stop_rate,
+    }

@@ -33,7 +33,7 @@ async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
     """Load everything that a conversation needs, off the event loop. Raises ``DragomanError``."""
     async with asyncio.TaskGroup() as tasks:
         recognizer = tasks.create_task(
-            asyncio.to_thread(open_recognizer, config.recognizer, config.language, progress=progress)
+            asyncio.to_thread(open_recognizer, config.recognizer, config.language, live=True, progress=progress)
         )
         voice = tasks.create_task(
             asyncio.to_thread(open_voice, config.language or "en", config.voice, progress=progress)

@@ -18,16 +18,24 @@ MULTILINGUAL: Final = "whisper-base"
 _SHORT: Final = {"tiny.en": ENGLISH, "base": MULTILINGUAL}
 
 
+_LIVE: Final = {"en": "causal-tiny.en+second-pass"}
+"""Languages whose causal recognizer serves a conversation at least as well as decoding a short window again and again
+(``dragoman bench asr``)."""
+
+
 def open_recognizer(
-    name: str = "auto", language: str | None = None, *, progress: Progress | None = None
+    name: str = "auto", language: str | None = None, *, live: bool = False, progress: Progress | None = None
 ) -> WhisperRecognizer | CausalRecognizer:
     """Load a recognizer, and warm it up. Blocking, a second or two.
 
     ``name``: "auto" (tiny.en for English, base for any other or an unknown language), "tiny.en", "base", or a
     catalog name, a folder or a hub id of a CTranslate2 Whisper; "causal", "causal-tiny.en" or "causal-base" (with
-    "+second-pass" for offline finals) hear while the speaker speaks. ``language`` limits it to one; None detects it
-    for each turn. Raises ``DragomanError`` when the model is missing or doesn't know the language.
+    "+second-pass" for offline finals) hear while the speaker speaks. ``live``: for someone who waits for the words;
+    then "auto" is causal where that is as good. ``language`` limits it to one; None detects it for each turn.
+    Raises ``DragomanError`` when the model is missing or doesn't know the language.
     """
+    if live and name == "auto" and language in _LIVE:
+        name = _LIVE[language]
     if name.startswith("causal"):
         from dragoman.asr.causal.catalog import open_named
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jiwer
 import numpy as np
+import psutil
 import pytest
 from texts import FOX, STORY
 from whisper_normalizer.english import EnglishTextNormalizer
@@ -104,10 +105,10 @@ def test_words_have_times(recognizer: Recognizer, spoken: Speak) -> None:
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "tone"])
 def test_nothing_is_invented(recognizer: Recognizer, kind: str) -> None:
-    """Twenty seconds without speech give no text."""
-    line = np.arange(20 * INPUT_RATE) / INPUT_RATE
+    """A minute without speech gives no text."""
+    line = np.arange(60 * INPUT_RATE) / INPUT_RATE
     pcm = {
-        "silence": silence(20.0),
+        "silence": silence(60.0),
         "noise": np.random.default_rng(1).normal(0, 0.05, len(line)).astype(np.float32),
         "tone": (0.2 * np.sin(2 * np.pi * 440 * line)).astype(np.float32),
     }[kind]
@@ -173,6 +174,26 @@ def test_memory_is_flat(recognizer: Recognizer, spoken: Speak) -> None:
         levels.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert levels[-1] < levels[2] + 20_000_000
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_two_hours_hold_memory_flat(recognizer: Recognizer, spoken: Speak) -> None:
+    """Two hours of talk in one stream: the process grows by less than 30 MB after its first ten minutes."""
+    pcm = np.concatenate([np.concatenate([spoken(text), silence(0.7)]) for text in STORY])
+    stream = recognizer.open("en")
+    process = psutil.Process()
+    levels: list[int] = []
+    heard = 0
+    while heard < 7200 * INPUT_RATE:
+        for start in range(0, len(pcm), CHUNK):
+            stream.accept(pcm[start : start + CHUNK])
+            stream.partial()
+        heard += len(pcm)
+        levels.append(process.memory_info().rss)
+        print(f"{heard / INPUT_RATE:6.0f} s heard, {levels[-1] / 1e6:.0f} MB")
+    first = levels[: max(1, round(600 * INPUT_RATE / len(pcm)))]
+    assert max(levels) < max(first) + 30_000_000
 
 
 def test_a_beam_hears_too(recognizer: CausalRecognizer, spoken: Speak) -> None:

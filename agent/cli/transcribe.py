@@ -43,7 +43,7 @@ def transcribe(
         sound = None if source == "mic" else opened(source, 0.1 if stream else 1.0)
         language = None if lang == "auto" else lang
         with progress_of("loading the recognizer", json) as progress:
-            recognizer = open_recognizer(model, language, progress=progress)
+            recognizer = open_recognizer(model, language, live=stream, progress=progress)
         if stream:
             heard = microphone(quiet=json) if sound is None else frames(sound, pace=pace)
             segments = asyncio.run(_streamed(captions(recognizer, heard, language), json))

@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent import recordings as human
+from dragoman.agent.cli.data_duplex import duplex
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
@@ -42,6 +43,7 @@ _FAST: Final = ("heart", "joe")
 _T = TypeVar("_T")
 
 app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
+app.command()(duplex)
 
 
 def register(parent: typer.Typer) -> None:

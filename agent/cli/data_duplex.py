@@ -1,0 +1,128 @@
+"""``dragoman data duplex``: conversations for the duplex model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import platformdirs
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.duplex.answers import Answers
+from dragoman.agent.duplex.chat import installed_talks
+from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory
+from dragoman.agent.duplex.features import make_features, open_ear
+from dragoman.agent.duplex.personas import casting
+from dragoman.agent.duplex.report import Report, save_sample
+from dragoman.agent.duplex.store import load_conversations, shards
+from dragoman.agent.llm.opening import open_responder
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import brain_for_this_machine
+
+SAMPLED: Final = 7
+"""Shards of which a conversation is kept to listen to: the first ones of a run."""
+
+
+def default_folder() -> Path:
+    """Where conversations lie unless a folder is given."""
+    return Path(platformdirs.user_data_dir("dragoman")) / "duplex"
+
+
+def duplex(
+    folder: Annotated[Path | None, typer.Option(help="Where to keep the conversations.")] = None,
+    hours: Annotated[float, typer.Option(help="About so many hours, of all three splits together.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same conversations.")] = 1,
+    first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
+    packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
+    llm: Annotated[str, typer.Option(help="Writes the answers: a name, a .gguf or http://...")] = "auto",
+    at_once: Annotated[int, typer.Option(help="Answers that are asked for at a time.", min=1)] = 4,
+    threads: Annotated[int, typer.Option(help="Threads of the embedded language model.", min=1)] = 1,
+    kokoro_share: Annotated[float, typer.Option(help="Share of Kokoro's voices: varied, but slow to make.")] = 0.2,
+    features: Annotated[bool, typer.Option("--features", help="Keep what the causal ear hears, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Let synthetic users talk with the agent, and keep the conversations with what is to be decided at each frame.
+
+    Stop it when you like: the same command goes on. Three splits are made, with talks and voices of their own: for the
+    drafter, for the verifier, for tests.
+    """
+    with errors():
+        if hours <= 0 or first < 0:
+            raise DragomanError("nothing to make: give more than 0 hours, and a first shard from 0")
+        target = folder or default_folder()
+        numbers = range(first, first + max(1, round(hours * 3600 / SHARD_S)))
+        asyncio.run(_make(target, numbers, seed, packs, llm, at_once, threads, kokoro_share, as_json))
+        if features:
+            _hear(target, as_json)
+        _tell(target, as_json)
+
+
+async def _make(
+    folder: Path,
+    numbers: range,
+    seed: int,
+    packs: Path | None,
+    llm: str,
+    at_once: int,
+    threads: int,
+    kokoro_share: float,
+    as_json: bool,
+) -> None:
+    model = brain_for_this_machine() if llm == "auto" else llm
+    with progress_of("loading models", quiet=as_json) as told:
+        cast = casting(packs, kokoro_share=kokoro_share)
+        talks = installed_talks()
+        responder = await open_responder(model, told, threads=threads, slots=at_once, seed=1)
+    answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
+    factory = Factory(folder, seed, talks, answers, cast)
+    missing = [number for number in numbers if not factory.path(number).is_file()]
+    try:
+        with _bar() as progress:
+            task = progress.add_task("conversations", total=len(missing) * CONVERSATIONS)
+            ahead = asyncio.create_task(factory.write(missing[0])) if missing else None
+            for number, following in zip(missing, [*missing[1:], None], strict=True):
+                assert ahead is not None
+                dialogues = await ahead
+                # The next shard's answers are written while this one is spoken.
+                ahead = None if following is None else asyncio.create_task(factory.write(following))
+                takes = await asyncio.to_thread(factory.perform, number, dialogues, lambda: progress.advance(task))
+                if number - numbers.start < SAMPLED:
+                    save_sample(folder / "samples", takes[0])
+                if as_json:
+                    seconds = sum(take.conversation.seconds for take in takes)
+                    emit("shard", path=str(factory.path(number)), seconds=seconds, answers_asked=answers.asked)
+    finally:
+        answers.close()
+        await responder.aclose()
+
+
+def _hear(folder: Path, as_json: bool) -> None:
+    ear = open_ear()
+    with _bar() as progress:
+        for shard in progress.track(shards(folder), description="features"):
+            path = make_features(shard, ear)
+            if as_json:
+                emit("features", path=str(path))
+
+
+def _tell(folder: Path, as_json: bool) -> None:
+    report = Report()
+    for shard in shards(folder):
+        for conversation in load_conversations(shard, sound=False):
+            report.add(conversation)
+    summary = report.summary()
+    (folder / "report.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        emit("summary", **{"folder": str(folder), **summary})
+    else:
+        print(f"{folder}: {report.text()}")
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)

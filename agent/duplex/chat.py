@@ -1,0 +1,160 @@
+"""Conversations that people typed to each other, made such that they could have been spoken.
+
+Source: the ``chitchat-dataset`` package (MIT). Chat is written without marks, with abbreviations and laughter; what is
+not speech is taken out, and the rest is put into the spelling that a recognizer writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+
+from dragoman.agent.duplex.conversation import Split
+from dragoman.audio.types import DragomanError
+
+MOST_WORDS: Final = 34
+"""Words of a turn: further lines of it are left out."""
+
+
+LEAST_TURNS: Final = 4
+"""Turns in a row that a talk must have."""
+
+_TRIES: Final = 1000
+
+
+class Line(NamedTuple):
+    """What someone typed before pressing return."""
+
+    sender: str
+    text: str
+
+
+_SPOKEN: Final = {
+    "i": "I", "im": "I'm", "ill": "I'll", "ive": "I've", "id": "I'd", "i'm": "I'm", "i've": "I've", "i'll": "I'll",
+    "i'd": "I'd", "dont": "don't", "doesnt": "doesn't", "cant": "can't", "didnt": "didn't", "isnt": "isn't",
+    "wasnt": "wasn't", "arent": "aren't", "werent": "weren't", "hasnt": "hasn't", "havent": "haven't",
+    "thats": "that's", "youre": "you're",
+    "whats": "what's", "hows": "how's", "theres": "there's", "wont": "won't", "couldnt": "couldn't",
+    "wouldnt": "wouldn't", "shouldnt": "shouldn't", "theyre": "they're", "lets": "let's", "aint": "ain't",
+    "u": "you", "ur": "your", "r": "are", "y": "why", "cuz": "because", "bc": "because", "tho": "though",
+    "btw": "by the way", "idk": "I don't know", "omg": "oh my god", "tbh": "to be honest", "thx": "thanks",
+    "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay", "ok": "okay", "ya": "yeah",
+    "yea": "yeah", "rn": "right now", "jk": "just kidding", "imo": "in my opinion", "vs": "versus", "alot": "a lot",
+}  # fmt: skip
+
+_LAUGHTER: Final = re.compile(
+    r"\W*\b(?:(?:ba|a)?ha(?:ha)*h*|a*hah+a+h*|hehe\w*|l+o+l+s*|lmao+|rofl|xd)\b\W*", re.IGNORECASE
+)
+_FACES: Final = re.compile(r"(?<!\w)[:;=8][-']?[)(DPpOo/|\]\[3]+(?!\w)|<3|\^_?\^|\*\w+\*")
+_DOTS: Final = re.compile(r"\s*(?:\.\s?\.[\s.]*|…)\s*")
+_MANY: Final = re.compile(r"([!?])[!?]+")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.'!?$%-]+")
+_DRAWN_OUT: Final = re.compile(r"(\w)\1\1")
+_ASKING: Final = re.compile(
+    r"(?:and |so |but |wait |oh )?(?:how|what|what's|how's|why|where|when|who|which|do|does|did|are|is|was|were|have"
+    r"|has|can|could|would|will|should) \w.*",
+    re.IGNORECASE,
+)
+_STATING: Final = re.compile(
+    r"(?:how|what) (?:a|an|cool|nice|great|fun|funny|sad|weird)\b.*|.*\b(?:when|what|why) I\b", re.I
+)
+
+
+class Chat:
+    """The talks that one split may see, in a fixed order. Each is made speakable when it is asked for."""
+
+    def __init__(self, talks: Mapping[str, Sequence[Line]], split: Split) -> None:
+        """``talks``: by name, lines in their order."""
+        self._talks = [lines for name, lines in sorted(talks.items()) if split_of(name) == split and len(lines) > 1]
+        if not self._talks:
+            raise DragomanError(f"there are no conversations for the split {split!r}")
+
+    def draw(self, rng: Random, turns: int) -> tuple[str, ...]:
+        """Up to ``turns`` turns of two people in alternation, at least ``LEAST_TURNS``. Raises ``DragomanError``."""
+        for _ in range(_TRIES):
+            found = [part for part in _turns(rng.choice(self._talks)) if len(part) >= LEAST_TURNS]
+            if found:
+                part = rng.choices(found, [len(part) for part in found])[0]
+                first = rng.randint(0, max(0, len(part) - turns))
+                return part[first : first + turns]
+        raise DragomanError(f"no conversation has {LEAST_TURNS} turns that can be spoken")
+
+
+def installed_talks() -> dict[str, list[Line]]:
+    """The talks of the data set. Raises ``DragomanError`` when it is not installed."""
+    found = importlib.util.find_spec("chitchat_dataset")
+    if found is None or found.origin is None:
+        raise DragomanError("there are no conversations to speak: run pip install chitchat-dataset")
+    data = json.loads((Path(found.origin).parent / "dataset.json").read_text(encoding="utf-8"))
+    return {
+        name: [Line(part["sender"], part["text"]) for message in talk["messages"] for part in message]
+        for name, talk in data.items()
+    }
+
+
+def split_of(talk: str) -> Split:
+    """Who may see a talk, by its name: 70 % are the drafter's, 15 % the verifier's, 15 % are for tests."""
+    share = int(hashlib.sha256(talk.encode()).hexdigest()[:8], 16) / 2**32
+    return "drafter" if share < 0.7 else "verifier" if share < 0.85 else "test"
+
+
+def spoken(line: str) -> str | None:
+    """A typed line as a person would say it, with a mark at its end; None when there is nothing to say, or what can't
+    be said.
+    """
+    text = line.replace("’", "'").replace("‘", "'").replace("“", "").replace("”", "").replace('"', "")
+    text = _FACES.sub(" ", text)
+    text = _LAUGHTER.sub(lambda found: ". " if re.search(r"[.!?]", found.group()) else " ", text)
+    text = _MANY.sub(r"\1", _DOTS.sub(lambda found: ", " if found.end() < len(text) else ".", text))
+    text = " ".join(text.split()).strip(" ,-.")
+    if not text or not _PLAIN.fullmatch(text) or _DRAWN_OUT.search(text):
+        return None
+    words = [_word(word) for word in text.split()]
+    if any(len(word) > 16 for word in words) or not re.search(r"[A-Za-z]{2}", text):
+        return None
+    text = " ".join(words)
+    text = re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda found: found.group().upper(), text)
+    if text[-1] in ".!?":
+        return text
+    asks = _ASKING.fullmatch(text) and not _STATING.fullmatch(text) and len(text.split()) > 1
+    return text + ("?" if asks else ".")
+
+
+def _word(word: str) -> str:
+    bare = word.strip(",.!?-")
+    if not bare or (bare.lower() not in _SPOKEN):
+        return word
+    if not bare.islower() and bare.lower() != "i" and len(bare) > 1 and bare.isupper():
+        return word
+    fixed = _SPOKEN[bare.lower()]
+    return word.replace(bare, fixed[0].upper() + fixed[1:] if bare[0].isupper() else fixed)
+
+
+def _turns(lines: Sequence[Line]) -> Iterator[tuple[str, ...]]:
+    """The stretches of a talk in which every turn can be spoken: lines of one person in a row are a turn."""
+    turns: list[str] = []
+    for _, group in groupby(lines, key=lambda line: line.sender):
+        said = _joined([text for line in group if (text := spoken(line.text))])
+        if said is not None:
+            turns.append(said)
+        elif turns:
+            yield tuple(turns)
+            turns = []
+    yield tuple(turns)
+
+
+def _joined(lines: Sequence[str]) -> str | None:
+    """The first lines of a turn, as many as can be said in one go."""
+    kept: list[str] = []
+    for line in lines:
+        if len(" ".join([*kept, line]).split()) > MOST_WORDS:
+            break
+        kept.append(line)
+    return " ".join(kept) or None

@@ -36,16 +36,23 @@ def split_of(number: int) -> Split:
 
 
 class Factory:
-    """Makes shards in ``folder``. ``talks``: what people said, by the name of the talk."""
+    """Makes shards in ``folder``. ``talks``: what people said, by the name of the talk; ``size``: of a shard."""
 
     def __init__(
-        self, folder: Path, seed: int, talks: Mapping[str, Sequence[Line]], answers: Answers, cast: Cast
+        self,
+        folder: Path,
+        seed: int,
+        talks: Mapping[str, Sequence[Line]],
+        answers: Answers,
+        cast: Cast,
+        size: int = CONVERSATIONS,
     ) -> None:
         self._folder = folder
         self._seed = seed
         self._chats = {split: Chat(talks, split) for split in SPLITS}
         self._answers = answers
         self._cast = cast
+        self._size = size
 
     def path(self, number: int) -> Path:
         """Where a shard lies, or will lie."""
@@ -53,7 +60,7 @@ class Factory:
 
     async def write(self, number: int) -> list[Dialogue]:
         """What is said in a shard. Raises ``DragomanError`` when the language model fails."""
-        names = [f"{self.path(number).stem}/{i}" for i in range(CONVERSATIONS)]
+        names = [f"{self.path(number).stem}/{i}" for i in range(self._size)]
         return list(await asyncio.gather(*(self._dialogue(split_of(number), name) for name in names)))
 
     def perform(

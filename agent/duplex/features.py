@@ -100,7 +100,7 @@ def load_features(shard: Path, digest: str) -> list[Features]:
             f"{path}: made by another ear ({found}, not {digest}); run `dragoman data duplex --features`"
         )
     try:
-        with np.load(path) as data:
+        with path.open("rb") as file, np.load(file) as data:
             features, frames = data["features"], data["frames"]
         return list(np.split(features, np.cumsum(frames)[:-1])) if len(frames) else []
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -115,7 +115,7 @@ def check_features(shard: Path, lengths: Sequence[int], features: Sequence[Featu
 
 def _digest(path: Path) -> str:
     try:
-        with np.load(path) as data:
+        with path.open("rb") as file, np.load(file) as data:
             return bytes(data["ear"].tobytes()).decode()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _broken(path, error) from error

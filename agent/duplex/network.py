@@ -147,8 +147,8 @@ class DuplexNetwork(nn.Module):
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dims = self.dims
         heads = joined.reshape(*joined.shape[:2], -1, dims.head).transpose(1, 2)
-        q, k, v = heads.split([dims.heads, dims.kv_heads, dims.kv_heads], 1)
-        return q, k, v
+        keys, values = dims.heads, dims.heads + dims.kv_heads
+        return heads[:, :keys], heads[:, keys:values], heads[:, values:]
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return F.rms_norm(x, (self.dims.width,), self.stock[name], self.dims.epsilon)

@@ -113,11 +113,11 @@ class Vocabulary:
 
     def text(self, tokens: Sequence[int]) -> str:
         """Tokens back to text, without controls and without the first space."""
-        return str(self._writer.decode([t for t in tokens if t < self.whole], skip_special_tokens=False)).strip()
+        return str(self._reader.decode([t for t in tokens if t < self.whole], skip_special_tokens=False)).strip()
 
     def begins_word(self, token: int) -> bool:
         """Whether a token begins a word: it holds the space before it."""
-        return (self._writer.id_to_token(token) or "").startswith("\u0120")
+        return (self._reader.id_to_token(token) or "").startswith("\u0120")
 
     def context(self, turns: Sequence[tuple[str, str]], room: int) -> list[int]:
         """The last of the turns (role, text) that fit into ``room`` tokens, the oldest cut at its beginning."""

@@ -1,0 +1,104 @@
+"""``dragoman train duplex``: train the fast path on conversations."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dragoman.agent.cli.data_duplex import default_folder
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.duplex.catalog import BODY
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
+
+if TYPE_CHECKING:
+    from dragoman.agent.duplex.training import Report
+
+
+def duplex(
+    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    body: Annotated[str, typer.Option(help="Language model: a catalog name or a GGUF file (Llama or Qwen2).")] = BODY,
+    layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
+    ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = "",
+    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
+    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 170.0,
+    windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.")] = 4,
+    rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    check_every: Annotated[int, typer.Option(help="Steps between free rehearsals.")] = 100,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Teach a small language model to take turns by ear. Stop it when you like: the same command goes on."""
+    with errors():
+        try:
+            import torch
+        except ImportError as error:
+            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        from dragoman.agent.duplex.body import load_body
+        from dragoman.agent.duplex.examples import ear_digest, load_examples
+        from dragoman.agent.duplex.features import EAR
+        from dragoman.agent.duplex.training import Options, Trainer
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        options = Options(
+            steps=steps,
+            minutes=minutes,
+            windows=windows,
+            rank=rank,
+            layers=layers,
+            rate=rate,
+            check_every=check_every,
+            seed=seed,
+        )
+        digest = ear_digest(ear or EAR)
+        with progress_of("preparing", quiet=as_json) as progress:
+            examples = load_examples(data or default_folder(), digest, progress)
+            progress(f"reading {body}", 0, 1)
+            loaded = load_body(resolve(body, progress=progress))
+            progress(f"reading {body}", 1, 1)
+        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "duplex"
+        trainer = Trainer(loaded, digest, examples, target, options, device)
+        with Progress(*_COLUMNS, console=console) as bars:
+            task = bars.add_task("training", total=1.0)
+
+            def told(report: Report) -> None:
+                bars.update(
+                    task,
+                    completed=max(report.step / steps, report.minutes / minutes),
+                    description=f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  "
+                    f"drafts {report.drafts:.3f}  ends {report.ends:.3f}",
+                )
+                if report.check:
+                    figures = "  ".join(
+                        f"{name} {value:.3f}" for name, value in report.check.items() if value is not None
+                    )
+                    console.print(f"step {report.step}, running free: {figures}")
+                if as_json:
+                    emit("step", step=report.step, loss=report.loss, **report.check)
+
+            trainer.run(told)
+        if as_json:
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+        else:
+            print(target / "adapter.npz")
+
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TextColumn("{task.percentage:3.0f} %"),
+    TimeElapsedColumn(),
+)

@@ -1,0 +1,70 @@
+"""The duplex adapters that there are, and the run time made of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from dragoman.agent.duplex import graph
+from dragoman.agent.duplex.adapter import Adapter, load_adapter
+from dragoman.agent.duplex.body import body_sha256, load_body
+from dragoman.agent.duplex.examples import ear_digest
+from dragoman.agent.duplex.features import EAR
+from dragoman.agent.duplex.runtime import DuplexRuntime
+from dragoman.asr.causal.catalog import FOLDER
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import Progress, cache_dir, resolve
+from dragoman.models.store import silent
+
+BODY: Final = "smollm2-135m"
+"""The body that adapters are trained on unless another is named."""
+
+SHIPPED: Final = Path(__file__).parent / "adapters"
+
+
+def adapter_path(ear: str = EAR) -> Path | None:
+    """The duplex adapter for an ear, ``duplex-<ear>.npz``, if there is one: a user's own goes before the shipped."""
+    own = os.environ.get(FOLDER)
+    folders: list[Path] = [Path(own)] if own else []
+    return next((p for folder in (*folders, SHIPPED) if (p := folder / f"duplex-{ear}.npz").is_file()), None)
+
+
+def open_duplex(
+    ear: str = EAR,
+    *,
+    body: str = BODY,
+    adapter: Path | None = None,
+    threads: int = 1,
+    quantized: bool = True,
+    progress: Progress | None = None,
+) -> DuplexRuntime:
+    """Load the fast path for a catalog model's ear. Some ten seconds the first time, one afterwards.
+
+    Raises ``DragomanError`` when the adapter or the body is missing, or the adapter was trained on another ear or body.
+    """
+    path = adapter or adapter_path(ear)
+    if path is None:
+        raise DragomanError(f"no duplex adapter for the ear of {ear}: train one with `dragoman train duplex`")
+    loaded = load_adapter(path)
+    file = resolve(body, progress=progress)
+    loaded.check(ear_digest(ear), body_sha256(file))
+    return DuplexRuntime(_graphs(loaded, file, quantized, progress or silent), threads=threads)
+
+
+def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress) -> Path:
+    """The folder of an adapter's graphs, built now unless they are there."""
+    root = cache_dir().parent / "duplex"
+    folder = root / f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
+    if not folder.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        progress("building the fast path", 0, 1)
+        # Beside it and then renamed: it is whole or not there. Another process may have been faster.
+        with tempfile.TemporaryDirectory(dir=root) as partial:
+            graph.write(load_body(body), adapter, Path(partial) / "graphs", quantized=quantized)
+            with contextlib.suppress(OSError):
+                (Path(partial) / "graphs").rename(folder)
+        progress("building the fast path", 1, 1)
+    return folder

@@ -1,0 +1,73 @@
+"""Drafts of a reply's first words, with what a verifier needs to judge them, and their log on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dragoman.audio.types import DragomanError
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The first words of a reply. For each of ``tokens``: the ``hidden`` state that it was guessed from [n, d], and of
+    the guess the ``entropy``, the ``logp`` of the token, and the ``margin`` to the second best (nats) [n].
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    complete: bool
+    """The reply has no more words."""
+    hidden: Array = field(repr=False, compare=False)
+    entropy: Array = field(repr=False, compare=False)
+    logp: Array = field(repr=False, compare=False)
+    margin: Array = field(repr=False, compare=False)
+
+
+def save_drafts(path: Path, drafts: Sequence[Draft], names: Sequence[str]) -> None:
+    """Write drafts, each under a name (of conversation and frame, say); the file appears whole or not at all."""
+    if len(names) != len(drafts):
+        raise ValueError(f"{len(names)} names for {len(drafts)} drafts")
+    index = [
+        {"name": name, "text": draft.text, "tokens": draft.tokens, "complete": draft.complete}
+        for name, draft in zip(names, drafts, strict=True)
+    ]
+    width = drafts[0].hidden.shape[1] if drafts else 0
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            index=np.frombuffer(json.dumps(index).encode(), np.uint8),
+            hidden=np.concatenate([np.zeros((0, width), np.float16), *(d.hidden.astype(np.float16) for d in drafts)]),
+            **{name: np.concatenate([_NONE, *(getattr(d, name) for d in drafts)]) for name in _SCALARS},
+        )
+    partial.replace(path)
+
+
+def load_drafts(path: Path) -> list[tuple[str, Draft]]:
+    """Drafts with their names. Raises ``DragomanError``."""
+    try:
+        with np.load(path) as data:
+            index = json.loads(data["index"].tobytes())
+            ends = np.cumsum([len(entry["tokens"]) for entry in index])
+            hidden, *scalars = (np.split(data[name].astype(np.float32), ends)[:-1] for name in ("hidden", *_SCALARS))
+        return [
+            (entry["name"], Draft(entry["text"], tuple(entry["tokens"]), entry["complete"], *rows))
+            for entry, *rows in zip(index, hidden, *scalars, strict=True)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DragomanError(f"{path}: not a log of drafts ({error})") from error
+
+
+_SCALARS = ("entropy", "logp", "margin")
+_NONE = np.zeros(0, np.float32)

@@ -1,0 +1,384 @@
+"""The duplex model's run time: endless, the same alone or in a batch, drafts on the side; what it is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from duplex_small import EAR_WIDTH, adapter, body, conversation, merges
+
+from dragoman.agent.duplex import graph
+from dragoman.agent.duplex.adapter import adapted, load_adapter, save_adapter
+from dragoman.agent.duplex.body import load_body
+from dragoman.agent.duplex.drafts import load_drafts, save_drafts
+from dragoman.agent.duplex.frames import Control
+from dragoman.agent.duplex.history import make_history
+from dragoman.agent.duplex.policy import OwnTokens, Policy
+from dragoman.agent.duplex.rehearsal import Part, Played, judge
+from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
+from dragoman.agent.duplex.vocabulary import Vocabulary
+from dragoman.agent.duplex.windows import SINK, WINDOW, cut_window, make_batch
+from dragoman.asr.causal.features import BLOCK
+from dragoman.audio.types import DragomanError
+
+RNG = np.random.default_rng(3)
+HEARD = [
+    Heard(RNG.standard_normal((BLOCK, EAR_WIDTH)).astype(np.float32), bool(i % 3), (5, 9)[: i % 3]) for i in range(300)
+]
+TALK = (("user", "Hello."), ("assistant", "Yes?"))
+
+
+def opened(folder: Path, *, quantized: bool, layers: int = 3) -> DuplexRuntime:
+    small = body().shortened(layers)
+    graph.write(small, adapter(small), folder, quantized=quantized)
+    return DuplexRuntime(folder)
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> DuplexRuntime:
+    return opened(tmp_path_factory.mktemp("duplex"), quantized=True)
+
+
+@pytest.fixture(scope="module")
+def shallow(tmp_path_factory: pytest.TempPathFactory) -> DuplexRuntime:
+    """One layer: what is kept of a frame depends on that frame alone."""
+    return opened(tmp_path_factory.mktemp("shallow"), quantized=False, layers=1)
+
+
+def heard(runtime: DuplexRuntime, stream: Stream, frames: Sequence[Heard]) -> list[Decided]:
+    out = []
+    for frame in frames:
+        out += runtime.step([stream], [frame])
+        stream.own.decided(Control.SIL)
+    return out
+
+
+def numbers(decided: Sequence[Decided]) -> np.ndarray:
+    return np.array([[*d.probabilities, d.ends] for d in decided])
+
+
+def test_alone_or_in_a_batch_it_is_the_same(runtime: DuplexRuntime) -> None:
+    """Sessions of different ages step together and get the very numbers that they get alone, in 8 bits too."""
+    alone = []
+    for i in range(3):
+        stream = runtime.open(TALK[:i])
+        heard(runtime, stream, HEARD[: 5 * i])
+        alone.append(numbers(heard(runtime, stream, HEARD[20 + i : 30 + i])))
+    streams = [runtime.open(TALK[:i]) for i in range(3)]
+    for i, stream in enumerate(streams):
+        heard(runtime, stream, HEARD[: 5 * i])
+    for t in range(10):
+        decided = runtime.step(streams, [HEARD[20 + i + t] for i in range(3)])
+        for i, one in enumerate(decided):
+            streams[i].own.decided(Control.SIL)
+            np.testing.assert_allclose(numbers([one])[0], alone[i][t], atol=1e-5)
+
+
+def test_eight_bits_are_close(runtime: DuplexRuntime, tmp_path: Path) -> None:
+    """What is decided in 8 bits is about what is decided in full precision."""
+    full = opened(tmp_path, quantized=False)
+    rough, exact = (numbers(heard(r, r.open(TALK), HEARD[:40])) for r in (runtime, full))
+    assert np.abs(rough - exact).max() < 0.08
+    assert np.abs(rough - exact).mean() < 0.01
+    assert exact.std(0).min() > 0.01
+
+
+def test_all_that_is_given_is_heard(runtime: DuplexRuntime) -> None:
+    """The features, the sounding voice, new words, the previous token and the dialogue each make a difference."""
+    plain = HEARD[0]
+    variants = [
+        plain,
+        replace(plain, features=HEARD[1].features),
+        replace(plain, sounding=not plain.sounding),
+        replace(plain, words=(7,)),
+    ]
+    found = [numbers(runtime.step([runtime.open(TALK)], [given]))[0] for given in variants]
+    found.append(numbers(runtime.step([runtime.open(TALK[:1])], [plain]))[0])
+    stream = runtime.open(TALK)
+    stream.own.decided(Control.BOS)
+    found.append(numbers(runtime.step([stream], [plain]))[0])
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            assert np.abs(one - other).max() > 1e-4
+
+
+def test_a_stream_is_endless(runtime: DuplexRuntime) -> None:
+    """However long it goes on, no more is kept than a window, in the same memory."""
+    stream = runtime.open(TALK)
+    before, lengths = stream.past.keys.nbytes, []
+    for frame in [*HEARD, *HEARD]:
+        [decided] = heard(runtime, stream, [frame])
+        assert np.isfinite(decided.probabilities).all()
+        lengths.append(stream.frames)
+    assert max(lengths) == WINDOW
+    assert min(lengths[WINDOW:]) == WINDOW - ROLL + 1
+    assert stream.past.keys.nbytes == before
+
+
+def test_what_is_dropped_is_forgotten(shallow: DuplexRuntime) -> None:
+    """After the oldest frames were dropped, the others stand where they would without them."""
+    long = heard(shallow, shallow.open(TALK), HEARD[: WINDOW + 5])
+    short = heard(shallow, shallow.open(TALK), HEARD[ROLL : WINDOW + 5])
+    np.testing.assert_allclose(numbers(long[-5:]), numbers(short[-5:]), atol=1e-4)
+    assert np.abs(numbers(long[-6:-5]) - numbers(short[-6:-5])).max() > 1e-5
+
+
+def test_the_dialogue_is_replaced(shallow: DuplexRuntime) -> None:
+    """A session that is told what was said meanwhile goes on as one that began with it."""
+    told = [*TALK, ("user", "yes yes"), ("assistant", "good good")]
+    for first, then in ((TALK, told), (told, TALK)):
+        stream, fresh = shallow.open(first), shallow.open(then)
+        heard(shallow, stream, HEARD[:20])
+        heard(shallow, fresh, HEARD[:20])
+        shallow.remember(stream, then)
+        assert stream.sink == fresh.sink <= SINK
+        after = [numbers(heard(shallow, one, HEARD[20:25])) for one in (stream, fresh)]
+        np.testing.assert_allclose(after[0], after[1], atol=1e-4)
+
+
+def test_a_draft_leaves_its_stream_alone(runtime: DuplexRuntime) -> None:
+    """The stream goes on as if nobody had drafted; drafts together are drafts alone."""
+    one, other = runtime.open(TALK), runtime.open(TALK)
+    heard(runtime, one, HEARD[:12])
+    heard(runtime, other, HEARD[:12])
+    forks = [runtime.fork(one), runtime.fork(one, Control.BOC)]
+    drafts = runtime.draft(forks, words=2)
+    again = [runtime.draft([runtime.fork(one, control)], words=2)[0] for control in (Control.BOS, Control.BOC)]
+    assert drafts == again
+    np.testing.assert_array_equal(
+        numbers(heard(runtime, one, HEARD[12:20])), numbers(heard(runtime, other, HEARD[12:20]))
+    )
+
+
+def test_a_draft_is_told_with_its_doubts(runtime: DuplexRuntime, tmp_path: Path) -> None:
+    """Each token has a hidden state and three numbers that agree with each other, and they come back from disk."""
+    stream = runtime.open(TALK)
+    drafts = []
+    for i in range(6):
+        heard(runtime, stream, HEARD[9 * i : 9 * i + 9])
+        drafts += runtime.draft([runtime.fork(stream)], words=4)
+    assert any(draft.tokens for draft in drafts)
+    for draft in drafts:
+        count = len(draft.tokens)
+        assert draft.hidden.shape == (count, runtime.dims.width)
+        assert len(draft.text.split()) <= 4
+        assert (draft.logp <= 0).all()
+        assert (draft.margin >= 0).all()
+        assert (draft.entropy >= 0).all()
+        # The best of K has at least the mean probability.
+        assert (draft.logp >= -np.log(len(runtime.vocabulary.kept) + 1)).all()
+    save_drafts(tmp_path / "drafts.npz", drafts, [str(i) for i in range(6)])
+    loaded = load_drafts(tmp_path / "drafts.npz")
+    assert [name for name, _ in loaded] == list("012345")
+    for draft, (_, back) in zip(drafts, loaded, strict=True):
+        assert back == draft
+        np.testing.assert_array_equal(back.margin, draft.margin)
+        np.testing.assert_allclose(back.hidden, draft.hidden, atol=1e-2)
+    (tmp_path / "drafts.npz").write_bytes(b"no")
+    with pytest.raises(DragomanError, match="not a log of drafts"):
+        load_drafts(tmp_path / "drafts.npz")
+
+
+def test_forks_end(runtime: DuplexRuntime) -> None:
+    """A draft of which no end is in sight ends when its room is full."""
+    stream = runtime.open(TALK)
+    heard(runtime, stream, HEARD[:WINDOW])
+    for _ in range(3):
+        [draft] = runtime.draft([runtime.fork(stream)], words=1000)
+        assert len(draft.tokens) < 20
+        heard(runtime, stream, HEARD[:7])
+
+
+# --- own tokens and policy ---------------------------------------------------------------------------------------
+
+
+def test_words_are_fed_back_one_a_frame() -> None:
+    """A decision goes before them, and any decision but silence ends them."""
+    own, seen = OwnTokens(100), []
+    for decided in (0, 1, 0, 0, 0, 0, 1, 0, 3, 0):
+        own.decided(Control(decided))
+        if decided == Control.BOS:
+            own.say([7, 8, 102])
+        seen.append(own.previous)
+    assert seen == [100, 101, 7, 8, 102, 100, 101, 7, 103, 100]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "busy", "decided"),
+    [
+        ((0.4, 0.6, 0.0, 0.0), False, Control.BOS),
+        ((0.4, 0.6, 0.0, 0.0), True, Control.SIL),
+        ((0.4, 0.0, 0.6, 0.0), True, Control.STP),
+        ((0.4, 0.0, 0.6, 0.0), False, Control.SIL),
+        ((0.2, 0.0, 0.0, 0.8), False, Control.BOC),
+        ((0.2, 0.0, 0.0, 0.8), True, Control.SIL),
+        ((0.9, 0.1, 0.0, 0.0), False, Control.SIL),
+    ],
+)
+def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decided: Control) -> None:
+    """Who speaks can only stop; who is silent can only begin."""
+    assert Policy().decide(np.array(probabilities), busy) == decided
+
+
+# --- vocabulary --------------------------------------------------------------------------------------------------
+
+
+def test_drafts_are_written_with_what_was_chosen() -> None:
+    """Any text can be written and read back, and the words it was chosen for take one token each."""
+    texts = merges()
+    kept = texts.chosen(["yes", "yes yes"], 257 + 3)
+    vocabulary = Vocabulary(texts, kept)
+    assert len(kept) <= 260
+    for text in ("yes good", "Ça va? 100 %", "good"):
+        assert vocabulary.text(vocabulary.write(text)) == text
+    assert len(vocabulary.write("yes")) == 1
+    assert len(vocabulary.write("good")) > len(vocabulary.read(" good"))
+    assert all(token in vocabulary.rows for token in vocabulary.write("good yes"))
+
+
+def test_the_context_keeps_what_was_said_last() -> None:
+    """It begins with the beginning of a text, fits, and drops the oldest first."""
+    vocabulary = Vocabulary(merges(), range(257))
+    tokens = vocabulary.context([("user", "a" * 50), ("assistant", "yes")], 30)
+    assert len(tokens) == 30
+    assert tokens[0] == vocabulary.begin
+    assert vocabulary.text(tokens[1:]).endswith("assistant: yes")
+    assert vocabulary.context([], 30) == [vocabulary.begin]
+
+
+# --- what is taught ----------------------------------------------------------------------------------------------
+
+
+def test_the_true_past_is_what_is_labelled() -> None:
+    """Without chance nothing is late: what is due are the labels, and the model's own words follow its decision."""
+    made, vocabulary = conversation(), Vocabulary(merges(), range(263))
+    history = make_history(made, vocabulary)
+    np.testing.assert_array_equal(history.due, made.labels())
+    np.testing.assert_array_equal(history.sounding[:38], made.agent_speaking()[:38])
+    begun = vocabulary.control(Control.BOS)
+    assert history.previous[20] == begun
+    text = vocabulary.write("yes good yes")
+    assert history.previous[21 : 21 + len(text)].tolist() == text
+    assert history.previous[39] == vocabulary.control(Control.STP)
+    assert (history.words[first_frame(1.2 + 0.4)] >= 0).any()
+
+
+def first_frame(seconds: float) -> int:
+    return int(np.ceil(seconds / 0.16 - 1e-9)) - 1
+
+
+def test_late_decisions_stay_due() -> None:
+    """Whatever was late, each decision is due from its label on until it was made, and then fed back."""
+    made, vocabulary = conversation(), Vocabulary(merges(), range(263))
+    late, false = 0, 0
+    for seed in range(40):
+        history = make_history(made, vocabulary, np.random.default_rng(seed))
+        begun, stopped = (vocabulary.control(c) for c in (Control.BOS, Control.STP))
+        due = np.flatnonzero(history.due == Control.BOS)
+        assert due[0] == 19
+        made_at = [int(f) - 1 for f in np.flatnonzero(history.previous == begun)]
+        assert max(due[due < 40]) in made_at
+        late += max(due[due < 40]) > 19
+        wrong = [f for f in made_at if f not in due]
+        false += bool(wrong)
+        for frame in wrong:
+            # A pause that was taken for the end: silence was due, and then to stop while the user goes on.
+            stops = np.flatnonzero(history.previous[frame:] == stopped)
+            assert history.due[frame + stops[0] - 1] == Control.STP
+            assert history.sounding[frame + 1]
+    assert 5 < late < 30
+    assert 0 < false < 20
+
+
+def test_windows_become_a_batch() -> None:
+    """Frames see the past, drafts what came before them, and nobody what is padded."""
+    made, vocabulary = conversation(), Vocabulary(merges(), range(263))
+    features = np.zeros((made.frames, BLOCK, EAR_WIDTH), np.float16)
+    history = make_history(made, vocabulary)
+    windows = [cut_window(made, features, history, vocabulary, start, frames=30) for start in (0, 25)]
+    batch = make_batch(windows)
+    stop = batch.first + 30
+    assert [fork.after for fork in windows[0].forks] == [19]
+    assert [fork.after for fork in windows[1].forks] == [19]
+    rows = np.arange(batch.tokens.shape[1])
+    exists = batch.seen.any(2) & ~((batch.seen.sum(2) == 1) & (rows > 0))
+    assert batch.size == sum(window.length for window in windows)
+    for b, window in enumerate(windows):
+        last = batch.first + 29
+        assert batch.seen[b, last, : last + 1].sum() == len(window.context) + 30
+        assert not batch.seen[b, last, stop:].any()
+        first_fork = stop
+        assert batch.seen[b, first_fork, batch.first + 19]
+        assert not batch.seen[b, first_fork, batch.first + 20]
+        assert batch.positions[b, first_fork] == batch.positions[b, batch.first + 19] + 1
+    assert exists.any()
+    # The second window begins after the first turn and its answer: they are in its context.
+    assert "Is it?" in vocabulary.text(list(windows[1].context))
+
+
+# --- rehearsals --------------------------------------------------------------------------------------------------
+
+
+def played(*decisions: tuple[int, Control]) -> Played:
+    made = conversation()
+    part = Part(made, 0, np.zeros((60, BLOCK, EAR_WIDTH)), np.zeros((60, 1), np.int64))
+    spans = [(frame, frame + 18) for frame, control in decisions if control == Control.BOS]
+    return Played(part, list(decisions), spans)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "hits", "cutoffs", "stopped"),
+    [
+        ([(19, Control.BOS), (38, Control.STP), (44, Control.BOS)], 2, 0, 1),
+        ([(21, Control.BOS), (44, Control.BOS)], 2, 0, 0),
+        ([(10, Control.BOS), (19, Control.BOS)], 1, 1, 0),
+        ([(17, Control.BOS)], 0, 1, 0),
+        ([(23, Control.BOS)], 0, 0, 0),
+        ([], 0, 0, 0),
+    ],
+)
+def test_a_rehearsal_is_judged(decisions: list[tuple[int, Control]], hits: int, cutoffs: int, stopped: int) -> None:
+    """A begin near its label counts, one before the true end never does; a stop has 480 ms."""
+    figures = judge([played(*decisions)])
+    assert (figures.turns, figures.hits, figures.cutoffs, figures.stopped) == (2, hits, cutoffs, stopped)
+    if hits == 2:
+        assert figures.gaps_ms[0] == pytest.approx(200 if decisions[0][0] == 19 else 520)
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_comes_back(tmp_path: Path) -> None:
+    """To half precision, and under the same name; another ear or body is refused."""
+    small = body()
+    made = adapter(small)
+    save_adapter(tmp_path / "adapter.npz", made)
+    loaded = load_adapter(tmp_path / "adapter.npz")
+    assert loaded.digest() == made.digest()
+    assert loaded.kept == made.kept
+    np.testing.assert_allclose(
+        adapted(small, loaded).arrays["1.ffn.in"], adapted(small, made).arrays["1.ffn.in"], atol=2e-3
+    )
+    loaded.check("ear", small.sha256)
+    with pytest.raises(DragomanError, match="another ear"):
+        loaded.check("other", small.sha256)
+    with pytest.raises(DragomanError, match="another language model"):
+        adapted(replace(small, sha256="ffff"), loaded)
+    (tmp_path / "adapter.npz").write_bytes(b"nothing")
+    with pytest.raises(DragomanError, match="not an adapter"):
+        load_adapter(tmp_path / "adapter.npz")
+    large = replace(made, own={**made.own, "in": np.zeros((6000, 6000), np.float32)})
+    with pytest.raises(DragomanError, match="smaller rank"):
+        save_adapter(tmp_path / "large.npz", large)
+
+
+def test_a_file_that_is_no_language_model_is_an_error(tmp_path: Path) -> None:
+    """One line says so."""
+    (tmp_path / "x.gguf").write_bytes(b"GGUF but not really")
+    with pytest.raises(DragomanError, match="not a language model"):
+        load_body(tmp_path / "x.gguf")
+    with pytest.raises(DragomanError, match="can be read"):
+        load_body(tmp_path / "missing.gguf")

@@ -44,8 +44,8 @@ _SPOKEN: Final = {
     "whats": "what's", "hows": "how's", "theres": "there's", "wont": "won't", "couldnt": "couldn't",
     "wouldnt": "wouldn't", "shouldnt": "shouldn't", "theyre": "they're", "lets": "let's", "aint": "ain't",
     "u": "you", "ur": "your", "r": "are", "y": "why", "cuz": "because", "bc": "because", "tho": "though",
-    "btw": "by the way", "idk": "I don't know", "omg": "oh my god", "tbh": "to be honest", "thx": "thanks",
-    "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay", "ok": "okay", "ya": "yeah",
+    "btw": "by the way", "idk": "I don't know", "idc": "I don't care", "omg": "oh my god", "tbh": "to be honest",
+    "thx": "thanks", "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay", "ok": "okay", "ya": "yeah",
     "yea": "yeah", "rn": "right now", "jk": "just kidding", "imo": "in my opinion", "vs": "versus", "alot": "a lot",
 }  # fmt: skip
 
@@ -55,6 +55,8 @@ _LAUGHTER: Final = re.compile(
 _FACES: Final = re.compile(r"(?<!\w)[:;=8][-']?[)(DPpOo/|\]\[3]+(?!\w)|<3|\^_?\^|\*\w+\*")
 _DOTS: Final = re.compile(r"\s*(?:\.\s?\.[\s.]*|…)\s*")
 _MANY: Final = re.compile(r"([!?])[!?]+")
+_LOOSE: Final = re.compile(r" +([,.!?])")
+_MIXED: Final = re.compile(r"[A-Za-z]\d+[A-Za-z]")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.'!?$%-]+")
 _DRAWN_OUT: Final = re.compile(r"(\w)\1\1")
 _ASKING: Final = re.compile(
@@ -113,11 +115,11 @@ def spoken(line: str) -> str | None:
     text = _FACES.sub(" ", text)
     text = _LAUGHTER.sub(lambda found: ". " if re.search(r"[.!?]", found.group()) else " ", text)
     text = _MANY.sub(r"\1", _DOTS.sub(lambda found: ", " if found.end() < len(text) else ".", text))
-    text = " ".join(text.split()).strip(" ,-.")
+    text = _LOOSE.sub(r"\1", " ".join(text.split())).strip(" ,-.")
     if not text or not _PLAIN.fullmatch(text) or _DRAWN_OUT.search(text):
         return None
     words = [_word(word) for word in text.split()]
-    if any(len(word) > 16 for word in words) or not re.search(r"[A-Za-z]{2}", text):
+    if any(len(word) > 16 for word in words) or _MIXED.search(text) or not re.search(r"[A-Za-z]{2}", text):
         return None
     text = " ".join(words)
     text = re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda found: found.group().upper(), text)

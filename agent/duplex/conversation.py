@@ -79,7 +79,7 @@ class AgentUtterance:
     """Something that the agent says: decided at ``frame``, and heard from ``start_s`` to ``end_s``.
 
     ``text`` is the beginning of the answer (12 words at most); ``complete`` tells that the answer has no more. An
-    interruption stops it: the decision is due at ``stop_frame``, and only ``heard`` of its words had begun by then.
+    interruption stops it: the decision is due at ``stop_frame``, and only ``heard`` of its words have sounded by then.
     """
 
     kind: AgentKind

@@ -97,7 +97,7 @@ def hesitations(
         plan[i] = Break(_pause(rng), filler, rng.uniform(0.02, 0.25) if filler else 0.0, rng.random() < 0.5)
     for i in marked:
         if i not in plan:
-            plan[i] = Break(_pause(rng) if rng.random() < 0.09 else rng.uniform(0.03, 0.18))
+            plan[i] = Break(_pause(rng) if rng.random() < 0.06 else rng.uniform(0.03, 0.18))
     return plan
 
 

@@ -140,7 +140,7 @@ class _Scene:
             onset = _on_grid(max(wanted, start + 0.2))
             frame = first_decided(onset + STOP_AFTER_S)
             if decided_s(frame) < said.end_s - 0.1:
-                heard = sum(start + word.start < decided_s(frame) for word in delivery.words)
+                heard = sum(start + (word.start + word.end) / 2 < decided_s(frame) for word in delivery.words)
                 said = replace(said, end_s=decided_s(frame), stop_frame=frame, heard=heard)
             else:
                 onset = None
@@ -155,6 +155,7 @@ class _Scene:
     def _attend(self, text: str, said: AgentUtterance) -> None:
         """The user gives a sign of attention over the agent's voice."""
         at = said.start_s + (said.end_s - said.start_s) * self._rng.uniform(0.25, 0.85)
+        text = _sign(text, self._user)
         event = self._speak(spoken(self._rng, self._user, text.split(), {}), at, "backchannel", text)
         self._now = max(self._now, event.end_s + 0.2)
 
@@ -170,7 +171,7 @@ class _Scene:
             if self._rng.random() < 0.6:
                 frame = first_decided(word.end + BEGIN_AFTER_S)
                 start = _on_grid(decided_s(frame) + self._rng.uniform(0.02, 0.12))
-                text = self._rng.choice(LISTENING)
+                text = _sign(self._rng.choice(LISTENING), self._agent)
                 delivery = spoken(self._rng, self._agent, text.split(), {})
                 self._agent_sounds.append((round(start * INPUT_RATE), delivery.pcm))
                 self.utterances.append(AgentUtterance("backchannel", text, frame, start, start + delivery.seconds))
@@ -234,6 +235,11 @@ def _knocks(count: int, rng: np.random.Generator) -> Samples:
         at = int(rng.integers(0, max(1, count - length)))
         out[at : at + length] += (burst * 10 ** (rng.uniform(-30, 3) / 20))[: count - at].astype(np.float32)
     return out
+
+
+def _sign(text: str, persona: Persona) -> str:
+    """A sign of attention that this voice can give."""
+    return text if persona.hums else text.replace("Mm-hm", "Uh-huh")
 
 
 def _track(sounds: Sequence[tuple[int, Samples]], count: int) -> Samples:

@@ -33,12 +33,13 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A voice at a pitch and a pace: factors, 1 is the voice's own."""
+    """A voice at a pitch and a pace: factors, 1 is the voice's own. ``hums``: it can say "mm-hm"; others spell it."""
 
     name: str
     speaker: Speaker
     pitch: float = 1.0
     pace: float = 1.0
+    hums: bool = False
 
     def say(self, text: str, *, final: bool = True, slow: float = 1.0) -> tuple[Samples, tuple[Word, ...]]:
         """Sound at 16 kHz and its words; ``slow`` draws it out so many times."""
@@ -65,6 +66,7 @@ _SHIFTS: Final[tuple[tuple[float, Split], ...]] = (
 )
 """The voices as they are belong to the drafter, who will hear them in use."""
 
+_HUMMING: Final = ("heart",)
 _MIXED: Final = 0.5
 _WEIGHTS: Final = (0.2, 0.35, 0.5)
 _OWN_PACKS: Final = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
@@ -92,7 +94,7 @@ def casting(packs: Path | None = None, *, kokoro_share: float = 0.2) -> Cast:
     def cast(rng: Random, split: Split) -> tuple[Persona, Persona]:
         agent = one(rng, split)
         if split == "drafter" and rng.random() < 0.3:
-            agent = Persona("heart", fast["heart"], 1.0, rng.uniform(0.95, 1.1))
+            agent = Persona("heart", fast["heart"], 1.0, rng.uniform(0.95, 1.1), hums=True)
         while (user := one(rng, split)).name == agent.name:
             pass
         return user, agent
@@ -104,7 +106,7 @@ def shifted(rng: Random, split: Split, voices: Mapping[str, Speaker], pace: floa
     """One of ``voices`` at a pitch that belongs to ``split``."""
     base = rng.choice(sorted(voices))
     pitch = rng.choice([shift for shift, owner in _SHIFTS if owner == split])
-    return Persona(base if pitch == 1 else f"{base}~{pitch:.2f}", voices[base], pitch, pace)
+    return Persona(base if pitch == 1 else f"{base}~{pitch:.2f}", voices[base], pitch, pace, hums=base in _HUMMING)
 
 
 def shared_out(packs: Sequence[str]) -> dict[Split, list[str]]:

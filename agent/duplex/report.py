@@ -16,7 +16,7 @@ from dragoman.agent.duplex.frames import FRAME_S, Control, decided_s
 from dragoman.agent.duplex.mixing import Take
 from dragoman.audio.types import INPUT_RATE, DragomanError
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
 _GAPS: Final = (-0.3, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
 _PAUSES: Final = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 4.0)
@@ -89,7 +89,7 @@ class Report:
             "gap_before_user_s": _quartiles(self.gaps_user),
             "gap_before_agent_s": _quartiles(self.gaps_agent),
             "conversations_with_echo": self.echoes,
-            "voices": {split: sorted(self.voices[split]) for split in SPLITS},
+            "voices": {split: [*sorted(self.voices[split])] for split in SPLITS},
         }
 
     def text(self) -> str:

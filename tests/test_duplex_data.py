@@ -16,7 +16,7 @@ from fakes import ScriptedResponder, ToneVoice
 from dragoman.agent.duplex.answers import Answer, Answers, Dialogue
 from dragoman.agent.duplex.chat import Chat, Line, split_of, spoken
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Split, UserEvent
-from dragoman.agent.duplex.delivery import Break, broken_off, deliver, hesitations
+from dragoman.agent.duplex.delivery import Break, Unspeakable, broken_off, deliver, hesitations
 from dragoman.agent.duplex.delivery import spoken as voiced
 from dragoman.agent.duplex.factory import Factory
 from dragoman.agent.duplex.features import Ear, check_features, load_features, make_features
@@ -29,7 +29,7 @@ from dragoman.agent.duplex.store import load_conversations, save_conversations, 
 from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.ports import Message
 from dragoman.audio.levels import trim_silence
-from dragoman.audio.types import INPUT_RATE, DragomanError, Word
+from dragoman.audio.types import INPUT_RATE, DragomanError, Speech, Word
 from dragoman.tts import Voice
 
 USER = Persona("user", ToneVoice())
@@ -207,9 +207,9 @@ def test_numbers_are_read_in_groups() -> None:
     plans = [hesitations(Random(seed), [w for w in said.split() if w != SPOT], [1, 4], "number") for seed in range(20)]
     assert {i for plan in plans for i in plan} <= {-1, 1, 4}
     assert all(any(i in plan for plan in plans) for i in (1, 4))
-    assert [w.text for w in deliver(Random(1), USER, said, "number", hesitant=False).words] == said.replace(
-        f"{SPOT} ", ""
-    ).split()
+    assert [
+        w.text for w in deliver(Random(1), USER, said, "number").words if w.text[:2] not in ("um", "uh", "er")
+    ] == said.replace(f"{SPOT} ", "").split()
 
 
 def test_a_false_start_breaks_off() -> None:
@@ -218,6 +218,25 @@ def test_a_false_start_breaks_off() -> None:
         broken = broken_off(Random(seed), USER, "There was a dog in the garden.")
         assert 1 <= len(broken.words) <= 3
         assert 0 < broken.seconds < 1.1
+
+
+def test_who_breaks_in_does_not_hesitate_first() -> None:
+    """An interruption is told from a sign of attention by its first words: they come in one go."""
+    for seed in range(30):
+        said = deliver(Random(seed), USER, "No but I was in the city with my brother today.", at_once=True)
+        assert [word.text for word in said.words[:4]] == "No but I was".split()
+        assert said.words[3].start < 4 * 0.25
+
+
+def test_a_text_without_a_sound_is_told() -> None:
+    """No label can stand after nothing."""
+
+    class Mute(ToneVoice):
+        def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+            return Speech(np.zeros(0, np.float32), (Word(text, 0.0, 0.0),))
+
+    with pytest.raises(Unspeakable, match="xyz"):
+        deliver(Random(1), Persona("mute", Mute()), "xyz")
 
 
 # Texts

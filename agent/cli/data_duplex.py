@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -74,29 +75,41 @@ async def _make(
     as_json: bool,
 ) -> None:
     model = brain_for_this_machine() if llm == "auto" else llm
-    with progress_of("loading models", quiet=as_json) as told:
+    with progress_of("loading models", quiet=as_json) as loading:
         cast = casting(packs, kokoro_share=kokoro_share)
         talks = installed_talks()
-        responder = await open_responder(model, told, threads=threads, slots=at_once, seed=1)
+        responder = await open_responder(model, loading, threads=threads, slots=at_once, seed=1)
     answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
     factory = Factory(folder, seed, talks, answers, cast)
     missing = [number for number in numbers if not factory.path(number).is_file()]
+    ahead = asyncio.create_task(factory.write(missing[0])) if missing else None
+    stopped = threading.Event()
     try:
         with _bar() as progress:
             task = progress.add_task("conversations", total=len(missing) * CONVERSATIONS)
-            ahead = asyncio.create_task(factory.write(missing[0])) if missing else None
+
+            def told() -> None:
+                if stopped.is_set():
+                    raise DragomanError("stopped")
+                progress.advance(task)
+
             for number, following in zip(missing, [*missing[1:], None], strict=True):
                 assert ahead is not None
                 dialogues = await ahead
                 # The next shard's answers are written while this one is spoken.
                 ahead = None if following is None else asyncio.create_task(factory.write(following))
-                takes = await asyncio.to_thread(factory.perform, number, dialogues, lambda: progress.advance(task))
-                if number - numbers.start < SAMPLED:
+                takes = await asyncio.to_thread(factory.perform, number, dialogues, told)
+                if takes and number - numbers.start < SAMPLED:
                     save_sample(folder / "samples", takes[0])
                 if as_json:
                     seconds = sum(take.conversation.seconds for take in takes)
                     emit("shard", path=str(factory.path(number)), seconds=seconds, answers_asked=answers.asked)
     finally:
+        # Whoever stops it does not wait for the shard in hand.
+        stopped.set()
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
         answers.close()
         await responder.aclose()
 

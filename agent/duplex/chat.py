@@ -45,8 +45,9 @@ _SPOKEN: Final = {
     "wouldnt": "wouldn't", "shouldnt": "shouldn't", "theyre": "they're", "lets": "let's", "aint": "ain't",
     "u": "you", "ur": "your", "r": "are", "y": "why", "cuz": "because", "bc": "because", "tho": "though",
     "btw": "by the way", "idk": "I don't know", "idc": "I don't care", "omg": "oh my god", "tbh": "to be honest",
-    "thx": "thanks", "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay", "ok": "okay", "ya": "yeah",
-    "yea": "yeah", "rn": "right now", "jk": "just kidding", "imo": "in my opinion", "vs": "versus", "alot": "a lot",
+    "thx": "thanks", "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay",
+    "ok": "okay", "ya": "yeah", "yea": "yeah", "rn": "right now", "jk": "just kidding", "imo": "in my opinion",
+    "vs": "versus", "alot": "a lot",
 }  # fmt: skip
 
 _LAUGHTER: Final = re.compile(

@@ -31,8 +31,15 @@ _FILLERS: Final = ("um", "uh", "um", "uh", "um", "er", "like", "you know", "I me
 _PROMISING: Final = frozenset(
     "a an the to of in on at for with my your and but or so because if that is was are I I'm it's we you they".split()
 )
+_FLUENT: Final = 3
+"""Words that somebody who breaks in says in one go."""
+
 _REACH_S: Final = 0.04
 _FADE: Final = 80
+
+
+class Unspeakable(Exception):
+    """The voice makes no sound of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,16 @@ class _Piece:
 
 
 def deliver(
-    rng: Random, persona: Persona, said: str, situation: Situation = "chat", *, hesitant: bool = True
+    rng: Random, persona: Persona, said: str, situation: Situation = "chat", *, at_once: bool = False
 ) -> Delivery:
-    """Speak a turn. ``said`` may hold ``SPOT`` between words; without ``hesitant`` it is said straight away."""
+    """Speak a turn. ``said`` may hold ``SPOT`` between words; ``at_once``: its first words come without hesitation.
+
+    Raises ``Unspeakable``.
+    """
     words, spots = _read(said)
-    plan = hesitations(rng, words, spots, situation) if hesitant else {}
+    plan = hesitations(rng, words, spots, situation)
+    if at_once:
+        plan = {i: brk for i, brk in plan.items() if i >= _FLUENT or (i >= 0 and brk.pause_s < PAUSE_S)}
     return spoken(rng, persona, words, plan)
 
 
@@ -102,7 +114,7 @@ def hesitations(
 
 
 def spoken(rng: Random, persona: Persona, words: Sequence[str], plan: Mapping[int, Break]) -> Delivery:
-    """Speak ``words`` with the breaks of ``plan``."""
+    """Speak ``words`` with the breaks of ``plan``. Raises ``Unspeakable``."""
     pieces: list[_Piece | float] = []
     if -1 in plan:
         pieces += _between(rng, persona, plan[-1])
@@ -121,7 +133,7 @@ def spoken(rng: Random, persona: Persona, words: Sequence[str], plan: Mapping[in
 
 
 def broken_off(rng: Random, persona: Persona, said: str) -> Delivery:
-    """The first one to three words of a turn, stopped in the middle of the next."""
+    """The first one to three words of a turn, stopped in the middle of the next. Raises ``Unspeakable``."""
     words, _ = _read(said)
     count = min(rng.randint(1, 3), len(words) - 1)
     pcm, timed = persona.say(" ".join(words[: count + 1]), final=False)
@@ -192,6 +204,8 @@ def _assembled(pieces: Sequence[_Piece | float]) -> Delivery:
         at += len(sounds[-1])
     pcm = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
     start, end = trim_silence(pcm, INPUT_RATE)
+    if not end:
+        raise Unspeakable(" ".join(word.text for word in words))
     length = (end - start) / INPUT_RATE
     timed = [word.shifted(-start / INPUT_RATE) for word in words]
     inside = tuple(Word(w.text, min(max(w.start, 0.0), length), min(max(w.end, 0.0), length)) for w in timed)

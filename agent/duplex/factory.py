@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 from dragoman.agent.duplex.answers import Answers, Dialogue
 from dragoman.agent.duplex.chat import Chat, Line
 from dragoman.agent.duplex.conversation import SPLITS, Split
+from dragoman.agent.duplex.delivery import Unspeakable
 from dragoman.agent.duplex.mixing import Take, stage
 from dragoman.agent.duplex.personas import Cast
 from dragoman.agent.duplex.scripts import draw_script
@@ -66,12 +68,16 @@ class Factory:
     def perform(
         self, number: int, dialogues: Sequence[Dialogue], told: Callable[[], None] = lambda: None
     ) -> list[Take]:
-        """Speak what was written, and keep it as a shard. ``told`` is called for each conversation. Takes minutes."""
+        """Speak what was written, and keep it as a shard. ``told`` is called for each conversation. Takes minutes.
+
+        A conversation of which a voice makes nothing is left out.
+        """
         takes: list[Take] = []
         for dialogue in dialogues:
             user, agent = self._cast(Random(f"{dialogue.script.id}/cast"), split_of(number))
             babble = takes[-1].user if takes else None
-            takes.append(stage(dialogue, split_of(number), user, agent, f"{dialogue.script.id}/scene", babble))
+            with suppress(Unspeakable):
+                takes.append(stage(dialogue, split_of(number), user, agent, f"{dialogue.script.id}/scene", babble))
             told()
         save_conversations(self.path(number), [take.conversation for take in takes])
         return takes

@@ -57,7 +57,7 @@ def stage(
     dialogue: Dialogue, split: Split, user: Persona, agent: Persona, seed: str, babble: Samples | None = None
 ) -> Take:
     """Speak and mix a dialogue. Everything that is left to chance comes from ``seed``; ``babble``: someone else's
-    voice, for the background.
+    voice, for the background. Raises ``Unspeakable``.
     """
     rng = Random(seed)
     scene = _Scene(rng, user, agent)
@@ -119,7 +119,7 @@ class _Scene:
                 at += self._rng.uniform(0.25, 1.1)
         else:
             at = onset
-        delivery = deliver(self._rng, self._user, exchange.said, situation, hesitant=onset is None)
+        delivery = deliver(self._rng, self._user, exchange.said, situation, at_once=onset is not None)
         kind: UserKind = "turn" if onset is None else "interruption"
         event = self._speak(delivery, at, kind, exchange.text, situation)
         self._listen(event)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, Split, UserEvent
+from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Pause, Split, UserEvent
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.audio.types import DragomanError, Word
 
@@ -25,8 +25,8 @@ def shard_path(folder: Path, split: Split, seed: int, number: int) -> Path:
 
 
 def shards(folder: Path, split: Split | None = None) -> list[Path]:
-    """The shards that a folder holds, of one split or of all, in the order of their names."""
-    return sorted(folder.glob(f"{split or '*'}-*-?????.npz"))
+    """The shards that a folder holds, of one split or of all, in a fixed order."""
+    return [path for name in ((split,) if split else SPLITS) for path in sorted(folder.glob(f"{name}-*-?????.npz"))]
 
 
 def save_conversations(path: Path, conversations: Sequence[Conversation]) -> None:

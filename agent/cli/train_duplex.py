@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def duplex(
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
-    body: Annotated[str, typer.Option(help="Language model: a catalog name or a GGUF file (Llama or Qwen2).")] = BODY,
+    body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
     layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = "",
     steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,

@@ -43,7 +43,7 @@ def duplex(
     llm: Annotated[str, typer.Option(help="Writes the answers: a name, a .gguf or http://...")] = "auto",
     at_once: Annotated[int, typer.Option(help="Answers that are asked for at a time.", min=1)] = 4,
     threads: Annotated[int, typer.Option(help="Threads of the embedded language model.", min=1)] = 1,
-    kokoro_share: Annotated[float, typer.Option(help="Share of Kokoro's voices: varied, but slow to make.")] = 0.2,
+    kokoro_share: Annotated[float, typer.Option(help="Share of Kokoro's voices: varied, but slow to make.")] = 0.1,
     features: Annotated[bool, typer.Option("--features", help="Keep what the causal ear hears, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:

@@ -72,7 +72,7 @@ _WEIGHTS: Final = (0.2, 0.35, 0.5)
 _OWN_PACKS: Final = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 
 
-def casting(packs: Path | None = None, *, kokoro_share: float = 0.2) -> Cast:
+def casting(packs: Path | None = None, *, kokoro_share: float = 0.1) -> Cast:
     """A cast of the English voices that are here. ``kokoro_share``: how many of the voices are Kokoro's, more of them
     with the folder ``packs`` (``af_bella.bin``): they are slow to make. Raises ``DragomanError``.
     """

@@ -6,13 +6,17 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from fakes import ScriptedResponder, ToneVoice
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
+from dragoman.agent.cli import data_duplex
 from dragoman.agent.duplex.answers import Answer, Answers, Dialogue
 from dragoman.agent.duplex.chat import Chat, Line, split_of, spoken
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Split, UserEvent
@@ -451,6 +455,48 @@ def test_a_histogram_counts_between_its_edges() -> None:
     """The last edge belongs to the last bin."""
     lines = histogram("t", [0.1, 0.2, 0.5, 1.0], (0.0, 0.2, 1.0))
     assert [int(line.split()[3]) for line in lines[1:]] == [1, 3]
+
+
+# The command
+
+
+def test_the_command_makes_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three shards, one for each split; asked again, it makes none, and reports the same."""
+    responder = Echoing()
+
+    async def opened(*_: object, **__: object) -> Echoing:
+        return responder
+
+    monkeypatch.setattr(data_duplex, "open_responder", opened)
+    monkeypatch.setattr(data_duplex, "casting", lambda *_, **__: lambda rng, split: (USER, AGENT))
+    monkeypatch.setattr(data_duplex, "installed_talks", talks)
+    monkeypatch.setattr(data_duplex, "Factory", partial(Factory, size=1))
+    options = ["data", "duplex", "--folder", str(tmp_path), "--hours", "0.33", "--llm", "scripted", "--json"]
+    runs = [CliRunner().invoke(app, options) for _ in range(2)]
+    assert [run.exit_code for run in runs] == [0, 0]
+    first, second = ([json.loads(line) for line in run.stdout.splitlines()] for run in runs)
+    assert [line["type"] for line in first] == ["shard", "shard", "shard", "summary"]
+    assert second == first[-1:]
+    assert first[-1]["conversations"] == {"drafter": 1, "verifier": 1, "test": 1}
+    assert len(responder.prompts) == first[-2]["answers_asked"]
+    assert [path.name for path in shards(tmp_path)] == [
+        "drafter-1-00000.npz",
+        "verifier-1-00002.npz",
+        "test-1-00001.npz",
+    ]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["hours"] == first[-1]["hours"]
+    assert len(list((tmp_path / "samples").glob("*.wav"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [(["--hours", "0"], "more than 0 hours"), (["--kokoro-share", "2"], "from 0 to 1")]
+)
+def test_what_makes_no_sense_is_an_error(tmp_path: Path, options: list[str], message: str) -> None:
+    """One line, before any model is loaded."""
+    done = CliRunner().invoke(app, ["data", "duplex", "--folder", str(tmp_path), *options])
+    assert done.exit_code == 1
+    assert message in done.stderr
 
 
 # With real models

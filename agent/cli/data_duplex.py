@@ -93,7 +93,7 @@ async def _make(
                     raise DragomanError("stopped")
                 progress.advance(task)
 
-            for number, following in zip(missing, [*missing[1:], None], strict=True):
+            for number, following in zip(missing, [*missing, None][1:], strict=True):
                 assert ahead is not None
                 dialogues = await ahead
                 # The next shard's answers are written while this one is spoken.

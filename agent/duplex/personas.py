@@ -21,6 +21,7 @@ from dragoman.audio.resample import resample
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice, open_voice
+from dragoman.tts.espeak import espeak
 from dragoman.tts.kokoro import KokoroEngine, KokoroModel, Styles
 
 
@@ -124,7 +125,7 @@ def shared_out(packs: Sequence[str]) -> dict[Split, list[str]]:
 def _kokoro(packs: Path | None) -> Callable[[Random, Split], tuple[str, Voice]]:
     if packs is not None and not any(packs.glob("??_*.bin")):
         raise DragomanError(f"{packs}: no voice packs (af_bella.bin) are there")
-    open_voice("en", "kumo")  # says what is missing
+    espeak()  # first: its absence is found at once
     model = KokoroModel(resolve("kokoro"))
     given = shared_out([file.stem for file in packs.glob("??_*.bin")] if packs else _OWN_PACKS)
 

@@ -31,6 +31,7 @@ from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Array, Body, Dims
 from dragoman.agent.duplex.windows import DRAFT, SINK, WINDOW
 from dragoman.asr.causal.features import BLOCK
+from dragoman.audio.types import DragomanError
 
 OPSET: Final = 20
 FORMAT: Final = 1
@@ -48,7 +49,11 @@ Shape = Sequence[int | str]
 
 
 def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:
-    """The graphs by name; ``quantized``: 8-bit weights in all matrix products, their inputs quantized as they come."""
+    """The graphs by name; ``quantized``: small whole numbers for weights in all matrix products, and for their inputs
+    as they come. Raises ``DragomanError`` when adapter and body don't fit.
+    """
+    if body.dims.head % 16:
+        raise DragomanError(f"this body's heads are {body.dims.head} wide: they must be multiples of 16")
     changed = adapted(body, adapter)
     return {
         "ear": _ear(adapter, changed.dims, quantized),
@@ -58,7 +63,7 @@ def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str,
 
 
 def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True) -> None:
-    """Build the graphs into ``folder`` as ``<name>.onnx``, and what else a run needs beside them."""
+    """Build the graphs into ``folder`` as ``<name>.onnx``, and what else a run needs beside them. As ``build``."""
     folder.mkdir(parents=True, exist_ok=True)
     # Half precision holds more than the few bits that the body's file has.
     np.save(folder / "tokens.npy", body.arrays["tokens"].astype(np.float16))

@@ -471,7 +471,7 @@ def test_the_command_makes_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(data_duplex, "casting", lambda *_, **__: lambda rng, split: (USER, AGENT))
     monkeypatch.setattr(data_duplex, "installed_talks", talks)
     monkeypatch.setattr(data_duplex, "Factory", partial(Factory, size=1))
-    options = ["data", "duplex", "--folder", str(tmp_path), "--hours", "0.33", "--llm", "scripted", "--json"]
+    options = ["data", "duplex", "--folder", str(tmp_path), "--hours", "0.38", "--llm", "scripted", "--json"]
     runs = [CliRunner().invoke(app, options) for _ in range(2)]
     assert [run.exit_code for run in runs] == [0, 0]
     first, second = ([json.loads(line) for line in run.stdout.splitlines()] for run in runs)

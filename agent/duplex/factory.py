@@ -25,7 +25,7 @@ from dragoman.agent.duplex.store import save_conversations, shard_path
 CONVERSATIONS: Final = 10
 """Conversations of a shard."""
 
-SHARD_S: Final = 400.0
+SHARD_S: Final = 450.0
 """About how long a shard is."""
 
 _TURN: Final[tuple[Split, ...]] = ("drafter", "test", "verifier", "drafter", "drafter", "drafter", "drafter")

@@ -89,8 +89,8 @@ def draw_script(rng: Random, chat: Chat, name: str) -> Script:
     exchanges = []
     for i, text in enumerate(turns[before::2]):
         kind = rng.random()
-        if kind < 0.18:
-            question, exchange = _number(rng) if kind < 0.09 else _list(rng)
+        if kind < 0.14:
+            question, exchange = _number(rng) if kind < 0.07 else _list(rng)
             if i == 0:
                 context = [*context[:-1], ("assistant", question)]
         else:

@@ -152,6 +152,19 @@ def test_an_adapter_comes_back_as_it_was_saved(weights: Weights, tmp_path: Path)
     assert all(np.array_equal(changed.arrays[n], a) for n, a in weights.arrays.items() if n != name)
 
 
+def test_a_scaled_adapter_makes_a_part_of_the_changes(weights: Weights) -> None:
+    """Half the changes stand half way between the stock and the adapted weights; none are the stock."""
+    name = "encoder.0.attn.q.weight"
+    rng = np.random.default_rng(3)
+    pair = (rng.normal(size=(384, 2)).astype(np.float32), rng.normal(size=(2, 384)).astype(np.float32))
+    adapter = Adapter({name: pair}, weights.sha256, {"steps": 1})
+    stock, full = weights.arrays[name], adapted(weights, adapter).arrays[name]
+    np.testing.assert_allclose(adapted(weights, adapter.scaled(0.5)).arrays[name], (stock + full) / 2, atol=1e-5)
+    np.testing.assert_array_equal(adapted(weights, adapter.scaled(0.0)).arrays[name], stock)
+    assert adapter.scaled(0.5).digest() != adapter.digest()
+    assert adapter.scaled(0.5).card == adapter.card
+
+
 def test_an_adapter_of_other_weights_is_refused(weights: Weights) -> None:
     """The error names the mismatch."""
     with pytest.raises(DragomanError, match="belongs to other weights"):

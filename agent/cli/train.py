@@ -42,6 +42,7 @@ def asr(
     rank: Annotated[int, typer.Option(help="Rank of the encoder's changes.")] = 64,
     decoder_rank: Annotated[int, typer.Option(help="Rank of the decoder's changes.")] = 32,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 8e-4,
+    strength: Annotated[float, typer.Option(help="Share of the learned changes that is kept in the adapter.")] = 0.7,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of the noise.")] = 1,
@@ -58,7 +59,15 @@ def asr(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
         torch.set_num_threads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        options = Options(steps=steps, minutes=minutes, rank=rank, decoder_rank=decoder_rank, rate=rate, seed=seed)
+        options = Options(
+            steps=steps,
+            minutes=minutes,
+            rank=rank,
+            decoder_rank=decoder_rank,
+            rate=rate,
+            seed=seed,
+            strength=strength,
+        )
         target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / f"causal-{Path(model).name}"
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
         columns = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,15 @@ class Adapter:
     changes: dict[str, tuple[Array, Array]]
     base_sha256: str
     card: dict[str, object]
+
+    def scaled(self, strength: float) -> Adapter:
+        """A part of the changes: weights between the stock ones and the trained ones.
+
+        They keep more of what the stock weights know of voices that the training lacks (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models").
+        """
+        changes = {name: (up * np.float32(strength), down) for name, (up, down) in self.changes.items()}
+        return replace(self, changes=changes)
 
     def digest(self) -> str:
         """A short name of the changes."""

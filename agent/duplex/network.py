@@ -38,7 +38,9 @@ class DuplexNetwork(nn.Module):
         super().__init__()
         dims = self.dims = body.dims
         self.ear_width = ear_width
-        self.stock = {name: torch.from_numpy(array.copy()) for name, array in body.arrays.items()}
+        # Never written to, but torch warns of memory that can't be.
+        arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in body.arrays.items()}
+        self.stock = {name: torch.from_numpy(array) for name, array in arrays.items()}
         output = body.arrays.get("output", body.arrays["tokens"])
         self.stock["drafts"] = torch.from_numpy(output[np.asarray(kept, np.int64)])
         scale = float(np.sqrt((body.arrays["tokens"] ** 2).mean()))

@@ -15,8 +15,9 @@ from dragoman.agent.duplex.drafts import load_drafts, save_drafts
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.policy import OwnTokens, Policy
-from dragoman.agent.duplex.rehearsal import Part, Played, judge
+from dragoman.agent.duplex.rehearsal import Figures, Part, Played, judge
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
+from dragoman.agent.duplex.tuning import tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import SINK, WINDOW, cut_window, make_batch
 from dragoman.asr.causal.features import BLOCK
@@ -341,3 +342,26 @@ def test_a_rehearsal_is_judged(decisions: list[tuple[int, Control]], hits: int, 
     assert (figures.turns, figures.hits, figures.cutoffs, figures.stopped) == (2, hits, cutoffs, stopped)
     if hits == 2:
         assert figures.gaps_ms[0] == pytest.approx(200 if decisions[0][0] == 19 else 520)
+
+
+def figures(*, hits: int = 8, cutoffs: int = 0, stopped: int = 0, false_stops: int = 0) -> Figures:
+    return Figures(10, hits, 10, cutoffs, (), 10, stopped, 10, false_stops)
+
+
+def test_thresholds_are_chosen_by_rehearsal() -> None:
+    """The most hits within the cut-offs that are allowed; then stops that are meant, and no others."""
+    tries: list[Policy] = []
+    told: list[tuple[int, int]] = []
+
+    def rehearsed(policy: Policy) -> Figures:
+        tries.append(policy)
+        eager, touchy = policy.begin < 0.6, policy.stop < 0.4
+        return figures(hits=9 if eager else 8, cutoffs=2 * eager, stopped=10 - touchy, false_stops=9 * touchy)
+
+    best = tuned(rehearsed, lambda done, total: told.append((done, total)))
+    assert best == Policy(begin=0.7, stop=0.5)
+    assert {policy.begin for policy in tries[4:]} == {0.7}
+    assert told[-1] == (8, 8)
+    # Where every threshold breaks in too often, the fewest cut-offs count.
+    rude = tuned(lambda policy: figures(cutoffs=round(10 * (1 - policy.begin))), lambda done, total: None)
+    assert rude.begin == 0.85

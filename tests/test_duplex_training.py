@@ -116,6 +116,8 @@ def test_training_learns_to_take_turns(tmp_path: Path) -> None:
         assert float(after[name] or 0) < share * float(before[name] or 0)
     assert float(after["begin_f1"] or 0) > 0.3 > float(before["begin_f1"] or 0)
     assert {report.stage for report in reports} == {1, 2}
+    trainer.tune(lambda done, total: None)
+    assert load_adapter(tmp_path / "adapter.npz").policy == trainer.policy
     assert reports[-1].tokens > 4 * 60
 
 

@@ -90,6 +90,8 @@ def duplex(
                     emit("step", step=report.step, loss=report.loss, **report.check)
 
             trainer.run(told)
+        with progress_of("choosing thresholds", quiet=as_json) as progress:
+            trainer.tune(lambda done, total: progress("rehearsing", done, total))
         if as_json:
             emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
         else:

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from dragoman.agent.duplex.body import Array, Body
+from dragoman.agent.duplex.policy import Policy
 from dragoman.audio.types import DragomanError
 
 LARGEST: Final = 40_000_000
@@ -35,6 +36,12 @@ class Adapter:
     body: str
     layers: int
     card: Mapping[str, object]
+
+    @property
+    def policy(self) -> Policy:
+        """The thresholds that suit it, as its card says."""
+        known = self.card.get("policy")
+        return Policy(**known) if isinstance(known, dict) else Policy()
 
     def digest(self) -> str:
         """A short name of all that is in it but the card."""

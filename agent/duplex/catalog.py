@@ -51,7 +51,8 @@ def open_duplex(
     loaded = load_adapter(path)
     file = resolve(body, progress=progress)
     loaded.check(ear_digest(ear), body_sha256(file))
-    return DuplexRuntime(_graphs(loaded, file, quantized, progress or silent), threads=threads)
+    graphs = _graphs(loaded, file, quantized, progress or silent)
+    return DuplexRuntime(graphs, threads=threads, policy=loaded.policy)
 
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress) -> Path:

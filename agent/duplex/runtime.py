@@ -21,7 +21,7 @@ from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.drafts import Array, Draft
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.graph import GRAPHS, POSITIONS
-from dragoman.agent.duplex.policy import OwnTokens
+from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.agent.duplex.windows import DRAFT, SINK, WINDOW
 
@@ -142,8 +142,9 @@ class Fork:
 class DuplexRuntime:
     """The graphs, loaded. Calls release the interpreter lock; several threads may call it for different streams."""
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        """Load what ``graph.write`` wrote."""
+    def __init__(self, folder: Path, *, threads: int = 1, policy: Policy | None = None) -> None:
+        """Load what ``graph.write`` wrote; ``policy``: the thresholds that suit it."""
+        self.policy = policy or Policy()
         with np.load(folder / "tables.npz") as data:
             about = json.loads(data["about"].tobytes())
             self._controls, self._sounding, self._words = (data[name] for name in ("controls", "sounding", "words"))

@@ -30,6 +30,7 @@ from dragoman.agent.duplex.network import DuplexNetwork
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.duplex.rehearsal import Figures, Part, judge, rehearse
 from dragoman.agent.duplex.streams import NetworkStreams
+from dragoman.agent.duplex.tuning import tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import (
     IGNORED,
@@ -118,6 +119,7 @@ class Trainer:
         )
         self.step = 0
         self.minutes = 0.0
+        self.policy = Policy()
         self._rng = np.random.default_rng(options.seed)
         lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
@@ -185,30 +187,40 @@ class Trainer:
 
     def check(self) -> dict[str, float | None]:
         """Losses and a free rehearsal on the conversations that are never trained on."""
-        windows = [self._window(example, 0, None) for example in self._checked]
-        groups = [range(i, min(i + 8, len(windows))) for i in range(0, len(windows), 8)]
-        parts = self._parts()
         with torch.no_grad():
-            found = [self.losses(make_batch([windows[i] for i in group]))[1:] for group in groups]
-            played = []
-            for group in groups:
-                shortest = min(len(parts[i].features) for i in group)
-                cut = [_cut(parts[i], shortest) for i in group]
-                streams = NetworkStreams(self.network, [windows[i].context for i in group])
-                played += rehearse(streams, cut, Policy(), self.vocabulary.whole)
+            found = [self.losses(make_batch(windows))[1:] for windows, _ in self._groups()]
         means = {
             f"{name}_loss": float(np.mean([float(loss) for loss in losses]))
             for name, losses in zip(("frames", "drafts", "ends"), zip(*found, strict=True), strict=True)
         }
-        return {**means, **_named(judge(played))}
+        return {**means, **_named(self.rehearsed(self.policy))}
 
-    def _parts(self) -> list[Part]:
-        parts = []
-        for example in self._checked:
-            words = make_history(example.conversation, self.vocabulary).words
-            window = self._window(example, 0, None)
-            parts.append(Part(example.conversation, 0, window.features, words[: window.frames]))
-        return parts
+    def rehearsed(self, policy: Policy) -> Figures:
+        """Run free over the conversations that are never trained on."""
+        played = []
+        for windows, parts in self._groups():
+            streams = NetworkStreams(self.network, [window.context for window in windows])
+            played += rehearse(streams, parts, policy, self.vocabulary.whole)
+        return judge(played)
+
+    def tune(self, told: Callable[[int, int], None]) -> None:
+        """Choose the thresholds, and save them with the adapter. ``told`` hears how many rehearsals are done."""
+        self.policy = tuned(self.rehearsed, told)
+        self.save()
+
+    def _groups(self) -> list[tuple[list[Window], list[Part]]]:
+        """Some windows of the checked conversations at a time, and their parts, of one length."""
+        windows = [self._window(example, 0, None) for example in self._checked]
+        groups = []
+        for first in range(0, len(windows), 8):
+            some, examples = windows[first : first + 8], self._checked[first : first + 8]
+            n = min(window.frames for window in some)
+            parts = [
+                Part(example.conversation, 0, window.features[:n], window.history.words[:n])
+                for window, example in zip(some, examples, strict=True)
+            ]
+            groups.append((some, parts))
+        return groups
 
     def save(self) -> None:
         """Write the adapter and all that is needed to go on."""
@@ -253,6 +265,7 @@ class Trainer:
                 "conversations": len(self._examples),
                 "hours": round(hours, 2),
                 "options": asdict(self.options),
+                "policy": asdict(self.policy),
             },
         )
 
@@ -295,10 +308,6 @@ class Trainer:
 
 
 _ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
-
-
-def _cut(part: Part, frames: int) -> Part:
-    return Part(part.conversation, part.start, part.features[:frames], part.words[:frames])
 
 
 def _named(figures: Figures) -> dict[str, float | None]:

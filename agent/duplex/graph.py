@@ -49,8 +49,9 @@ Shape = Sequence[int | str]
 
 
 def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:
-    """The graphs by name; ``quantized``: small whole numbers for weights in all matrix products, and for their inputs
-    as they come. Raises ``DragomanError`` when adapter and body don't fit.
+    """The graphs by name; ``quantized``: 8-bit weights in all matrix products, their inputs quantized as they come.
+
+    Raises ``DragomanError`` when adapter and body don't fit.
     """
     if body.dims.head % 16:
         raise DragomanError(f"this body's heads are {body.dims.head} wide: they must be multiples of 16")
@@ -147,13 +148,13 @@ class _Graph:
     def _product(self, x: str, name: str, weight: Array) -> str:
         if not self.quantized:
             return self.op("MatMul", x, self.constant(name, weight))
-        # Seven bits: with eight, processors without VNNI add pairs of products in 16 bits, which overflow.
-        scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / 63
-        whole = self.constant(f"{name}.int8", np.round(weight / scale).astype(np.int8))
+        # Both sides unsigned: with signed weights, processors without VNNI add pairs of products in 16 bits, which
+        # overflow.
+        scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / 127
+        whole = self.constant(f"{name}.uint8", (np.round(weight / scale) + 128).astype(np.uint8))
         rounded, largest = self._round(x)
         step, factor = self.number(1 / 127), self.constant(f"{name}.scale", scale.astype(np.float32))
-        none = self.constant("none", np.array(0, np.int8))
-        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, self._middle(), none)
+        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, self._middle(), self._middle())
         return self.op("Mul", y, largest)
 
     def _round(self, x: str) -> tuple[str, str]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from duplex_small import EAR_WIDTH, adapter, body, example
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
 from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.history import make_history
@@ -195,3 +197,10 @@ def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:
     assert best[: len(fork.tokens)] == fork.tokens
     logp = [logp for _, _, logp, _ in fork.rows]
     np.testing.assert_allclose(logp, guessed.max(-1).values[: len(fork.tokens)], atol=1e-3)
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    """Without conversations it names the command that makes them."""
+    result = CliRunner().invoke(app, ["train", "duplex", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "dragoman data duplex" in result.stderr

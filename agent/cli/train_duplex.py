@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.duplex.catalog import BODY
+from dragoman.agent.duplex.examples import BODY, ear_digest, load_examples
+from dragoman.agent.duplex.features import EAR
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
@@ -27,7 +28,7 @@ def duplex(
     folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
     body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
     layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
-    ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = "",
+    ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
     steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
     minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 170.0,
     windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.")] = 4,
@@ -46,8 +47,6 @@ def duplex(
         except ImportError as error:
             raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
         from dragoman.agent.duplex.body import load_body
-        from dragoman.agent.duplex.examples import ear_digest, load_examples
-        from dragoman.agent.duplex.features import EAR
         from dragoman.agent.duplex.training import Options, Trainer
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
@@ -63,7 +62,7 @@ def duplex(
             check_every=check_every,
             seed=seed,
         )
-        digest = ear_digest(ear or EAR)
+        digest = ear_digest(ear)
         with progress_of("preparing", quiet=as_json) as progress:
             examples = load_examples(data or default_folder(), digest, progress)
             progress(f"reading {body}", 0, 1)

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from gguf import GGUFReader, dequantize
 
 from dragoman.agent.duplex.vocabulary import Merges
 from dragoman.audio.types import DragomanError
@@ -80,6 +79,8 @@ def body_sha256(path: Path) -> str:
 
 def load_body(path: Path) -> Body:
     """Read a GGUF file, whatever its quantization: some seconds for 135 M weights. Raises ``DragomanError``."""
+    from gguf import GGUFReader, dequantize  # half a second, for training and for a first start alone
+
     sha256 = body_sha256(path)
     try:
         reader = GGUFReader(path)

@@ -11,16 +11,13 @@ from typing import Final
 from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
-from dragoman.agent.duplex.examples import ear_digest
+from dragoman.agent.duplex.examples import BODY, ear_digest
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.runtime import DuplexRuntime
 from dragoman.asr.causal.catalog import FOLDER
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, cache_dir, resolve
 from dragoman.models.store import silent
-
-BODY: Final = "smollm2-135m"
-"""The body that adapters are trained on unless another is named."""
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
 

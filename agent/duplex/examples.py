@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dragoman.agent.duplex.conversation import Conversation, Split
 from dragoman.agent.duplex.features import check_features, load_features
@@ -13,6 +14,9 @@ from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.catalog import adapter_path
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
+
+BODY: Final = "smollm2-135m"
+"""The language model that is trained unless another is named."""
 
 
 @dataclass(frozen=True, slots=True)

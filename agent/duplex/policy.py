@@ -60,5 +60,5 @@ class OwnTokens:
             self.previous = self._waiting.popleft() if self._waiting else self._whole + Control.SIL
 
     def say(self, tokens: Iterable[int]) -> None:
-        """The words that are being spoken, in place of those that were waiting."""
+        """The words that are being spoken, in place of those that were waiting; ``EOS`` behind them if they are all."""
         self._waiting = deque(tokens)

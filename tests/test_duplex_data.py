@@ -490,7 +490,12 @@ def test_the_command_makes_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--hours", "0"], "more than 0 hours"), (["--kokoro-share", "2"], "from 0 to 1")]
+    ("options", "message"),
+    [
+        (["--hours", "-1"], "can't be less than 0"),
+        (["--hours", "0"], "no conversations are there"),
+        (["--kokoro-share", "2"], "from 0 to 1"),
+    ],
 )
 def test_what_makes_no_sense_is_an_error(tmp_path: Path, options: list[str], message: str) -> None:
     """One line, before any model is loaded."""

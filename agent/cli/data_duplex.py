@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,13 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.duplex.answers import Answers
+from dragoman.agent.duplex.answers import Answers, Dialogue
 from dragoman.agent.duplex.chat import installed_talks
-from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory
+from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory, split_of
 from dragoman.agent.duplex.features import make_features, open_ear
 from dragoman.agent.duplex.personas import casting
 from dragoman.agent.duplex.report import Report, save_sample
-from dragoman.agent.duplex.store import load_conversations, shards
+from dragoman.agent.duplex.store import load_conversations, shard_path, shards
 from dragoman.agent.llm.opening import open_responder
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import brain_for_this_machine
@@ -36,7 +37,7 @@ def default_folder() -> Path:
 
 def duplex(
     folder: Annotated[Path | None, typer.Option(help="Where to keep the conversations.")] = None,
-    hours: Annotated[float, typer.Option(help="About so many hours, of all three splits together.")] = 2.0,
+    hours: Annotated[float, typer.Option(help="About so many hours, of all splits together. 0: make none.")] = 2.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same conversations.")] = 1,
     first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
     packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
@@ -53,11 +54,15 @@ def duplex(
     drafter, for the verifier, for tests.
     """
     with errors():
-        if hours <= 0 or first < 0:
-            raise DragomanError("nothing to make: give more than 0 hours, and a first shard from 0")
+        if hours < 0 or first < 0:
+            raise DragomanError("hours and the number of the first shard can't be less than 0")
         target = folder or default_folder()
-        numbers = range(first, first + max(1, round(hours * 3600 / SHARD_S)))
-        asyncio.run(_make(target, numbers, seed, packs, llm, at_once, threads, kokoro_share, as_json))
+        numbers = range(first, first + (max(1, round(hours * 3600 / SHARD_S)) if hours else 0))
+        missing = [number for number in numbers if not shard_path(target, split_of(number), seed, number).is_file()]
+        if missing:
+            asyncio.run(_make(target, missing, seed, packs, llm, at_once, threads, kokoro_share, as_json))
+        if not shards(target):
+            raise DragomanError(f"{target}: no conversations are there; give --hours")
         if features:
             _hear(target, as_json)
         _tell(target, as_json)
@@ -65,7 +70,7 @@ def duplex(
 
 async def _make(
     folder: Path,
-    numbers: range,
+    missing: Sequence[int],
     seed: int,
     packs: Path | None,
     llm: str,
@@ -81,8 +86,7 @@ async def _make(
         responder = await open_responder(model, loading, threads=threads, slots=at_once, seed=1)
     answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
     factory = Factory(folder, seed, talks, answers, cast)
-    missing = [number for number in numbers if not factory.path(number).is_file()]
-    ahead = asyncio.create_task(factory.write(missing[0])) if missing else None
+    ahead: asyncio.Task[list[Dialogue]] | None = asyncio.create_task(factory.write(missing[0]))
     stopped = threading.Event()
     try:
         with _bar() as progress:
@@ -99,7 +103,7 @@ async def _make(
                 # The next shard's answers are written while this one is spoken.
                 ahead = None if following is None else asyncio.create_task(factory.write(following))
                 takes = await asyncio.to_thread(factory.perform, number, dialogues, told)
-                if takes and number - numbers.start < SAMPLED:
+                if takes and number - missing[0] < SAMPLED:
                     save_sample(folder / "samples", takes[0])
                 if as_json:
                     seconds = sum(take.conversation.seconds for take in takes)

@@ -93,11 +93,14 @@ def load_features(shard: Path, digest: str) -> list[Features]:
     """
     path = features_path(shard)
     if not path.is_file():
-        raise DragomanError(f"{shard} has no features yet: run `dragoman data duplex --features` on its folder")
+        raise DragomanError(
+            f"{shard} has no features yet: run `dragoman data duplex --hours 0 --features` on its folder"
+        )
     found = _digest(path)
     if found != digest:
         raise DragomanError(
-            f"{path}: made by another ear ({found}, not {digest}); run `dragoman data duplex --features`"
+            f"{path}: made by another ear ({found}, not {digest}); "
+            "run `dragoman data duplex --hours 0 --features` on its folder"
         )
     try:
         with path.open("rb") as file, np.load(file) as data:

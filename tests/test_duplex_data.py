@@ -552,6 +552,10 @@ def test_features_are_kept_for_one_ear(ear: Ear, tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     assert make_features(shard, ear).stat().st_mtime_ns == before
     assert shards(tmp_path) == [shard]
+    save_conversations(shard, [talk])
+    make_features(shard, ear)
+    assert len(load_features(shard, ear.digest)) == 1
+    save_conversations(shard, [talk, talk])
     make_features(shard, Ear(ear.model, "0" * 16))
     assert len(load_features(shard, "0" * 16)) == 2
     path.write_bytes(b"nothing")

@@ -61,13 +61,15 @@ def heard(ear: Ear, pcm: Samples) -> Features:
 
 
 def make_features(shard: Path, ear: Ear, told: Callable[[float], None] = lambda seconds: None) -> Path:
-    """Compute the features of a shard unless this ear's are there; they appear whole or not at all.
+    """Compute the features of a shard unless this ear's of these conversations are there; they appear whole or not at
+    all.
 
     ``told`` is given the seconds of each conversation that is done: some 20 of them take a second. Raises
     ``DragomanError``.
     """
     path = features_path(shard)
-    if path.is_file() and _digest(path) == ear.digest:
+    lengths = [conversation.frames for conversation in load_conversations(shard, sound=False)]
+    if path.is_file() and _made_of(path) == (ear.digest, lengths):
         return path
     made: list[Features] = []
     for conversation in load_conversations(shard):
@@ -96,7 +98,7 @@ def load_features(shard: Path, digest: str) -> list[Features]:
         raise DragomanError(
             f"{shard} has no features yet: run `dragoman data duplex --hours 0 --features` on its folder"
         )
-    found = _digest(path)
+    found, _ = _made_of(path)
     if found != digest:
         raise DragomanError(
             f"{path}: made by another ear ({found}, not {digest}); "
@@ -116,10 +118,11 @@ def check_features(shard: Path, lengths: Sequence[int], features: Sequence[Featu
         raise DragomanError(f"{features_path(shard)}: made of other conversations; delete it and make it anew")
 
 
-def _digest(path: Path) -> str:
+def _made_of(path: Path) -> tuple[str, list[int]]:
+    """The digest of the ear, and the frames of each conversation."""
     try:
         with path.open("rb") as file, np.load(file) as data:
-            return bytes(data["ear"].tobytes()).decode()
+            return bytes(data["ear"].tobytes()).decode(), data["frames"].tolist()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _broken(path, error) from error
 

@@ -254,6 +254,8 @@ def test_a_text_without_a_sound_is_told() -> None:
         ("idk... u tell me :)", "I don't know, you tell me."),
         ("thats cool!! i like it", "That's cool! I like it."),
         ("where ? the chat ?", "Where? The chat?"),
+        ("well,what now", "Well, what now."),
+        ("see familysearch.org", None),
         ("lol", None),
         ("t6he", None),
         ("http://x.y/z", None),

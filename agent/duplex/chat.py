@@ -57,7 +57,8 @@ _FACES: Final = re.compile(r"(?<!\w)[:;=8][-']?[)(DPpOo/|\]\[3]+(?!\w)|<3|\^_?\^
 _DOTS: Final = re.compile(r"\s*(?:\.\s?\.[\s.]*|…)\s*")
 _MANY: Final = re.compile(r"([!?])[!?]+")
 _LOOSE: Final = re.compile(r" +([,.!?])")
-_MIXED: Final = re.compile(r"[A-Za-z]\d+[A-Za-z]")
+_TIGHT: Final = re.compile(r"([,!?])(?=[A-Za-z])")
+_MIXED: Final = re.compile(r"[A-Za-z]\d+[A-Za-z]|[A-Za-z]{2}\.[A-Za-z]{2}")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.'!?$%-]+")
 _DRAWN_OUT: Final = re.compile(r"(\w)\1\1")
 _ASKING: Final = re.compile(
@@ -116,7 +117,7 @@ def spoken(line: str) -> str | None:
     text = _FACES.sub(" ", text)
     text = _LAUGHTER.sub(lambda found: ". " if re.search(r"[.!?]", found.group()) else " ", text)
     text = _MANY.sub(r"\1", _DOTS.sub(lambda found: ", " if found.end() < len(text) else ".", text))
-    text = _LOOSE.sub(r"\1", " ".join(text.split())).strip(" ,-.")
+    text = _TIGHT.sub(r"\1 ", _LOOSE.sub(r"\1", " ".join(text.split()))).strip(" ,-.")
     if not text or not _PLAIN.fullmatch(text) or _DRAWN_OUT.search(text):
         return None
     words = [_word(word) for word in text.split()]

@@ -18,7 +18,6 @@ from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.duplex.answers import Answers, Dialogue
 from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory, split_of
-from dragoman.agent.duplex.features import make_features, open_ear
 from dragoman.agent.duplex.personas import casting
 from dragoman.agent.duplex.report import Report, save_sample
 from dragoman.agent.duplex.store import load_conversations, shard_path, shards
@@ -119,6 +118,8 @@ async def _make(
 
 
 def _hear(folder: Path, as_json: bool) -> None:
+    from dragoman.agent.duplex.features import make_features, open_ear  # the ear is slow to import
+
     ear = open_ear()
     with _bar() as progress:
         for shard in progress.track(shards(folder), description="features"):

@@ -28,12 +28,15 @@ from onnx import TensorProto, helper, numpy_helper
 from dragoman.asr.causal.weights import Array, Weights
 
 OPSET: Final = 20
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Raised when what ``write`` writes changes: graphs kept from before are not used then."""
 
 GRAPHS: Final = ("front", "encoder", "cross", "decoder")
 
 _FLOAT: Final = TensorProto.FLOAT
+_THEIRS: Final = "com.microsoft"
+_OWN_OPERATORS: Final = ("MatMulIntegerToFloat",)
+"""Of ONNX Runtime's own, not of the standard."""
 Shape = Sequence[int | str]
 
 
@@ -72,7 +75,7 @@ class _Graph:
         self.w = weights.arrays
         self.dims = weights.dims
         self.nodes: list[onnx.NodeProto] = []
-        self.rounded: set[str] = set()
+        self.rounded: dict[str, tuple[str, str]] = {}
         self.constants: dict[str, onnx.TensorProto] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
@@ -87,7 +90,7 @@ class _Graph:
 
     def op(self, kind: str, *inputs: str, **attributes: int | float | list[int]) -> str:
         out = f"{kind.lower()}_{len(self.nodes)}"
-        node = helper.make_node(kind, list(inputs), [out])
+        node = helper.make_node(kind, list(inputs), [out], domain=_THEIRS if kind in _OWN_OPERATORS else "")
         node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
         self.nodes.append(node)
         return out
@@ -118,15 +121,30 @@ class _Graph:
         """``x`` times a weight [in, out]; in 8 bits, each output has a scale of its own."""
         if not self.quantized:
             return self.op("MatMul", x, self.constant(name, weight))
+        # Both sides unsigned: with signed weights, processors without VNNI add pairs of products in 16 bits, which
+        # overflow.
         scale = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
-        whole = self.constant(f"{name}.int8", np.round(weight / scale).astype(np.int8))
+        whole = self.constant(f"{name}.uint8", (np.round(weight / scale) + 128).astype(np.uint8))
+        rounded, largest = self._round(x)
+        middle, step = self._middle(), self._number(1 / 127)
+        factor = self.constant(f"{name}.scale", scale.astype(np.float32))
+        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, middle, middle)
+        return self.op("Mul", y, largest)
+
+    def _round(self, x: str) -> tuple[str, str]:
+        """Each row as parts of its largest value, in 8 bits, and that value: a row doesn't depend on the others."""
         if x not in self.rounded:
-            node = helper.make_node("DynamicQuantizeLinear", [x], [f"{x}_{part}" for part in ("q", "scale", "zero")])
-            self.nodes.append(node)
-            self.rounded.add(x)
-        y = self.op("Cast", self.op("MatMulInteger", f"{x}_q", whole, f"{x}_zero"), to=_FLOAT)
-        factor = self.op("Mul", f"{x}_scale", self.constant(f"{name}.scale", scale.astype(np.float32)))
-        return self.op("Mul", y, factor)
+            largest = self.op("ReduceMax", self.op("Abs", x), self.shape(-1), keepdims=1)
+            largest = self.op("Max", largest, self._number(1e-12))
+            parts = self.op("Div", x, largest)
+            self.rounded[x] = self.op("QuantizeLinear", parts, self._number(1 / 127), self._middle()), largest
+        return self.rounded[x]
+
+    def _middle(self) -> str:
+        return self.constant("middle", np.array(128, np.uint8))
+
+    def _number(self, value: float) -> str:
+        return self.constant(f"number_{value}", np.array(value, np.float32))
 
     def query(self, x: str, name: str) -> str:
         return self.linear(x, f"{name}.q", scales=[self.dims.head**-0.5])
@@ -155,7 +173,8 @@ class _Graph:
 
     def model(self) -> onnx.ModelProto:
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, list(self.constants.values()))
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_THEIRS, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
 def _front(weights: Weights) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from dragoman.agent.duplex.conversation import Split
+from dragoman.asr.causal.texts import CONTRACTIONS
 from dragoman.audio.types import DragomanError
 
 MOST_WORDS: Final = 34
@@ -36,14 +37,8 @@ class Line(NamedTuple):
     text: str
 
 
-_SPOKEN: Final = {
-    "i": "I", "im": "I'm", "ill": "I'll", "ive": "I've", "id": "I'd", "i'm": "I'm", "i've": "I've", "i'll": "I'll",
-    "i'd": "I'd", "dont": "don't", "doesnt": "doesn't", "cant": "can't", "didnt": "didn't", "isnt": "isn't",
-    "wasnt": "wasn't", "arent": "aren't", "werent": "weren't", "hasnt": "hasn't", "havent": "haven't",
-    "thats": "that's", "youre": "you're",
-    "whats": "what's", "hows": "how's", "theres": "there's", "wont": "won't", "couldnt": "couldn't",
-    "wouldnt": "wouldn't", "shouldnt": "shouldn't", "theyre": "they're", "lets": "let's", "aint": "ain't",
-    "u": "you", "ur": "your", "r": "are", "y": "why", "cuz": "because", "bc": "because", "tho": "though",
+_SPOKEN: Final = CONTRACTIONS | {
+    "r": "are", "y": "why", "cuz": "because", "bc": "because", "tho": "though",
     "btw": "by the way", "idk": "I don't know", "idc": "I don't care", "omg": "oh my god", "tbh": "to be honest",
     "thx": "thanks", "pls": "please", "plz": "please", "ppl": "people", "w": "with", "b": "be", "k": "okay",
     "ok": "okay", "ya": "yeah", "yea": "yeah", "rn": "right now", "jk": "just kidding", "imo": "in my opinion",

@@ -22,13 +22,15 @@ LANGUAGES: Final = ("en", "pt")
 
 _PROSE: Final = re.compile(r"[A-Z][A-Za-z ,'’;:-]{30,180}[.?!]")
 _CHAT: Final = re.compile(r"[A-Za-z0-9 ,.'’!?$%-]{4,220}")
-_FIXES: Final = {
-    "i": "I", "im": "I'm", "ill": "I'll", "ive": "I've", "id": "I'd", "dont": "don't", "doesnt": "doesn't",
-    "cant": "can't", "didnt": "didn't", "isnt": "isn't", "wasnt": "wasn't", "thats": "that's", "youre": "you're",
-    "whats": "what's", "u": "you", "ur": "your", "wont": "won't", "couldnt": "couldn't", "wouldnt": "wouldn't",
-    "havent": "haven't", "theyre": "they're", "lets": "let's", "i'm": "I'm", "i've": "I've", "i'll": "I'll",
-    "i'd": "I'd",
+CONTRACTIONS: Final = {
+    "i": "I", "im": "I'm", "ill": "I'll", "ive": "I've", "id": "I'd", "i'm": "I'm", "i've": "I've", "i'll": "I'll",
+    "i'd": "I'd", "dont": "don't", "doesnt": "doesn't", "cant": "can't", "didnt": "didn't", "isnt": "isn't",
+    "wasnt": "wasn't", "arent": "aren't", "werent": "weren't", "hasnt": "hasn't", "havent": "haven't",
+    "thats": "that's", "youre": "you're", "whats": "what's", "hows": "how's", "theres": "there's", "wont": "won't",
+    "couldnt": "couldn't", "wouldnt": "wouldn't", "shouldnt": "shouldn't", "theyre": "they're", "lets": "let's",
+    "aint": "ain't", "u": "you", "ur": "your",
 }  # fmt: skip
+"""How a recognizer writes what people type in haste."""
 
 _WORDS: Final = {
     "en": {
@@ -196,7 +198,7 @@ def _speakable(line: str) -> bool:
 
 
 def _tidy(line: str) -> str:
-    words = [_FIXES.get(word.lower(), word) if word.islower() or word == "I" else word for word in line.split()]
+    words = [CONTRACTIONS.get(word.lower(), word) if word.islower() or word == "I" else word for word in line.split()]
     text = " ".join(words)
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".?!" else text + "."

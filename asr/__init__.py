@@ -18,7 +18,7 @@ MULTILINGUAL: Final = "whisper-base"
 _SHORT: Final = {"tiny.en": ENGLISH, "base": MULTILINGUAL}
 
 
-_LIVE: Final = {"en": "causal-tiny.en+second-pass"}
+_LIVE: Final = {"en": "causal-tiny.en+second-pass", "pt": "causal-base+second-pass"}
 """Languages whose causal recognizer serves a conversation at least as well as decoding a short window again and again
 (``dragoman bench asr``)."""
 

@@ -29,6 +29,11 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> CausalRecognizer:
     return open_recognizer("whisper-tiny.en")
 
 
+@pytest.fixture(scope="module")
+def multilingual() -> CausalRecognizer:
+    return open_recognizer("whisper-base")
+
+
 def silence(seconds: float) -> Samples:
     return np.zeros(int(seconds * INPUT_RATE), np.float32)
 
@@ -230,9 +235,39 @@ def test_a_language_it_was_not_trained_for_is_an_error(recognizer: Recognizer) -
         recognizer.open("pt")
 
 
-def test_the_shipped_adapter_is_small_and_says_what_it_is() -> None:
-    """Under 12 MB, with steps and hours of its training."""
-    path = adapter_path("whisper-tiny.en")
+@pytest.mark.parametrize(("model", "languages"), [("whisper-tiny.en", ["en"]), ("whisper-base", ["en", "pt"])])
+def test_the_shipped_adapters_are_small_and_say_what_they_are(model: str, languages: list[str]) -> None:
+    """Under 12 MB, with steps, hours and languages of its training, and a card beside it."""
+    path = adapter_path(model)
     assert path is not None
     assert path.stat().st_size < 12_000_000
-    assert {"steps", "hours", "languages"} <= set(load_adapter(path).card)
+    assert path.with_suffix(".md").is_file()
+    card = load_adapter(path).card
+    assert {"steps", "hours", "options"} <= set(card)
+    assert card["languages"] == languages
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("pt", "O trem para Lisboa parte às sete da manhã."), ("en", "The train to the coast leaves at seven.")],
+)
+def test_the_multilingual_ear_tells_the_language_and_hears_it(
+    multilingual: CausalRecognizer, spoken: Callable[..., Samples], language: str, text: str
+) -> None:
+    """Words appear while they are spoken, in the language that was detected."""
+    stream = multilingual.open()
+    pcm = np.concatenate([silence(0.4), spoken(text, language), silence(0.4)])
+    partials = []
+    for start in range(0, len(pcm), CHUNK):
+        stream.accept(pcm[start : start + CHUNK])
+        partials.append(stream.partial().text)
+    heard = stream.final()
+    assert heard.language == language
+    assert wer(text, heard.text) <= 0.35
+    assert len(partials[len(partials) * 2 // 3].split()) >= 2
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "tone"])
+def test_the_multilingual_ear_invents_nothing(multilingual: CausalRecognizer, kind: str) -> None:
+    """As the English one."""
+    test_nothing_is_invented(multilingual, kind)

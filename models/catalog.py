@@ -110,7 +110,7 @@ def needed(profile: Profile) -> tuple[str, ...]:
     small = ("whisper-tiny.en", "whisper-base", "kokoro")
     return {
         "demo": (*small, brain_for_this_machine()),
-        "test": (*small, "qwen2.5-coder-0.5b"),
+        "test": (*small, "qwen2.5-coder-0.5b", "piper-joe", "smollm2-135m"),
         "all": tuple(entry.name for entry in ENTRIES),
     }[profile]
 

@@ -52,6 +52,15 @@ def portuguese_voice() -> Voice:
 
 
 @pytest.fixture(scope="session")
+def joe() -> Voice:
+    """The second English voice; skips where its model is not installed."""
+    try:
+        return open_voice("en", "joe")
+    except DragomanError as error:
+        _without(error)
+
+
+@pytest.fixture(scope="session")
 def transcribe() -> Transcribe:
     """What plain faster-whisper (base, int8) hears in 24 kHz speech of a language: a judge of the voices."""
     from faster_whisper import WhisperModel

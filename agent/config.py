@@ -31,21 +31,28 @@ class Config:
 
 async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
     """Load everything that a conversation needs, off the event loop. Raises ``DragomanError``."""
-    async with asyncio.TaskGroup() as tasks:
-        recognizer = tasks.create_task(
-            asyncio.to_thread(open_recognizer, config.recognizer, config.language, live=True, progress=progress)
-        )
-        voice = tasks.create_task(
-            asyncio.to_thread(open_voice, config.language or "en", config.voice, progress=progress)
-        )
-        responder = tasks.create_task(open_responder(config.llm, progress, slots=config.slots, seed=config.seed))
+    # Together, and all to their end: a model that is dropped while it loads may never let the program end.
+    recognizer, voice, responder = await asyncio.gather(
+        asyncio.to_thread(open_recognizer, config.recognizer, config.language, live=True, progress=progress),
+        asyncio.to_thread(open_voice, config.language or "en", config.voice, progress=progress),
+        open_responder(config.llm, progress, slots=config.slots, seed=config.seed),
+        return_exceptions=True,
+    )
+    if (
+        isinstance(recognizer, BaseException)
+        or isinstance(voice, BaseException)
+        or isinstance(responder, BaseException)
+    ):
+        if not isinstance(responder, BaseException):
+            await responder.aclose()
+        raise next(part for part in (recognizer, voice, responder) if isinstance(part, BaseException))
     parts = Parts(
-        recognizer=recognizer.result(),
-        responder=responder.result(),
+        recognizer=recognizer,
+        responder=responder,
         turn_detector=TextTurnDetector(),
         voice_activity=SileroVad,
         open_voice=lambda language, name: open_voice(language, name or "auto"),
     )
-    await parts.speaking.run(voice.result().warm)
-    parts.keep({(config.language or "en", None): voice.result()})
+    await parts.speaking.run(voice.warm)
+    parts.keep({(config.language or "en", None): voice})
     return parts

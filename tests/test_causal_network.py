@@ -101,7 +101,9 @@ def test_unmasked_without_changes_it_is_whisper(folder: Path, weights: Weights, 
     sound = torch.from_numpy(np.concatenate([mel, np.zeros((1, 80), np.float32)]))[None]
     with torch.no_grad():
         found = CausalWhisper(weights).encode(sound, block=8, ahead=None).numpy()
-    assert np.abs(found - wanted).max() < 1e-4
+    # To rounding: two libraries sum in different orders, and the largest features are large.
+    assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+    assert np.abs(found - wanted).mean() < 1e-5
 
 
 def test_a_padded_batch_equals_its_rows(network: CausalWhisper, mel: np.ndarray) -> None:

@@ -166,6 +166,7 @@ def test_past_thirty_seconds(recognizer: Recognizer, spoken: Speak) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_memory_is_flat(recognizer: Recognizer, spoken: Speak) -> None:
     """Ten minutes of talk in one stream hold no more than one."""
     pcm = np.concatenate([np.concatenate([spoken(text), silence(0.7)]) for text in STORY])

@@ -65,5 +65,15 @@ def speech_end(pcm: Samples, rate: int) -> float:
     return trim_silence(pcm, rate)[1] / rate
 
 
+def faded(pcm: Samples, samples: int) -> Samples:
+    """A copy with ramps of so many samples at both ends, at most half of it each, so that no cut clicks."""
+    out = pcm.copy()
+    count = min(samples, len(out) // 2)
+    ramp = np.linspace(0.0, 1.0, count, dtype=np.float32)
+    out[:count] *= ramp
+    out[len(out) - count :] *= ramp[::-1]
+    return out
+
+
 def _frame(rate: int) -> int:
     return max(1, round(rate * FRAME_S))

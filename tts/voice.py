@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from dragoman.audio.levels import frame_levels, trim_silence
+from dragoman.audio.levels import faded, frame_levels, trim_silence
 from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Speech, Word
 from dragoman.tts.speakable import CleanWord, clean_words
@@ -141,7 +141,7 @@ class Voice:
             else:
                 timed.append(Word(word, now, now))
             position = stop
-        return Speech(_faded(pcm[start:end]), tuple(timed))
+        return Speech(faded(pcm[start:end], _FADE), tuple(timed))
 
     def _render(self, symbols: str, onward: str, rate: float) -> tuple[Samples, npt.NDArray[np.float64]]:
         """Sound, and the sample where each symbol begins in it; ``onward`` shapes the tone and is cut off."""
@@ -238,16 +238,6 @@ def _open(words: Sequence[str]) -> list[str]:
     """The words with a mark at their end that lets the sentence go on."""
     *rest, last = words
     return [*rest, last.rstrip(CLOSERS).rstrip(".!?…,;:—– ") + ","]
-
-
-def _faded(pcm: Samples) -> Samples:
-    """A copy with short ramps at both ends, so that no cut clicks."""
-    out = pcm.copy()
-    count = min(_FADE, len(out) // 2)
-    ramp = np.linspace(0.0, 1.0, count, dtype=np.float32)
-    out[:count] *= ramp
-    out[len(out) - count :] *= ramp[::-1]
-    return out
 
 
 def joined(parts: Iterable[Speech], *, rate: float = 1.0) -> Speech:

@@ -18,7 +18,7 @@ import numpy as np
 from dragoman.agent.duplex.conversation import PAUSE_S, Pause, Place, Situation
 from dragoman.agent.duplex.personas import Persona
 from dragoman.agent.duplex.scripts import SPOT
-from dragoman.audio.levels import AUDIBLE_DB, frame_levels, trim_silence
+from dragoman.audio.levels import AUDIBLE_DB, faded, frame_levels, trim_silence
 from dragoman.audio.text import ends_clause, ends_sentence
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 
@@ -140,7 +140,7 @@ def broken_off(rng: Random, persona: Persona, said: str) -> Delivery:
     if len(timed) == count + 1:
         cut = timed[count].start + min(rng.uniform(0.02, 0.12), timed[count].end - timed[count].start)
         pcm, timed = pcm[: max(GRID, int(cut * INPUT_RATE))], timed[:count]
-    return _assembled([_Piece(_faded(pcm), timed)])
+    return _assembled([_Piece(faded(pcm, _FADE), timed)])
 
 
 def _between(rng: Random, persona: Persona, brk: Break) -> Iterator[_Piece | float]:
@@ -185,7 +185,7 @@ def _piece(pcm: Samples, begin: int, end: int, words: Sequence[Word]) -> _Piece:
     length = (end - begin) / INPUT_RATE
     timed = [word.shifted(-begin / INPUT_RATE) for word in words]
     inside = [Word(w.text, min(max(w.start, 0.0), length), min(max(w.end, 0.0), length)) for w in timed]
-    return _Piece(_faded(pcm[begin:end]), tuple(inside))
+    return _Piece(faded(pcm[begin:end], _FADE), tuple(inside))
 
 
 def _assembled(pieces: Sequence[_Piece | float]) -> Delivery:
@@ -249,13 +249,3 @@ def _read(said: str) -> tuple[list[str], list[int]]:
         else:
             words.append(word)
     return words, [spot for spot in spots if spot >= 0]
-
-
-def _faded(pcm: Samples) -> Samples:
-    """A copy with ramps of 5 ms at both ends, so that no cut clicks."""
-    out = pcm.copy()
-    count = min(_FADE, len(out) // 2)
-    ramp = np.linspace(0.0, 1.0, count, dtype=np.float32)
-    out[:count] *= ramp
-    out[len(out) - count :] *= ramp[::-1]
-    return out

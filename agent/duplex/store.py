@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Pause, Split, UserEvent
 from dragoman.agent.duplex.frames import FRAME
+from dragoman.asr.causal.corpus import write_shard
 from dragoman.audio.types import DragomanError, Word
 
 
@@ -38,15 +38,7 @@ def save_conversations(path: Path, conversations: Sequence[Conversation]) -> Non
         index.append({"samples": len(conversation.pcm), **asdict(replace(conversation, pcm=_NO_SOUND)), "pcm": None})
     sounds = [conversation.pcm for conversation in conversations]
     pcm = np.concatenate(sounds) if sounds else _NO_SOUND
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            pcm=np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16),
-            index=np.frombuffer(json.dumps(index).encode(), np.uint8),
-        )
-    partial.replace(path)
+    write_shard(path, pcm, index)
 
 
 def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversation]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -121,6 +121,11 @@ def save_clips(path: Path, clips: Sequence[Clip]) -> None:
         for clip in clips
     ]
     pcm = np.concatenate([clip.pcm for clip in clips]) if clips else np.zeros(0, np.float32)
+    write_shard(path, pcm, index)
+
+
+def write_shard(path: Path, pcm: Samples, index: Sequence[Mapping[str, object]]) -> None:
+    """Write sound as 16 bits with a JSON index; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("wb") as file:

@@ -58,6 +58,14 @@ class UserBackchannel:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentAttends:
+    """A moment for a sign of attention ("mm-hm") while the user goes on with ``turn``."""
+
+    turn: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """A reply will be spoken now; ``turn`` is the user's turn that it answers (0: none, it was asked for)."""
 
@@ -154,6 +162,7 @@ SessionEvent: TypeAlias = (
     | UserPartial
     | UserTurn
     | UserBackchannel
+    | AgentAttends
     | ReplyStarted
     | ReplyText
     | ReplyAudio

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dragoman.agent.ports import Recognizer, Responder, Synthesizer, TurnDetector, VoiceActivity
+from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
 
 
@@ -21,6 +22,8 @@ class Parts:
     """Makes a detector for a new session."""
     open_voice: Callable[[str, str | None], Synthesizer]
     """(language, name) -> voice; may take seconds the first time."""
+    turn_model: TurnModel | None = None
+    """Takes turns by ear; None: silence and words decide."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))
     refining: Worker = field(default_factory=lambda: Worker("refining"))
     """For the recognizer's second pass."""
@@ -44,6 +47,8 @@ class Parts:
     async def aclose(self) -> None:
         """Free the models and their threads."""
         await self.responder.aclose()
+        if self.turn_model is not None:
+            self.turn_model.close()
         self.hearing.close()
         self.refining.close()
         self.speaking.close()

@@ -8,45 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 
 from dragoman.agent import events as ev
 from dragoman.agent.ear import Ear
-from dragoman.agent.engine import Command, Engine, Input
+from dragoman.agent.engine import Command, Engine, Input, Phase
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.llm.prompts import system_prompt
 from dragoman.agent.memory import Memory
+from dragoman.agent.outbox import Outbox
 from dragoman.agent.parts import Parts
+from dragoman.agent.player import NoSink, Player
 from dragoman.agent.ports import Message, Role, Sink
 from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
+from dragoman.agent.turn_taking import Floor, TurnTaker
 from dragoman.agent.warming import Warmer
-from dragoman.audio.clock import sleep_until
-from dragoman.audio.playout import Playout
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 
-FRAME_S = 0.02
-"""Length of a playout frame."""
-_MOST_EVENTS = 4096
 _MOST_WAITING = 64
 _MOST_ENTRIES = 64
 _STEP = INPUT_RATE // 2
-_ECHO_TAIL_S = 0.25
-"""Half-duplex stays deaf so long after the agent's last sound: the room still rings."""
-
-
-class NoSink:
-    """For clients that play by themselves: the session's playout is then just its clock."""
-
-    @property
-    def latency_s(self) -> float:
-        """Unknown, so none; the client says better (``truncate``)."""
-        return 0.0
-
-    def write(self, frame: Samples) -> None:
-        """Ignore the frame."""
 
 
 class Session:
@@ -60,9 +45,13 @@ class Session:
         self.settings = settings or SessionSettings()
         self.memory = Memory()
         self._parts = parts
-        self._sink: Sink = sink or NoSink()
         self._engine = Engine(self.settings.policy())
-        self._playout = Playout(OUTPUT_RATE)
+        self._player = Player(
+            sink or NoSink(),
+            lambda reply, at: self._out.put(ev.ReplyPlaying(reply, self.now, at)),
+            lambda reply, seconds: self._tell(on.Played(reply, seconds)),
+        )
+        self._playout = self._player.playout
         self._ear = Ear(
             parts.recognizer,
             parts.voice_activity(),
@@ -76,22 +65,17 @@ class Session:
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
         self._warmer = Warmer(parts.responder, self._prompt)
+        self._taker: TurnTaker | None = None
         self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
-        self._events: asyncio.Queue[ev.SessionEvent | None] = asyncio.Queue(_MOST_EVENTS)
+        self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._writing: dict[int, asyncio.Task[None]] = {}
         self._early: Order | None = None
         self._reply_text: dict[int, str] = {}
-        self._withheld: list[ev.SessionEvent] = []
-        """Events of a reply that may still be dropped."""
-        self._announced = 0
-        self._started = 0
         self._entries: dict[int, int] = {}
-        self._quiet_since = -1.0
         self._phase = self._engine.phase
         self._failure: DragomanError | None = None
-        self._lag = 0.0
         self._asked: tuple[str | None, int | None] = (None, None)
         self._apply()
 
@@ -116,7 +100,8 @@ class Session:
                     tasks.create_task(self._listen(), name="listen"),
                     tasks.create_task(self._ear.run(), name="recognize"),
                     tasks.create_task(self._ear.refine(), name="refine"),
-                    tasks.create_task(self._play(), name="play"),
+                    tasks.create_task(self._player.run(), name="play"),
+                    tasks.create_task(self._take_turns(), name="take turns"),
                 ]
                 if self._early is not None:
                     self._start_writing(self._early)
@@ -130,9 +115,7 @@ class Session:
                 raise self._failure
         finally:
             self._tasks = None
-            while self._events.full():
-                self._events.get_nowait()
-            self._events.put_nowait(None)
+            self._out.end()
 
     def close(self) -> None:
         """Let ``run`` return and ``events`` end."""
@@ -142,10 +125,9 @@ class Session:
         """Give it sound, 16 kHz mono, any length; waits while the session is behind."""
         await self._sound.put(pcm)
 
-    async def events(self) -> AsyncIterator[ev.SessionEvent]:
+    def events(self) -> AsyncIterator[ev.SessionEvent]:
         """Everything that happens, for one reader; ends after ``close``."""
-        while (event := await self._events.get()) is not None:
-            yield event
+        return self._out.events()
 
     async def commit(self) -> None:
         """End the turn by hand, after all the sound that was given before."""
@@ -184,7 +166,7 @@ class Session:
         self._apply()
 
     def _apply(self) -> None:
-        self._engine.policy = self.settings.policy()
+        self._engine.policy = replace(self.settings.policy(), modelled=self._turns is not None)
         self._ear.language = self.settings.language
         self._ear.prefix = round(self.settings.prefix_padding_ms * INPUT_RATE / 1000)
         self._ear.tune(self.settings.threshold)
@@ -199,38 +181,46 @@ class Session:
                 continue
             for start in range(0, len(pcm), _STEP):
                 piece = pcm[start : start + _STEP]
-                if self._deaf():
+                if self.settings.half_duplex and self._player.audible:
                     piece = piece * 0
                 if not self.settings.turn_detection and self._engine.open_turn == 0:
                     self._tell(on.SpeechStarted(self._ear.heard))
                 self._ear.hear(piece, detect=self.settings.turn_detection)
+                if self._turns is not None:
+                    self._turns.hear(piece)
                 await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
 
-    def _deaf(self) -> bool:
-        """Half-duplex: the microphone hears the agent."""
-        if not self.settings.half_duplex:
-            return False
-        return self._playout.playing or asyncio.get_running_loop().time() < self._quiet_since + _ECHO_TAIL_S
+    # ---- turn-taking by a model
 
-    async def _play(self) -> None:
-        clock = asyncio.get_running_loop()
-        frame = round(FRAME_S * OUTPUT_RATE)
-        begin, count = clock.time(), 0
-        while True:
-            reply, playing = self._playout.reply, self._playout.playing
-            self._sink.write(self._playout.read(frame))
-            if playing and self._started != reply:
-                self._started = reply
-                self._emit(ev.ReplyPlaying(reply, self.now, count * FRAME_S))
-            if playing:
-                self._quiet_since = clock.time()
-                self._lag = self._sink.latency_s
-            elif self._lag:
-                self._lag = max(0.0, self._lag - FRAME_S)  # what the device still holds sounds now
-            if reply and self._started == reply:
-                self._tell(on.Played(reply, max(0.0, self._playout.position - self._lag)))
-            count += 1
-            await sleep_until(begin + count * FRAME_S)
+    @property
+    def _turns(self) -> TurnTaker | None:
+        """The model, where it understands the user and is wanted."""
+        settings, model = self.settings, self._parts.turn_model
+        wanted = settings.turn_detection and settings.silence_ms is None
+        return self._taker if wanted and model is not None and model.language == settings.language else None
+
+    async def _take_turns(self) -> None:
+        if self._parts.turn_model is None:
+            return
+        try:
+            said = [(m.role, m.content) for m in self.memory.messages("")]
+            self._taker = TurnTaker(await self._parts.turn_model.open(said), self._floor, self._tell)
+            self._apply()
+            await self._taker.run()
+        except Exception as error:  # silence still ends turns
+            self._taker = None
+            self._apply()
+            self._problem(f"the model of turn-taking failed: {error}")
+
+    def _floor(self) -> Floor:
+        engine = self._engine
+        return Floor(
+            turn=engine.phase in (Phase.LISTENING, Phase.PAUSING) and not engine.ending,
+            busy=engine.ending or engine.phase not in (Phase.IDLE, Phase.LISTENING, Phase.PAUSING),
+            sounding=self._playout.playing,
+            text=self._reply_text.get(engine.reply, ""),
+            written=engine.written,
+        )
 
     # ---- the engine
 
@@ -238,14 +228,16 @@ class Session:
         """Give the engine an input and carry out what it says."""
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
-            self._emit(ev.UserPartial(event.turn, event.text, stable))
+            self._out.put(ev.UserPartial(event.turn, event.text, stable))
+            if self._turns is not None:
+                self._turns.read(event.turn, event.text, stable)
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
             self._phase = self._engine.phase
-            self._emit(ev.PhaseChanged(self._phase.value, self.now))
+            self._out.put(ev.PhaseChanged(self._phase.value, self.now))
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -258,18 +250,21 @@ class Session:
                 if self._reads_ahead is not None:
                     self._warmer.pause(self._reads_ahead)
             case do.TakeFloor(turn, at):
-                self._emit(ev.UserStarted(turn, at / INPUT_RATE))
+                self._out.put(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
-                self._emit(ev.UserStopped(turn, at / INPUT_RATE))
+                self._out.put(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
                 entry = self.memory.add("user", text) if text else 0
-                self._emit(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
+                self._said("user", text)
+                self._out.put(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
+            case do.ShowAttention(turn):
+                self._out.put(ev.AgentAttends(turn, self.now))
             case do.NoteBackchannel(turn, text, at):
-                self._emit(ev.UserBackchannel(turn, text, at / INPUT_RATE))
+                self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))
             case do.Respond(reply, turn, text):
                 self._begin_reply(reply, turn, text)
             case do.DropReply(reply):
-                self._withheld.clear()
+                self._out.forget()
                 self._stop_writing(reply)
                 self._playout.stop(reply)
             case do.Release(reply, turn):
@@ -283,10 +278,10 @@ class Session:
             case do.Duck(ducked):
                 self._playout.duck(ducked)
             case do.Hold(reply):
-                self._emit(ev.ReplyHeld(reply, self.now, self._playout.hold()))
+                self._out.put(ev.ReplyHeld(reply, self.now, self._playout.hold()))
             case do.Resume(reply, position):
                 self._playout.resume(position)
-                self._emit(ev.ReplyResumed(reply, self.now, position))
+                self._out.put(ev.ReplyResumed(reply, self.now, position))
 
     # ---- replies
 
@@ -313,7 +308,7 @@ class Session:
             max_tokens=limit or settings.max_tokens,
         )
         self._playout.begin(reply)
-        self._withheld.clear()
+        self._out.forget()
         self._reply_text[reply] = ""
         if text is None:
             self._announce(reply, turn)
@@ -339,42 +334,31 @@ class Session:
     def _wrote(self, reply: int, text: str) -> None:
         if reply in self._reply_text:
             self._reply_text[reply] += text
-            self._emit_of(reply, ev.ReplyText(reply, text))
+            self._out.put_of(reply, ev.ReplyText(reply, text))
 
     def _spoke(self, reply: int, pcm: Samples, speech: on.ReplySpeech) -> None:
         if self._playout.append(reply, pcm):
-            self._emit_of(reply, ev.ReplyAudio(reply, pcm, speech.words))
+            self._out.put_of(reply, ev.ReplyAudio(reply, pcm, speech.words))
             self._tell(speech)
 
     def _ended(self, event: on.ReplyWritten | on.ReplyFailed) -> None:
         if isinstance(event, on.ReplyWritten) and event.reply == self._engine.reply:
-            self._emit_of(event.reply, ev.ReplyWritten(event.reply))
+            self._out.put_of(event.reply, ev.ReplyWritten(event.reply))
         self._tell(event)
 
     def _announce(self, reply: int, turn: int) -> None:
-        """From now on the reply is known outside."""
-        if self._announced != reply:
-            self._announced = reply
-            self._emit(ev.ReplyStarted(reply, turn, self.now))
-            withheld, self._withheld = self._withheld, []
-            for event in withheld:
-                self._emit(event)
-
-    def _emit_of(self, reply: int, event: ev.SessionEvent) -> None:
-        if self._announced == reply:
-            self._emit(event)
-        else:
-            self._withheld.append(event)
+        self._out.announce(reply, ev.ReplyStarted(reply, turn, self.now))
 
     def _end_reply(self, end: do.EndReply) -> None:
         text = self._reply_text.get(end.reply, "").strip()
         self._stop_writing(end.reply)
         self._playout.stop(end.reply)
+        self._said("assistant", end.heard)
         if end.heard:
             self._entries[end.reply] = self.memory.add("assistant", end.heard)
             while len(self._entries) > _MOST_ENTRIES:
                 del self._entries[next(iter(self._entries))]
-        self._emit(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
+        self._out.put(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
         if self._reads_ahead is not None:
             self._warmer.begin(self._reads_ahead)
 
@@ -387,11 +371,12 @@ class Session:
     # ---- telling
 
     def _problem(self, message: str) -> None:
-        self._emit(ev.Problem(message, self.now))
+        self._out.put(ev.Problem(message, self.now))
 
-    def _emit(self, event: ev.SessionEvent) -> None:
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
-            self._failure = DragomanError("the session's events are not read fast enough: it was ended")
-            self._closing.set()
+    def _said(self, role: Role, text: str) -> None:
+        if self._turns is not None:
+            self._turns.said(role, text)
+
+    def _overrun(self) -> None:
+        self._failure = DragomanError("the session's events are not read fast enough: it was ended")
+        self._closing.set()

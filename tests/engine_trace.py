@@ -41,6 +41,9 @@ class Script:
             "partial": lambda turn, text: on.Partial(int(turn), text),
             "text": lambda key, text, complete="1": on.Transcript(*map(int, key.split(".")), text, float(complete)),
             "hum": on.BackchannelHint,
+            "over": lambda at: on.TurnOver(samples(at)),
+            "interrupted": on.Interrupted,
+            "attend": on.Attend,
             "speech": self._speech,
             "written": lambda reply: on.ReplyWritten(int(reply)),
             "failed": lambda reply, why: on.ReplyFailed(int(reply), why),
@@ -92,6 +95,8 @@ def shown(command: Command) -> str:
             return f"rewrite {reply} {heard!r}"
         case do.NoteBackchannel(turn, text, _):
             return f"aside {turn} {text!r}"
+        case do.ShowAttention(turn):
+            return f"attend {turn}"
         case do.TakeFloor(turn, at):
             return f"floor {turn} @{ms(at)}"
         case do.YieldFloor(turn, at):

@@ -32,6 +32,7 @@ TRANSITIONS = {
     ("replying", "speaking"),
     ("replying", "idle"),
     ("speaking", "idle"),
+    ("speaking", "listening"),
     ("speaking", "overlap"),
     ("overlap", "speaking"),
     ("overlap", "held"),

@@ -320,6 +320,6 @@ def test_nothing_grows() -> None:
 
     session = run_virtual(main(), measured=False)
     assert len(session.memory.messages("")) == 240
-    assert len(session._reply_text) + len(session._writing) + len(session._withheld) <= 1
+    assert len(session._reply_text) + len(session._writing) + len(session._out._withheld) <= 1
     assert len(session._entries) <= 64
     assert session._ear._past_length <= 3 * 16_000

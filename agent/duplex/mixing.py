@@ -140,7 +140,7 @@ class _Scene:
             onset = _on_grid(max(wanted, start + 0.2))
             frame = first_decided(onset + STOP_AFTER_S)
             if decided_s(frame) < said.end_s - 0.1:
-                heard = sum(start + (word.start + word.end) / 2 < decided_s(frame) for word in delivery.words)
+                heard = sum(1 for word in delivery.words if start + (word.start + word.end) / 2 < decided_s(frame))
                 said = replace(said, end_s=decided_s(frame), stop_frame=frame, heard=heard)
             else:
                 onset = None

@@ -118,6 +118,13 @@ class NoteBackchannel:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowAttention:
+    """Give a short sign of attention over ``turn``, which goes on."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class TakeFloor:
     """The user's voice at ``at`` is (part of) ``turn``: show it."""
 
@@ -147,6 +154,7 @@ Command: TypeAlias = (
     | EndReply
     | Rewrite
     | NoteBackchannel
+    | ShowAttention
     | TakeFloor
     | YieldFloor
 )

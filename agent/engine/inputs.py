@@ -51,6 +51,23 @@ class BackchannelHint:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnOver:
+    """A model of turn-taking hears that the open turn is over; its last sound was about at ``at``."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A model of turn-taking hears that the voice over the reply wants it to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """A model of turn-taking hears a moment for a sign of attention ("mm-hm") while the user speaks on."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySpeech:
     """``seconds`` of sound were added to ``reply``; ``words`` are the new words, timed from its first sample."""
 
@@ -121,6 +138,9 @@ Input: TypeAlias = (
     | Partial
     | Transcript
     | BackchannelHint
+    | TurnOver
+    | Interrupted
+    | Attend
     | ReplySpeech
     | ReplyWritten
     | ReplyFailed

@@ -32,6 +32,13 @@ class Policy:
     """With no words for so long after the voice over the reply ended, the reply goes on."""
     rewind_s: float = 0.6
     """A resumed reply begins with the word that was cut, if that began at most so long before."""
+    modelled: bool = False
+    """A model of turn-taking hears the audio (``TurnOver``, ``Interrupted``): silence and loudness decide only where it
+    says nothing for long."""
+    unheard_ms: int = 900
+    """Silence beyond the usual after which a turn is over though the model doesn't say so."""
+    modelled_hold_ms: int = 640
+    """A voice over the reply that lasts so long stops the playing at first, though the model doesn't say so."""
     respond: bool = True
     """Whether the end of a turn asks for a reply."""
     interruptible: bool = True
@@ -42,7 +49,13 @@ class Policy:
         if self.silence_ms is not None:
             return samples(self.silence_ms)
         share = min(1.0, max(0.0, complete))
-        return samples(self.longest_ms - share * (self.longest_ms - self.shortest_ms))
+        more = self.unheard_ms if self.modelled else 0
+        return samples(self.longest_ms - share * (self.longest_ms - self.shortest_ms) + more)
+
+    def hold(self, hum: bool = False) -> int:
+        """Samples after which a voice over the reply stops the playing, at first tentatively."""
+        usual = self.modelled_hold_ms if self.modelled else self.hold_ms
+        return samples(max(usual, self.hinted_hold_ms) if hum else usual)
 
     def confirm(self, hum: bool) -> int:
         """Samples after which a voice over the reply interrupts it; a mere "yeah, yeah" has twice as long."""

@@ -46,6 +46,8 @@ class Turn:
     floor: bool = False
     shown: bool = False
     committed: bool = False
+    over: bool = False
+    """A model of turn-taking heard its end."""
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
 

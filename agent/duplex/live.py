@@ -1,0 +1,127 @@
+"""The fast path as sessions use it: one model for all, a stream for each, frames of all that wait computed together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dragoman.agent.duplex.features import Ear
+from dragoman.agent.duplex.frames import Control
+from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
+from dragoman.agent.workers import Worker
+from dragoman.asr.causal.features import BLOCK, FeatureStream
+from dragoman.audio.types import Samples
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A frame that waits, and then what came of it."""
+
+    stream: FrameStream
+    pcm: Samples
+    sounding: bool
+    words: Sequence[int]
+    decided: Decided | None = None
+    error: Exception | None = None
+
+
+class FastPath:
+    """The duplex model and its ear on a thread of their own, shared by all sessions."""
+
+    language = "en"
+    """What the ear understands."""
+
+    def __init__(self, runtime: DuplexRuntime, ear: Ear) -> None:
+        self.runtime = runtime
+        self.ear = ear
+        self.policy = runtime.policy
+        self._worker = Worker("turns")
+        self._waiting: deque[_Frame] = deque()
+
+    async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> FrameStream:
+        """A stream for a session that begins after a dialogue of turns (role, text)."""
+        return FrameStream(self, await self._worker.run(self.runtime.open, dialogue))
+
+    def close(self) -> None:
+        """Free the thread."""
+        self._worker.close()
+
+    async def decide(self, frame: _Frame) -> Decided | None:
+        """What is decided at a frame; None while the ear has not heard enough. What waits is computed together."""
+        self._waiting.append(frame)
+        await self._worker.run(self._serve)
+        if frame.error is not None:
+            raise frame.error
+        return frame.decided
+
+    async def remember(self, stream: Stream, dialogue: Sequence[tuple[str, str]]) -> None:
+        """Replace the dialogue that stands before a stream's frames."""
+        await self._worker.run(self.runtime.remember, stream, dialogue)
+
+    def _serve(self) -> None:
+        """On the thread. A call finds what came before it, so none is left: others may have served it already."""
+        frames = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            heard = [(frame, features) for frame in frames if len(features := frame.stream.listen(frame.pcm))]
+            if not heard:
+                return
+            decided = self.runtime.step(
+                [frame.stream.state for frame, _ in heard],
+                [Heard(features, frame.sounding, frame.words) for frame, features in heard],
+            )
+            for (frame, _), one in zip(heard, decided, strict=True):
+                frame.decided = one
+        except Exception as error:
+            for frame in frames:
+                frame.error = error
+
+
+class FrameStream:
+    """One session's frames. They are given in order, each when the one before it has been decided and told."""
+
+    def __init__(self, path: FastPath, state: Stream) -> None:
+        self.state = state
+        self.policy = path.policy
+        self._path = path
+        self._features = FeatureStream(path.ear.model)
+        self._words: deque[int] = deque()
+
+    @property
+    def frames(self) -> int:
+        """Frames that are remembered."""
+        return self.state.frames
+
+    def listen(self, pcm: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """The ear's features [8, d] that a frame's sound completes: none at the very first."""
+        return self._features.push(pcm)[-BLOCK:]
+
+    async def frame(self, pcm: Samples, *, sounding: bool) -> Decided | None:
+        """Hear the next 160 ms; ``sounding``: the agent's voice is audible. None for the first frame."""
+        words = [self._words.popleft() for _ in range(min(len(self._words), _WORDS))]
+        return await self._path.decide(_Frame(self, pcm, sounding, words))
+
+    def read(self, words: Sequence[str]) -> None:
+        """Words that were recognized since the last frame."""
+        for word in words:
+            self._words += self._path.runtime.vocabulary.read(" " + word)
+
+    def tell(self, control: Control) -> None:
+        """What is done at the frame that was heard last."""
+        self.state.own.decided(control)
+
+    def say(self, text: str, *, complete: bool) -> None:
+        """The first words of the reply that is begun."""
+        vocabulary = self._path.runtime.vocabulary
+        end = [vocabulary.control(Control.EOS)] if complete else []
+        self.state.own.say([*vocabulary.write(text), *end])
+
+    async def remember(self, dialogue: Sequence[tuple[str, str]]) -> None:
+        """The dialogue before the frames that are remembered."""
+        await self._path.remember(self.state, dialogue)
+
+
+_WORDS = 6
+"""Tokens of words that a frame can hold, as in training."""

@@ -1,0 +1,334 @@
+"""The state machine of a conversation between one person and the agent.
+
+::
+
+    IDLE ──voice──► LISTENING ◄──voice──► PAUSING ──patience──► REPLYING ──sound is ready──► SPEAKING ──end──► IDLE
+                        ▲                                           │                          │   ▲
+                        └──────────────── voice (same turn) ────────┘                    voice │   │ backchannel,
+                        ▲                                                                      ▼   │ noise
+                        └──────────────── it is an interruption ◄──────────────── OVERLAP ──► HELD
+
+A reply is prepared while the agent still waits for the end of the turn (``Respond``), and becomes the answer
+(``Release``) or is dropped without a sound. A voice over the reply first ducks it, then holds it, and is then found
+to be an interruption or not. Every reply has a number of its own, and what comes late for another is ignored.
+"""
+
+from __future__ import annotations
+
+from dragoman.agent.engine import commands as do
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.engine.backchannel import is_backchannel
+from dragoman.agent.engine.policy import Policy, samples
+from dragoman.agent.engine.replies import Replies
+from dragoman.agent.engine.state import SPOKEN_OVER, Phase, Turn
+from dragoman.audio.text import same_words
+from dragoman.audio.types import Word
+
+
+class Floor:
+    """The conversation as it stands, and how voices, words and replies change it; see the module's picture."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.phase = Phase.IDLE
+        self._now = 0
+        self._out: list[do.Command] = []
+        self._turn: Turn | None = None
+        self._turns = 0
+        self._replies = Replies(lambda command: self._out.append(command))
+        self._asked = False
+        self._voiced = False
+        """What the voice detector says."""
+        self._late_voice: int | None = None
+
+    @property
+    def reply(self) -> int:
+        """Number of the reply that is prepared or played; 0 for none."""
+        return self._replies.current.number if self._replies.current else 0
+
+    @property
+    def open_turn(self) -> int:
+        """Number of the turn that still takes sound; 0 for none."""
+        return self._turn.number if self._turn and not self._turn.committed else 0
+
+    @property
+    def written(self) -> bool:
+        """Whether all of that reply is there."""
+        return self._replies.current is not None and self._replies.current.written
+
+    @property
+    def ending(self) -> bool:
+        """Whether the open turn was heard to be over, and just waits for its words."""
+        return self._turn is not None and self._turn.over
+
+    # ---- the user's voice
+
+    def _voice(self, at: int) -> None:
+        self._voiced = True
+        turn = self._turn
+        if turn is not None and turn.committed:
+            self._late_voice = at if self._late_voice is None else self._late_voice
+            return
+        if turn is not None:
+            turn.speaking, turn.over = True, False
+            turn.hold_at = at + self.policy.hold()
+            if self.phase in (Phase.PAUSING, Phase.REPLYING):
+                self._replies.drop()
+                self.phase = Phase.LISTENING
+            if turn.floor and not turn.shown:
+                turn.shown = True
+                self._out.append(do.TakeFloor(turn.number, at))
+            return
+        self._turns += 1
+        self._turn = turn = Turn(self._turns, at, at, hold_at=at + self.policy.hold())
+        self._out.append(do.OpenEar(turn.number, at))
+        if self.phase is Phase.SPEAKING:
+            self.phase = Phase.OVERLAP
+            if self.policy.interruptible:
+                self._out.append(do.Duck(True))
+            return
+        self._replies.drop()
+        self._listen(turn)
+
+    def _listen(self, turn: Turn) -> None:
+        """The turn is the user's own and has the floor."""
+        self._take_floor(turn)
+        self.phase = Phase.LISTENING if turn.speaking else Phase.PAUSING
+        if self.phase is Phase.PAUSING:
+            self._yield_floor(turn)
+            if turn.quick:
+                self._transcribe(turn)
+            elif turn.transcribed == turn.revision:
+                self._consider(turn)
+
+    def _take_floor(self, turn: Turn) -> None:
+        if not turn.floor:
+            turn.floor = turn.shown = True
+            self._out.append(do.TakeFloor(turn.number, turn.start))
+
+    def _yield_floor(self, turn: Turn) -> None:
+        if turn.shown:
+            turn.shown = False
+            self._out.append(do.YieldFloor(turn.number, turn.end))
+
+    def _silence(self, at: int) -> None:
+        self._voiced = False
+        turn = self._turn
+        if turn is None or not turn.speaking:
+            self._late_voice = None
+            return
+        turn.speaking = False
+        turn.end = max(turn.end, at)
+        if self.phase is Phase.LISTENING:
+            self.phase = Phase.PAUSING
+        self._yield_floor(turn)
+        self._transcribe(turn)
+
+    def _transcribe(self, turn: Turn) -> None:
+        turn.revision += 1
+        turn.quick = self.phase in SPOKEN_OVER and self.policy.interruptible and not turn.committed
+        self._out.append(do.Transcribe(turn.number, turn.revision, turn.quick))
+
+    def _hint(self) -> None:
+        if self.phase is Phase.OVERLAP and self._turn is not None and self._turn.hold_at is not None:
+            self._turn.hold_at = self._turn.start + self.policy.hold(hum=True)
+
+    # ---- what a model of turn-taking hears
+
+    def _over(self, at: int) -> None:
+        """The turn is over, though a noise may still sound like a voice to the detector."""
+        turn = self._turn
+        if turn is None or turn.committed or self.phase not in (Phase.LISTENING, Phase.PAUSING):
+            return
+        if turn.speaking:
+            turn.speaking, turn.end = False, max(turn.start, min(at, self._now))
+            self.phase = Phase.PAUSING
+            self._yield_floor(turn)
+            self._transcribe(turn)
+        turn.over = True
+
+    def _interrupted(self) -> None:
+        """The user wants the floor: over a reply that sounds, or one that answers half a turn."""
+        turn = self._turn
+        if not self._voiced or not self.policy.interruptible:
+            return
+        if self.phase is Phase.SPEAKING:
+            self._voice(self._now)
+            turn = self._turn
+        if self.phase in SPOKEN_OVER and turn is not None and not turn.committed:
+            self._interrupt(turn)
+        elif self.phase is Phase.REPLYING and turn is not None:
+            self._voice(self._now)
+
+    # ---- what the user says
+
+    def _partial(self, number: int, text: str) -> None:
+        turn = self._turn
+        if turn is None or turn.number != number:
+            return
+        turn.text = text
+        if self.phase in SPOKEN_OVER and turn.speaking and is_backchannel(text):
+            self._hint()
+
+    def _transcript(self, event: on.Transcript) -> None:
+        turn = self._turn
+        if turn is None or event.turn != turn.number or event.revision != turn.revision:
+            return
+        before, again = turn.text, turn.transcribed == event.revision
+        turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
+        if turn.committed:
+            self._finish_turn(turn)
+            self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
+            self._after_commit()
+        elif self.phase in (Phase.PAUSING, Phase.REPLYING):
+            if again and not same_words(before, turn.text):
+                self._replies.drop()  # a second pass heard other words than those that it answers
+            self._consider(turn)
+        elif self.phase in SPOKEN_OVER and not turn.speaking and self.policy.interruptible:
+            if not turn.text or is_backchannel(turn.text):
+                self._go_on(turn)
+            else:
+                self._interrupt(turn)
+
+    def _after_commit(self) -> None:
+        """What came while the committed turn waited for its words."""
+        voice, self._late_voice = self._late_voice, None
+        if voice is not None:
+            self._voice(voice)
+        if self._asked:
+            self._asked = False
+            self._ask()
+
+    def _consider(self, turn: Turn) -> None:
+        """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
+        if not turn.text or (turn.aside and is_backchannel(turn.text)):
+            self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
+            self._close(turn)
+            self.phase = Phase.IDLE
+        elif self.policy.respond and self._replies.current is None:
+            self._replies.begin(turn.number, turn.text)
+
+    def _pass_time(self) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if self.phase is Phase.PAUSING and not turn.committed:
+            due = turn.end + (0 if turn.over else self.policy.patience(turn.complete))
+            if turn.transcribed == turn.revision and self._now >= due:
+                self._end_turn(turn)
+        elif self.phase in SPOKEN_OVER and self.policy.interruptible:
+            if not turn.speaking:
+                if self._now >= turn.end + samples(self.policy.forget_ms):
+                    self._go_on(turn)
+            elif self._now >= turn.start + self.policy.confirm(is_backchannel(turn.text)):
+                self._interrupt(turn)
+            elif self.phase is Phase.OVERLAP and turn.hold_at is not None and self._now >= turn.hold_at:
+                self._hold(turn)
+
+    def _end_turn(self, turn: Turn) -> None:
+        if not self.policy.respond:
+            self._finish_turn(turn)
+            self.phase = Phase.IDLE
+            return
+        self.phase = Phase.REPLYING
+        self._release_if_ready()
+
+    def _close(self, turn: Turn) -> None:
+        self._out.append(do.CloseEar(turn.number))
+        self._turn = None
+
+    def _finish_turn(self, turn: Turn) -> None:
+        self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
+        self._close(turn)
+
+    # ---- the reply
+
+    def _release_if_ready(self) -> None:
+        reply, turn = self._replies.current, self._turn
+        if reply is None or not (reply.sayable or reply.failure):
+            return
+        if self.phase is Phase.REPLYING:
+            if turn is not None:
+                self._finish_turn(turn)
+            self.phase = Phase.SPEAKING
+        elif self.phase in (Phase.LISTENING, Phase.PAUSING) and reply.announced and not self.policy.interruptible:
+            self.phase = Phase.OVERLAP  # asked for while a turn is open that only the client ends
+        else:
+            return
+        self._out.append(do.Release(reply.number, reply.turn))
+        reply.announced = True
+        self._end_if_played()
+
+    def _speech(self, number: int, words: tuple[Word, ...], seconds: float) -> None:
+        if (reply := self._replies.numbered(number)) is None:
+            return
+        reply.words.extend(words)
+        reply.seconds += seconds
+        self._release_if_ready()
+
+    def _written(self, number: int, failure: str) -> None:
+        if (reply := self._replies.numbered(number)) is None:
+            return
+        reply.written, reply.failure = True, failure
+        self._release_if_ready()
+        self._end_if_played()
+
+    def _played(self, number: int, seconds: float) -> None:
+        reply = self._replies.numbered(number)
+        if reply is None or self.phase not in (Phase.SPEAKING, Phase.OVERLAP):
+            return
+        reply.position = max(reply.position, seconds)
+        self._end_if_played()
+
+    def _end_if_played(self) -> None:
+        reply = self._replies.current
+        playing = self.phase in (Phase.SPEAKING, Phase.OVERLAP)
+        if reply is None or not playing or not reply.written or reply.position < reply.seconds - 1e-3:
+            return
+        self._replies.end("failed" if reply.failure else "completed")
+        self._after_reply()
+
+    def _after_reply(self) -> None:
+        """Nothing plays any more: a voice that was over the reply is a turn of its own now."""
+        if self._turn is None:
+            self.phase = Phase.IDLE
+        else:
+            last = self._replies.last
+            self._turn.aside = not last.asks
+            self._listen(self._turn)
+
+    # ---- a voice over the reply
+
+    def _hold(self, turn: Turn) -> None:
+        if self._replies.current is None:
+            return
+        self._take_floor(turn)
+        self.phase = Phase.HELD
+        self._out.append(do.Hold(self._replies.current.number, turn.number, turn.start))
+
+    def _interrupt(self, turn: Turn) -> None:
+        self._replies.end("interrupted")
+        self._listen(turn)
+
+    def _go_on(self, turn: Turn) -> None:
+        """It was a backchannel or a noise."""
+        reply = self._replies.current
+        if reply is None:
+            return
+        self._out.append(do.Duck(False))
+        if self.phase is Phase.HELD:
+            reply.rewind(self.policy.rewind_s)
+            self._out.append(do.Resume(reply.number, reply.position))
+        self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
+        self._close(turn)
+        self.phase = Phase.SPEAKING
+
+    # ---- a reply that is asked for
+
+    def _ask(self) -> None:
+        if self._turn is not None and self._turn.committed:
+            self._asked = True
+        elif self._replies.current is None:
+            self._replies.begin(0, None)
+            if self._turn is None:
+                self.phase = Phase.REPLYING

@@ -1,0 +1,202 @@
+"""Turn-taking by a model that listens: at each frame it is asked who should have the floor, and told who has it.
+
+The engine has the last word. Where it decided without the model (a client's hand, a long silence), the model is told
+so as if the decision had been its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
+from dragoman.agent.duplex.policy import Policy
+from dragoman.agent.engine import inputs as on
+from dragoman.audio.types import INPUT_RATE, Samples
+
+_SAID: Final = 12
+"""Words of a reply that the model is told."""
+
+_EARLY: Final = 4
+"""Words of a reply that are worth telling before all of it is known."""
+
+_LATE: Final = 25
+"""Frames of sound that may wait; beyond, the oldest are dropped: an old decision is worth nothing."""
+
+_TURNS: Final = 8
+"""Turns of the dialogue that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Where the conversation stands."""
+
+    turn: bool
+    """A turn of the user's is open, and may be found to be over."""
+    busy: bool
+    """A reply was begun and is not over, or it begins as soon as there is one."""
+    sounding: bool
+    """The agent's voice is audible."""
+    text: str
+    """Of the reply, as far as it is written."""
+    written: bool
+    """There is no more of it."""
+
+
+class Opinion(Protocol):
+    """What the model thinks of a frame."""
+
+    @property
+    def probabilities(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Of silence, begin, stop, attend, shape [4]."""
+
+
+class Frames(Protocol):
+    """A session's stream of the model (``duplex.live.FrameStream``)."""
+
+    @property
+    def policy(self) -> Policy:
+        """Its thresholds."""
+
+    @property
+    def frames(self) -> int:
+        """Frames that it remembers."""
+
+    async def frame(self, pcm: Samples, *, sounding: bool) -> Opinion | None:
+        """Hear the next frame."""
+
+    def read(self, words: Sequence[str]) -> None:
+        """Words that were recognized."""
+
+    def tell(self, control: Control) -> None:
+        """What was done at the frame."""
+
+    def say(self, text: str, *, complete: bool) -> None:
+        """First words of the reply that was begun."""
+
+    async def remember(self, dialogue: Sequence[tuple[str, str]]) -> None:
+        """The dialogue before the remembered frames."""
+
+
+class TurnModel(Protocol):
+    """A model of turn-taking, shared by all sessions (``duplex.live.FastPath``)."""
+
+    @property
+    def language(self) -> str:
+        """What it understands, ISO 639-1."""
+
+    async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Frames:
+        """A stream for a session that begins after a dialogue of turns (role, text)."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+class TurnTaker:
+    """Hears all sound of a session, frame by frame. ``told`` is called on the event loop with inputs for the engine."""
+
+    def __init__(self, stream: Frames, floor: Callable[[], Floor], told: Callable[[on.Input], None]) -> None:
+        self._stream = stream
+        self._floor = floor
+        self._told = told
+        self._sound: deque[Samples] = deque(maxlen=_LATE)
+        self._rest: Samples = np.zeros(0, np.float32)
+        self._wake = asyncio.Event()
+        self._position = 0
+        self._busy = False
+        """What the model believes."""
+        self._unsaid = False
+        self._turn, self._read = 0, 0
+        self._count = 0
+        self._dialogue: deque[tuple[int, str, str]] = deque(maxlen=_TURNS)
+        self._remembered: list[tuple[str, str]] = []
+
+    def hear(self, pcm: Samples) -> None:
+        """Take sound at 16 kHz, any length."""
+        sound = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
+        whole = len(sound) - len(sound) % FRAME
+        self._sound.extend(sound[start : start + FRAME] for start in range(0, whole, FRAME))
+        self._rest = sound[whole:].copy()
+        self._position += whole
+        if whole:
+            self._wake.set()
+
+    def read(self, turn: int, text: str, stable: int) -> None:
+        """The recognizer's words of a turn so far; those that are new among the ``stable`` ones are passed on."""
+        if turn != self._turn:
+            self._turn, self._read = turn, 0
+        words = text.split()[:stable]
+        self._stream.read(words[self._read :])
+        self._read = max(self._read, len(words))
+
+    def said(self, role: str, text: str) -> None:
+        """A turn that is over, as the history has it."""
+        if text:
+            self._dialogue.append((self._count, role, text))
+
+    async def run(self) -> None:
+        """Decide until cancelled. Raises what the model raises."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._sound:
+                end = self._position - FRAME * (len(self._sound) - 1)
+                await self._frame(self._sound.popleft(), end)
+
+    async def _frame(self, pcm: Samples, end: int) -> None:
+        before = self._stream.frames
+        opinion = await self._stream.frame(pcm, sounding=self._floor().sounding)
+        if opinion is None:
+            return
+        self._count += 1
+        control = self._done(self._stream.policy.decide(opinion.probabilities, self._floor().busy), end)
+        self._stream.tell(control)
+        if control != Control.SIL:
+            self._unsaid = control == Control.BOS
+        self._say()
+        if self._stream.frames <= before:
+            await self._remember()
+
+    def _done(self, wanted: Control, end: int) -> Control:
+        """Pass on what the model wants, and give what happened: it may have been decided without it."""
+        floor = self._floor()
+        if floor.busy != self._busy:
+            self._busy = floor.busy
+            if floor.busy:
+                return Control.BOS
+            if floor.turn:
+                return Control.STP
+        if wanted == Control.BOS and floor.turn:
+            self._told(on.TurnOver(end - round(BEGIN_AFTER_S * INPUT_RATE)))
+            self._busy = True
+            return Control.BOS
+        if wanted == Control.STP:
+            self._told(on.Interrupted())
+            if not self._floor().busy:
+                self._busy = False
+                return Control.STP
+        elif wanted == Control.BOC and floor.turn:
+            self._told(on.Attend())
+            return Control.BOC
+        return Control.SIL
+
+    def _say(self) -> None:
+        """Tell the model the words of its reply, when there are some."""
+        floor = self._floor()
+        words = floor.text.split()
+        if self._unsaid and (len(words) > _EARLY or (words and floor.written)):
+            self._unsaid = False
+            self._stream.say(" ".join(words[:_SAID]), complete=floor.written and len(words) <= _SAID)
+
+    async def _remember(self) -> None:
+        """Old frames were dropped: what was said in them is read as text from now on."""
+        first = self._count - self._stream.frames
+        dialogue = [(role, text) for frame, role, text in self._dialogue if frame < first]
+        if dialogue != self._remembered:
+            self._remembered = dialogue
+            await self._stream.remember(dialogue)

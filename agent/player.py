@@ -45,7 +45,7 @@ class Player:
     @property
     def audible(self) -> bool:
         """Whether a microphone in the same room would hear the agent."""
-        return self.playout.playing or asyncio.get_running_loop().time() < self._quiet_since + _ECHO_TAIL_S
+        return self.playout.sounding or asyncio.get_running_loop().time() < self._quiet_since + _ECHO_TAIL_S
 
     async def run(self) -> None:
         """Give the sink a frame each 20 ms of the loop's time."""
@@ -58,7 +58,7 @@ class Player:
             if playing and self._started != reply:
                 self._started = reply
                 self._tell_started(reply, count * FRAME_S)
-            if playing:
+            if self.playout.sounding:
                 self._quiet_since = clock.time()
                 self._lag = self._sink.latency_s
             elif self._lag:

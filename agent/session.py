@@ -66,6 +66,7 @@ class Session:
         )
         self._warmer = Warmer(parts.responder, self._prompt)
         self._taker: TurnTaker | None = None
+        self._hum: Samples | None = None
         self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
         self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
@@ -206,6 +207,9 @@ class Session:
             said = [(m.role, m.content) for m in self.memory.messages("")]
             self._taker = TurnTaker(await self._parts.turn_model.open(said), self._floor, self._tell)
             self._apply()
+            if self.settings.attentive and self.settings.speak:
+                voice = await self._parts.voice(self._parts.turn_model.language, self.settings.voice)
+                self._hum = (await self._parts.speaking.run(voice.synthesize, "Mm-hm.")).pcm
             await self._taker.run()
         except Exception as error:  # silence still ends turns
             self._taker = None
@@ -217,7 +221,7 @@ class Session:
         return Floor(
             turn=engine.phase in (Phase.LISTENING, Phase.PAUSING) and not engine.ending,
             busy=engine.ending or engine.phase not in (Phase.IDLE, Phase.LISTENING, Phase.PAUSING),
-            sounding=self._playout.playing,
+            sounding=self._playout.sounding,
             text=self._reply_text.get(engine.reply, ""),
             written=engine.written,
         )
@@ -257,7 +261,8 @@ class Session:
                 entry = self.memory.add("user", text) if text else 0
                 self._said("user", text)
                 self._out.put(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
-            case do.ShowAttention(turn):
+            case do.ShowAttention(turn) if self._hum is not None and self.settings.attentive:
+                self._playout.aside(self._hum)
                 self._out.put(ev.AgentAttends(turn, self.now))
             case do.NoteBackchannel(turn, text, at):
                 self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))

@@ -31,6 +31,8 @@ class SessionSettings:
     """Whether the end of a turn asks for a reply."""
     interrupt_response: bool = True
     """Whether a voice over the reply can stop it."""
+    attentive: bool = False
+    """Whether the agent says "mm-hm" while the user speaks for long, where a model takes turns."""
     half_duplex: bool = False
     """Be deaf while the agent speaks, so that it does not hear itself through open speakers."""
     speed: float = 1.0

@@ -29,10 +29,10 @@ _BEAM: Final = 5
 _SURE: Final = 0.8
 """Probability from which a detected language is held for the turn."""
 
-_FINAL_LEAST: Final = 15.0
+FINAL_S: Final = 15.0
 _FINAL_MORE: Final = 3.0
 """Seconds that a final is padded to at least, and beyond its sound: the encoder takes a fifth of what the usual 30 s
-take, and on human speech the errors are as many (``python -m dragoman.benchmarks.wer``)."""
+take, for one error in twenty more on human speech (``python -m dragoman.benchmarks.wer``)."""
 
 _LEFT: Final = 0.2
 """Seconds of speech behind the decoder's last timestamp that are worth another pass."""
@@ -63,8 +63,12 @@ class WhisperRecognizer:
         *,
         threads: int = 1,
         compute_type: str = "int8",
+        final_s: float = FINAL_S,
     ) -> None:
-        """Load it. ``languages`` limits what is detected; an English-only model knows English alone."""
+        """Load it. ``languages`` limits what is detected; an English-only model knows English alone. ``final_s``: what
+        a final is padded to at least.
+        """
+        self.final_s = final_s
         self.engine = Engine(folder, threads=threads, compute_type=compute_type)
         self.languages = tuple(languages)
         for language in languages:
@@ -74,7 +78,7 @@ class WhisperRecognizer:
         """An ear for a new turn. Raises ``DragomanError`` for a language that the model doesn't know."""
         if language is not None:
             self._check(language)
-        return WhisperStream(self.engine, language, self.languages)
+        return WhisperStream(self.engine, language, self.languages, self.final_s)
 
     def warm(self) -> None:
         """Decode a second of nothing: the first turn doesn't pay for what is set up late. Blocking."""
@@ -90,8 +94,9 @@ class WhisperRecognizer:
 class WhisperStream:
     """One speaker's ear for one turn. ``accept`` may run beside one ``partial`` or ``final`` at a time."""
 
-    def __init__(self, engine: Engine, language: str | None, among: Sequence[str]) -> None:
+    def __init__(self, engine: Engine, language: str | None, among: Sequence[str], final_s: float = FINAL_S) -> None:
         self._engine = engine
+        self._final_s = final_s
         self._among = among
         self._fixed = language or (None if engine.multilingual else "en")
         self._language = self._fixed or ""
@@ -178,7 +183,8 @@ class WhisperStream:
         words: list[Word] = []
         while True:
             pcm = self._window.cut(start, end)
-            encoded = self._engine.encode(pcm, min(MAX_SECONDS, max(_FINAL_LEAST, len(pcm) / INPUT_RATE + _FINAL_MORE)))
+            padded = min(MAX_SECONDS, max(self._final_s, len(pcm) / INPUT_RATE + _FINAL_MORE))
+            encoded = self._engine.encode(pcm, padded)
             language = self._spoken(encoded)
             decoded = self._best(encoded, language)
             if not decoded.silent:

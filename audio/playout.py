@@ -33,6 +33,7 @@ class Playout:
         self._gain = 1.0
         self._target = 1.0
         self._tail: Samples = np.zeros(0, np.float32)
+        self._aside: Samples = np.zeros(0, np.float32)
 
     @property
     def position(self) -> float:
@@ -48,6 +49,15 @@ class Playout:
     def playing(self) -> bool:
         """Whether the next frame has sound of the reply in it."""
         return self._released and not self._held and self._position < self._length
+
+    @property
+    def sounding(self) -> bool:
+        """Whether the next frame has any sound of a voice in it, of a reply or of an aside."""
+        return self.playing or len(self._aside) > 0
+
+    def aside(self, pcm: Samples) -> None:
+        """Let a short sound be heard that belongs to no reply; one that sounds still is replaced."""
+        self._aside = pcm
 
     def begin(self, reply: int) -> None:
         """Make ``reply`` the current one; what is left of another is cut."""
@@ -107,6 +117,9 @@ class Playout:
         tail = self._tail[:count]
         frame[: len(tail)] = tail
         self._tail = self._tail[count:]
+        aside = self._aside[:count]
+        frame[: len(aside)] += aside
+        self._aside = self._aside[count:]
         if not self.playing:
             return frame
         taken = self._slice(self._position, min(count, self._length - self._position))

@@ -13,7 +13,7 @@ from gguf import GGUFWriter
 from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.adapter import Adapter, adapted, load_adapter, save_adapter
 from dragoman.agent.duplex.body import Body, load_body
-from dragoman.agent.duplex.examples import load_examples
+from dragoman.agent.duplex.examples import Examples
 from dragoman.agent.duplex.features import features_path
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.agent.duplex.runtime import DuplexRuntime
@@ -141,19 +141,19 @@ def test_the_real_body_knows_its_capitals(tmp_path: Path) -> None:
 def test_examples_are_what_this_ear_hears(tmp_path: Path) -> None:
     """Conversations come with the features of one ear; without them, or with another's, one line says what to run."""
     with pytest.raises(DragomanError, match="dragoman data duplex"):
-        load_examples(tmp_path, "ear", silent)
+        Examples(tmp_path, "ear").load(silent)
     made = replace(conversation(), pcm=np.zeros(60 * FRAME, np.float32))
     shard = shard_path(tmp_path, "drafter", 1, 0)
     save_conversations(shard, [made, replace(made, id="two")])
     with pytest.raises(DragomanError, match="no features"):
-        load_examples(tmp_path, "ear", silent)
+        Examples(tmp_path, "ear").load(silent)
     features = np.random.default_rng(1).standard_normal((120, BLOCK, EAR_WIDTH)).astype(np.float16)
     np.savez(features_path(shard), features=features, frames=[60, 60], ear=np.frombuffer(b"ear", np.uint8))
-    one, two = load_examples(tmp_path, "ear", silent)
+    one, two = Examples(tmp_path, "ear").load(silent)
     assert (one.conversation, two.conversation.id) == (made, "two")
     np.testing.assert_array_equal(two.features, features[60:])
     with pytest.raises(DragomanError, match="another ear"):
-        load_examples(tmp_path, "other", silent)
+        Examples(tmp_path, "other").load(silent)
 
 
 def test_a_file_that_is_no_language_model_is_an_error(tmp_path: Path) -> None:

@@ -158,6 +158,15 @@ def test_a_moment_for_attention_is_told() -> None:
     """The user speaks on and on; the turn goes on too."""
     parts = scripted(["A long story."], ["I see."])
     parts.turn_model = ScriptedTurns({3.0: Control.BOC, 5.2: Control.BOS})
-    events, record = converse_now(parts, speech((0.5, 5.0), seconds=6))
-    assert [event.at for event in only(events, ev.AgentAttends)] == [pytest.approx(3.0, abs=0.17)]
+    events, record = converse_now(parts, speech((0.5, 5.0), seconds=6), attentive=True)
+    [at] = [event.at for event in only(events, ev.AgentAttends)]
+    assert at == pytest.approx(3.0, abs=0.17)
+    assert record.spoken is not None
+    hum = record.spoken.audible(0.0, 4.5)
+    assert hum is not None
+    assert hum[0] == pytest.approx(at, abs=0.05)
     assert len(record.turns) == 1
+    parts = scripted(["A long story."], ["I see."])
+    parts.turn_model = ScriptedTurns({3.0: Control.BOC, 5.2: Control.BOS})
+    events, _ = converse_now(parts, speech((0.5, 5.0), seconds=6))
+    assert only(events, ev.AgentAttends) == []

@@ -39,6 +39,7 @@ def serve(
         typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model]."),
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
+    turns: Annotated[str, typer.Option(help="Who takes turns: model (by ear), words (by silence), auto.")] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     certificate: Annotated[
         str | None, typer.Option(help="TLS certificate (PEM): browsers elsewhere need it for the microphone.")
@@ -48,7 +49,7 @@ def serve(
 ) -> None:
     """Serve the Realtime protocol at /v1/realtime, and a page to talk at /."""
     language = None if lang == "auto" else lang
-    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, slots=min(limit, 4))
+    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, slots=min(limit, 4))
     settings = SessionSettings(instructions=instructions, language=language)
     with errors():
         listener = _bound(host, port)

@@ -18,6 +18,7 @@ from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.duplex.answers import Answers, Dialogue
 from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory, split_of
+from dragoman.agent.duplex.features import make_features, open_ear
 from dragoman.agent.duplex.personas import casting
 from dragoman.agent.duplex.report import Report, save_sample
 from dragoman.agent.duplex.store import load_conversations, shard_path, shards
@@ -59,7 +60,7 @@ def duplex(
         numbers = range(first, first + (max(1, round(hours * 3600 / SHARD_S)) if hours else 0))
         missing = [number for number in numbers if not shard_path(target, split_of(number), seed, number).is_file()]
         if missing:
-            asyncio.run(_make(target, missing, seed, packs, llm, at_once, threads, kokoro_share, as_json))
+            asyncio.run(_make(target, missing, seed, packs, llm, at_once, threads, kokoro_share, features, as_json))
         if not shards(target):
             raise DragomanError(f"{target}: no conversations are there; give --hours")
         if features:
@@ -76,6 +77,7 @@ async def _make(
     at_once: int,
     threads: int,
     kokoro_share: float,
+    features: bool,
     as_json: bool,
 ) -> None:
     model = brain_for_this_machine() if llm == "auto" else llm
@@ -83,6 +85,7 @@ async def _make(
         cast = casting(packs, kokoro_share=kokoro_share)
         talks = installed_talks()
         responder = await open_responder(model, loading, threads=threads, slots=at_once, seed=1)
+        ear = open_ear() if features else None
     answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
     factory = Factory(folder, seed, talks, answers, cast)
     ahead: asyncio.Task[list[Dialogue]] | None = asyncio.create_task(factory.write(missing[0]))
@@ -102,6 +105,8 @@ async def _make(
                 # The next shard's answers are written while this one is spoken.
                 ahead = None if following is None else asyncio.create_task(factory.write(following))
                 takes = await asyncio.to_thread(factory.perform, number, dialogues, told)
+                if ear is not None:
+                    await asyncio.to_thread(make_features, factory.path(number), ear)
                 if takes and number - missing[0] < SAMPLED:
                     save_sample(folder / "samples", takes[0])
                 if as_json:
@@ -118,8 +123,6 @@ async def _make(
 
 
 def _hear(folder: Path, as_json: bool) -> None:
-    from dragoman.agent.duplex.features import make_features, open_ear  # the ear is slow to import
-
     ear = open_ear()
     with _bar() as progress:
         for shard in progress.track(shards(folder), description="features"):

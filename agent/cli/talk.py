@@ -40,6 +40,8 @@ def talk(
         str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model].")
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
+    attentive: Annotated[bool, typer.Option(help="The agent says mm-hm while you speak for long.")] = False,
+    turns: Annotated[str, typer.Option(help="Who takes turns: model (by ear), words (by silence), auto.")] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     headphones: Annotated[
         bool, typer.Option(help="You wear headphones: the agent listens while it speaks and can be interrupted.")
@@ -51,9 +53,12 @@ def talk(
 ) -> None:
     """Talk with the agent: aloud, or as a recording (--input) that may also interrupt it."""
     language = None if lang == "auto" else lang
-    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, seed=seed)
+    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, seed=seed)
     settings = SessionSettings(
-        instructions=instructions, language=language, half_duplex=input_ is None and not headphones
+        instructions=instructions,
+        language=language,
+        half_duplex=input_ is None and not headphones,
+        attentive=attentive,
     )
     with errors():
         if input_ is None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.duplex.examples import BODY, ear_digest, load_examples
+from dragoman.agent.duplex.examples import BODY, Examples, ear_digest
 from dragoman.agent.duplex.features import EAR
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
@@ -64,12 +64,13 @@ def duplex(
         )
         digest = ear_digest(ear)
         with progress_of("preparing", quiet=as_json) as progress:
-            examples = load_examples(data or default_folder(), digest, progress)
+            source = Examples(data or default_folder(), digest)
+            examples = source.load(progress)
             progress(f"reading {body}", 0, 1)
             loaded = load_body(resolve(body, progress=progress))
             progress(f"reading {body}", 1, 1)
         target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "duplex"
-        trainer = Trainer(loaded, digest, examples, target, options, device)
+        trainer = Trainer(loaded, digest, examples, target, options, device, source.new)
         with Progress(*_COLUMNS, console=console) as bars:
             task = bars.add_task("training", total=1.0)
 

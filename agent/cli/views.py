@@ -83,6 +83,8 @@ class LinesView(_Plain):
                 self._line(start, "you", "bold cyan", text)
             case ev.ReplyPlaying(_, at, _) if record.turns and record.turns[-1].onset_ms is not None:
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")
+            case ev.AgentAttends(_, at):
+                self._line(at, "agent", "dim green", "(mm-hm)")
             case ev.ReplyHeld(_, at, _):
                 self._line(at, "", "yellow", "you speak: playing is held")
             case ev.ReplyResumed(_, at, _):

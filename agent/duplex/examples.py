@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dragoman.agent.duplex.conversation import Conversation, Split
-from dragoman.agent.duplex.features import check_features, load_features
+from dragoman.agent.duplex.features import check_features, features_path, load_features
 from dragoman.agent.duplex.store import load_conversations, shards
 from dragoman.agent.duplex.windows import Features
 from dragoman.asr.causal.adapter import load_adapter
@@ -35,17 +35,35 @@ def ear_digest(name: str) -> str:
     return load_adapter(path).digest()
 
 
-def load_examples(folder: Path, ear: str, progress: Progress, split: Split = "drafter") -> list[Example]:
-    """All conversations of a split, as the ear of this digest hears them. Raises ``DragomanError``."""
-    found = shards(folder, split)
-    if not found:
-        raise DragomanError(f"{folder} holds no conversations to train on: run `dragoman data duplex`")
-    examples: list[Example] = []
-    for number, shard in enumerate(found):
-        progress("reading conversations", number, len(found))
+class Examples:
+    """The conversations of a split in a folder, as the ear of this digest hears them. More may be made meanwhile."""
+
+    def __init__(self, folder: Path, ear: str, split: Split = "drafter") -> None:
+        self._folder, self._ear, self._split = folder, ear, split
+        self._read = set[Path]()
+
+    def load(self, progress: Progress) -> list[Example]:
+        """All that are finished. Raises ``DragomanError``: where there are none, or no features of this ear."""
+        found = self._finished() or shards(self._folder, self._split)
+        if not found:
+            raise DragomanError(f"{self._folder} holds no conversations to train on: run `dragoman data duplex`")
+        examples: list[Example] = []
+        for number, shard in enumerate(found):
+            progress("reading conversations", number, len(found))
+            examples += self._load(shard)
+        progress("reading conversations", len(found), len(found))
+        return examples
+
+    def new(self) -> list[Example]:
+        """Those that were finished since."""
+        return [example for shard in self._finished() if shard not in self._read for example in self._load(shard)]
+
+    def _finished(self) -> list[Path]:
+        return [shard for shard in shards(self._folder, self._split) if features_path(shard).is_file()]
+
+    def _load(self, shard: Path) -> list[Example]:
+        self._read.add(shard)
         conversations = list(load_conversations(shard, sound=False))
-        features = load_features(shard, ear)
+        features = load_features(shard, self._ear)
         check_features(shard, [c.frames for c in conversations], features)
-        examples += map(Example, conversations, features)
-    progress("reading conversations", len(found), len(found))
-    return examples
+        return list(map(Example, conversations, features))

@@ -46,6 +46,9 @@ from dragoman.audio.types import DragomanError
 DRAFTS: Final = 12_288
 """Tokens that drafts are written with."""
 
+LOOK_EVERY: Final = 20
+"""Steps after which it is looked whether there is more to train on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -92,16 +95,26 @@ class Trainer:
     """Training of one model in a folder: ``adapter.npz``, ``state.pt`` and ``log.jsonl`` lie in it."""
 
     def __init__(
-        self, body: Body, ear: str, examples: Sequence[Example], folder: Path, options: Options, device: str = "cpu"
+        self,
+        body: Body,
+        ear: str,
+        examples: Sequence[Example],
+        folder: Path,
+        options: Options,
+        device: str = "cpu",
+        more: Callable[[], Sequence[Example]] = tuple,
     ) -> None:
-        """``ear``: digest of the recognizer that the features come from. Raises ``DragomanError``."""
+        """``ear``: digest of the recognizer that the features come from. ``more`` gives the examples that were made
+        since it was asked last. Raises ``DragomanError``.
+        """
         if len(examples) <= options.checked:
             raise DragomanError(
                 f"{len(examples)} conversations are too few to train on: make more with `dragoman data duplex`"
             )
         self.options, self.folder, self._ear = options, folder, ear
         self._device = torch.device(device)
-        self._checked, self._examples = examples[: options.checked], examples[options.checked :]
+        self._checked, self._examples = list(examples[: options.checked]), list(examples[options.checked :])
+        self._more = more
         self._body = body.shortened(options.layers or body.dims.layers)
         said = (u.text for e in self._examples for u in e.conversation.agent)
         self.vocabulary = Vocabulary(body.merges, body.merges.chosen(said, DRAFTS))
@@ -121,11 +134,10 @@ class Trainer:
         self.minutes = 0.0
         self.policy = Policy()
         self._rng = np.random.default_rng(options.seed)
-        lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
-        self._shares = lengths / lengths.sum()
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").is_file():
             self._resume()
+        self._weigh()
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
@@ -138,6 +150,9 @@ class Trainer:
         began, before = time.monotonic(), self.minutes
         options = self.options
         while self.step < options.steps and self.minutes < options.minutes:
+            if self.step % LOOK_EVERY == 0 and (found := self._more()):
+                self._examples += found
+                self._weigh()
             stage = 1 if self._done() < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
             for group in self._optimizer.param_groups:
@@ -236,6 +251,7 @@ class Trainer:
                 "ear": self._ear,
                 "body": self._body.sha256,
                 "kept": list(self.vocabulary.kept),
+                "checked": [example.conversation.id for example in self._checked],
             },
             partial,
         )
@@ -282,9 +298,18 @@ class Trainer:
         except RuntimeError as error:
             reason = f"{self.folder} was trained with another rank or other layers: give the same, or another folder"
             raise DragomanError(reason) from error
+        # What it was checked on before must not be trained on now.
+        known = {example.conversation.id: example for example in (*self._checked, *self._examples)}
+        self._checked = [known.pop(name) for name in state["checked"] if name in known]
+        self._examples = list(known.values())
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.minutes = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _weigh(self) -> None:
+        """Long conversations are drawn more often."""
+        lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
+        self._shares = lengths / lengths.sum()
 
     def _draw(self) -> Window:
         rng = self._rng

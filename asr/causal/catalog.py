@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.stream import CausalRecognizer, open_causal
+from dragoman.asr.engine import MAX_SECONDS
+from dragoman.asr.processor import multiplies_bytes
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, cache_dir, resolve
@@ -53,12 +56,18 @@ def open_recognizer(
     folder = resolve(model, progress=progress)
     spoken = loaded.card.get("languages")
     languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)
-    second = WhisperRecognizer(folder, languages, threads=threads) if second_pass else None
+    second = _second(folder, languages, threads) if second_pass else None
     cache = cache_dir().parent / "causal"
     recognizer = open_causal(folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized)
     recognizer.step = max(1, step_ms // FRAME_MS)
     recognizer.warm()
     return recognizer
+
+
+def _second(folder: Path, languages: Sequence[str], threads: int) -> WhisperRecognizer:
+    """The second pass hears a turn once, and nothing waits for it: it may take its time."""
+    precision = "int8" if multiplies_bytes() else "float32"
+    return WhisperRecognizer(folder, languages, threads=threads, compute_type=precision, final_s=MAX_SECONDS)
 
 
 def open_named(name: str, language: str | None, *, progress: Progress | None = None) -> CausalRecognizer:

@@ -43,7 +43,7 @@ class Ear:
     """Hears one person. ``told`` is called on the event loop with each input for the engine.
 
     Words are recognized on ``worker``; where the recognizer has a second pass, that runs on the worker ``second``
-    beside it.
+    beside it. ``asked`` gives what the agent said last.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Ear:
         second: Worker,
         told: Callable[[on.Input], None],
         failed: Callable[[Exception], None],
+        asked: Callable[[], str] = str,
     ) -> None:
         self._recognizer = recognizer
         self._vad = vad
@@ -62,6 +63,7 @@ class Ear:
         self._worker = worker
         self._told = told
         self._failed = failed
+        self._asked = asked
         self._edges = SpeechEdges()
         self._rest: Samples = np.zeros(0, np.float32)
         self._past: deque[Samples] = deque()
@@ -191,7 +193,7 @@ class Ear:
         text = heard.text.strip() if heard is not None else ""
         if heard is not None and text:
             self.spoken = heard.language
-        self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text)))
+        self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text, self._asked())))
 
     async def _decode(self, turn: _OpenTurn, decode: Callable[[], HypothesisLike]) -> HypothesisLike | None:
         pending, turn.pending, turn.fresh = turn.pending, [], 0

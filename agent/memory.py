@@ -25,6 +25,11 @@ class Memory:
             self._entries.popitem(last=False)
         return self._last
 
+    def last(self, role: Role) -> str:
+        """The newest message, if it is of ``role``; else nothing."""
+        newest = next(reversed(self._entries.values()), None)
+        return newest.content if newest is not None and newest.role == role else ""
+
     def rewrite(self, entry: int, text: str) -> None:
         """Change a message's text; an empty one is removed. Unknown numbers (long gone) are ignored."""
         if entry in self._entries:

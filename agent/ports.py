@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from dragoman.audio.types import Samples, Speech, Word
+from dragoman.translation.steering import Translator as Translator
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -81,8 +82,11 @@ class VoiceActivity(Protocol):
 class TurnDetector(Protocol):
     """Judges whether a pause is the end of a turn."""
 
-    def complete(self, text: str) -> float:
-        """Score in [0, 1] that nothing more will come after ``text``. Fast: called on the event loop."""
+    def complete(self, text: str, asked: str = "") -> float:
+        """Score in [0, 1] that nothing more will come after ``text``; ``asked``: what the agent said before it.
+
+        Fast: called on the event loop.
+        """
 
 
 class Sink(Protocol):
@@ -134,14 +138,3 @@ class Synthesizer(Protocol):
 
     def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
         """Speak ``text``, trimmed of silence; ``final`` False: the utterance goes on after it. Blocking."""
-
-
-class Translator(Protocol):
-    """Text to text; safe to call from several threads."""
-
-    @property
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """(source, target) language codes that it can do."""
-
-    def translate(self, text: str, source: str, target: str) -> str:
-        """Translate one segment. Blocking. Empty text gives empty text."""

@@ -60,6 +60,7 @@ class Session:
             parts.refining,
             self._tell,
             lambda error: self._problem(f"recognition failed: {error}"),
+            lambda: self.memory.last("assistant"),
         )
         self._writer = ReplyWriter(
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended

@@ -1,0 +1,89 @@
+"""``dragoman train all``: the ear, and the fast path that listens with it, from nothing to adapters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.duplex.features import EAR
+from dragoman.asr.causal.catalog import FOLDER
+from dragoman.audio.types import DragomanError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command of ``dragoman``, and what of its ``result`` is kept as which adapter."""
+
+    command: tuple[str, ...]
+    result: Path | None = None
+    adapter: str = ""
+
+
+def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
+    """The ear first: what it hears is what the fast path is trained on."""
+    speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
+    train = ("--minutes", f"{minutes:g}", "--device", device)
+    return [
+        Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
+        Step(
+            ("train", "asr", "--model", EAR, "--data", str(speech), "--folder", str(ear), *train),
+            ear / "adapter.npz",
+            f"{EAR}.npz",
+        ),
+        Step(("data", "duplex", "--folder", str(talks), "--hours", f"{talk_hours:g}", "--features")),
+        Step(
+            ("train", "duplex", "--data", str(talks), "--folder", str(path), "--ear", EAR, *train),
+            path / "adapter.npz",
+            f"duplex-{EAR}.npz",
+        ),
+    ]
+
+
+def run(todo: Sequence[Step], adapters: Path, call: Callable[[Sequence[str], Mapping[str, str]], int]) -> None:
+    """Carry out the steps; each later one finds the adapters of those before. Raises ``DragomanError``."""
+    adapters.mkdir(parents=True, exist_ok=True)
+    for number, step in enumerate(todo, 1):
+        console.print(f"[bold]{number} of {len(todo)}:[/] dragoman {' '.join(step.command)}")
+        status = call((sys.executable, "-m", "dragoman", *step.command), {**os.environ, FOLDER: str(adapters)})
+        if status:
+            raise DragomanError(
+                f"dragoman {' '.join(step.command[:2])} ended with status {status}: mend it and run the same again"
+            )
+        if step.result is not None:
+            shutil.copyfile(step.result, adapters / step.adapter)
+
+
+def everything(
+    folder: Annotated[Path | None, typer.Option(help="Where data and checkpoints lie; a stopped run goes on.")] = None,
+    minutes: Annotated[float, typer.Option(help="At most so many minutes for each training.")] = 170.0,
+    speech_hours: Annotated[float, typer.Option(help="Speech for the ear.")] = 4.0,
+    talk_hours: Annotated[float, typer.Option(help="Conversations for the fast path.")] = 8.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Make the data and train all that dragoman ships for English: the ear, then the fast path on it.
+
+    Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
+    """
+    with errors():
+        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "all"
+        adapters = target / "adapters"
+        run(
+            steps(target, minutes, speech_hours, talk_hours, device),
+            adapters,
+            lambda command, env: subprocess.run(command, env=dict(env), check=False).returncode,
+        )
+        if as_json:
+            emit("summary", adapters=str(adapters))
+        else:
+            print(adapters)

@@ -1,0 +1,53 @@
+"""The whole chain of training, one command after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dragoman.__main__ import app
+from dragoman.agent.cli.train_all import Step, run, steps
+from dragoman.audio.types import DragomanError
+
+
+def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) -> None:
+    """Each step sees the adapters of those before it, and the commands are ones that there are."""
+    seen: list[tuple[str, list[str]]] = []
+
+    def call(command: Sequence[str], env: Mapping[str, str]) -> int:
+        adapters = Path(env["DRAGOMAN_ADAPTERS"])
+        seen.append((" ".join(command[3:5]), sorted(path.name for path in adapters.iterdir())))
+        folder = Path(command[command.index("--folder") + 1])
+        folder.mkdir()
+        (folder / "adapter.npz").write_text(command[4])
+        return 0
+
+    todo = steps(tmp_path, 1, 0.1, 0.2, "cpu")
+    run(todo, tmp_path / "adapters", call)
+    assert seen == [
+        ("data speech", []),
+        ("train asr", []),
+        ("data duplex", ["whisper-tiny.en.npz"]),
+        ("train duplex", ["whisper-tiny.en.npz"]),
+    ]
+    assert (tmp_path / "adapters" / "whisper-tiny.en.npz").read_text() == "asr"
+    assert (tmp_path / "adapters" / "duplex-whisper-tiny.en.npz").read_text() == "duplex"
+    for step in todo:
+        shown = CliRunner().invoke(app, [*step.command[:2], "--help"], env={"COLUMNS": "200"}).output
+        assert all(option in shown for option in step.command if option.startswith("--"))
+
+
+def test_a_failing_step_ends_the_chain(tmp_path: Path) -> None:
+    """One line says which, and nothing after it is begun."""
+    begun: list[str] = []
+
+    def call(command: Sequence[str], env: Mapping[str, str]) -> int:
+        begun.append(command[4])
+        return 3
+
+    with pytest.raises(DragomanError, match="data one ended with status 3"):
+        run([Step(("data", "one")), Step(("data", "two"))], tmp_path, call)
+    assert begun == ["one"]

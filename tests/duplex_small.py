@@ -86,7 +86,7 @@ def example(seed: int, frames: int = 60) -> Example:
     return Example(made, features.astype(np.float16))
 
 
-def adapter(of: Body, seed: int = 2) -> Adapter:
+def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
     """Random everything: changes to all matrices of the body, tables, heads."""
     rng = np.random.default_rng(seed)
     d, inside = of.dims.width, 24
@@ -95,7 +95,7 @@ def adapter(of: Body, seed: int = 2) -> Adapter:
         return (rng.standard_normal(shape) / shape[-1] ** 0.5).astype(np.float32)
 
     own = {
-        "in": matrix(inside, BLOCK * EAR_WIDTH),
+        "in": matrix(inside, BLOCK * ear_width),
         "in_bias": matrix(inside),
         "out": matrix(d, inside),
         "out_bias": matrix(d),
@@ -116,4 +116,4 @@ def adapter(of: Body, seed: int = 2) -> Adapter:
         for kind in LINEARS
     }
     kept = of.merges.chosen(["yes good yes"], of.dims.vocabulary - 2)
-    return Adapter(own, changes, tuple(kept), "ear", EAR_WIDTH, of.sha256, of.dims.layers, {})
+    return Adapter(own, changes, tuple(kept), "ear", ear_width, of.sha256, of.dims.layers, {})

@@ -17,23 +17,21 @@ ONNX Runtime's own (domain ``com.microsoft``) save hundreds of small ones: Group
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Array, Body, Dims
 from dragoman.agent.duplex.windows import DRAFT, SINK, WINDOW
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import DragomanError
+from dragoman.models.onnx_graph import Graph, Shape
 
-OPSET: Final = 20
 FORMAT: Final = 1
 """Raised when what ``write`` writes changes: graphs kept from before are not used then."""
 
@@ -41,11 +39,6 @@ GRAPHS: Final = ("ear", "body", "drafts")
 
 POSITIONS: Final = SINK + WINDOW + DRAFT
 """Tokens and frames that a past can hold."""
-
-_FLOAT: Final = TensorProto.FLOAT
-_THEIRS: Final = "com.microsoft"
-_OWN_OPERATORS: Final = ("GroupQueryAttention", "MatMulIntegerToFloat")
-Shape = Sequence[int | str]
 
 
 def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:
@@ -81,54 +74,8 @@ def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True)
         onnx.save(model, str(folder / f"{name}.onnx"))
 
 
-class _Graph:
-    """A graph under construction; every method gives the name of what it computes."""
-
-    def __init__(self, name: str, quantized: bool) -> None:
-        self.name = name
-        self.quantized = quantized
-        self.nodes: list[onnx.NodeProto] = []
-        self.rounded: dict[str, tuple[str, str]] = {}
-        self.constants: dict[str, onnx.TensorProto] = {}
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.outputs: list[onnx.ValueInfoProto] = []
-
-    def input(self, name: str, shape: Shape, kind: int = _FLOAT) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
-        return name
-
-    def output(self, name: str, source: str, shape: Shape) -> None:
-        self.nodes.append(helper.make_node("Identity", [source], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, _FLOAT, list(shape)))
-
-    def rename(self, source: str, name: str, shape: Shape) -> None:
-        """Give out what a node computes under a name of its own, without a copy."""
-        for node in self.nodes:
-            for i, out in enumerate(node.output):
-                if out == source:
-                    node.output[i] = name
-        self.outputs.append(helper.make_tensor_value_info(name, _FLOAT, list(shape)))
-
-    def op(self, kind: str, *inputs: str, **attributes: int | float | list[int]) -> str:
-        return self.ops(kind, 1, *inputs, **attributes)[0]
-
-    def ops(self, kind: str, count: int, *inputs: str, **attributes: int | float | list[int]) -> list[str]:
-        outs = [f"{kind.lower()}_{len(self.nodes)}_{i}" for i in range(count)]
-        node = helper.make_node(kind, list(inputs), outs, domain=_THEIRS if kind in _OWN_OPERATORS else "")
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        self.nodes.append(node)
-        return outs
-
-    def constant(self, name: str, array: npt.NDArray[np.generic]) -> str:
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
-        return name
-
-    def shape(self, *sizes: int) -> str:
-        return self.constant("shape_" + "_".join(map(str, sizes)), np.array(sizes, np.int64))
-
-    def number(self, value: float) -> str:
-        return self.constant(f"number_{value}", np.array(value, np.float32))
+class _Graph(Graph):
+    """With the pieces of the body."""
 
     def split(self, x: str, axis: int, *sizes: int) -> list[str]:
         return self.ops("Split", len(sizes), x, self.shape(*sizes), axis=axis)
@@ -142,41 +89,12 @@ class _Graph:
 
     def linear(self, x: str, name: str, weight: Array, bias: Array | None = None) -> str:
         """``x`` times a weight [out, in]."""
-        y = self._product(x, name, np.ascontiguousarray(weight.T, np.float32))
+        y = self.product(x, name, np.ascontiguousarray(weight.T, np.float32))
         return y if bias is None else self.op("Add", y, self.constant(f"{name}.bias", bias.astype(np.float32)))
-
-    def _product(self, x: str, name: str, weight: Array) -> str:
-        if not self.quantized:
-            return self.op("MatMul", x, self.constant(name, weight))
-        # Both sides unsigned: with signed weights, processors without VNNI add pairs of products in 16 bits, which
-        # overflow.
-        scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / 127
-        whole = self.constant(f"{name}.uint8", (np.round(weight / scale) + 128).astype(np.uint8))
-        rounded, largest = self._round(x)
-        step, factor = self.number(1 / 127), self.constant(f"{name}.scale", scale.astype(np.float32))
-        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, self._middle(), self._middle())
-        return self.op("Mul", y, largest)
-
-    def _round(self, x: str) -> tuple[str, str]:
-        """Each row as parts of its largest value, in 8 bits, and that value."""
-        if x not in self.rounded:
-            largest = self.op("ReduceMax", self.op("Abs", x), self.shape(-1), keepdims=1)
-            largest = self.op("Max", largest, self.number(1e-12))
-            whole = self.op("QuantizeLinear", self.op("Div", x, largest), self.number(1 / 127), self._middle())
-            self.rounded[x] = whole, largest
-        return self.rounded[x]
-
-    def _middle(self) -> str:
-        return self.constant("middle", np.array(128, np.uint8))
-
-    def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, list(self.constants.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_THEIRS, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
 def _ear(adapter: Adapter, dims: Dims, quantized: bool) -> onnx.ModelProto:
-    g, width = _Graph("ear", quantized), adapter.ear_width
+    g, width = _Graph("ear", quantized=quantized), adapter.ear_width
     features = g.input("features", ["batch", BLOCK, width])
     ones, zeros = g.constant("ones", np.ones(width, np.float32)), g.constant("zeros", np.zeros(width, np.float32))
     normed = g.op("LayerNormalization", features, ones, zeros, axis=-1, epsilon=1e-5)
@@ -187,7 +105,7 @@ def _ear(adapter: Adapter, dims: Dims, quantized: bool) -> onnx.ModelProto:
 
 
 def _body(body: Body, adapter: Adapter, quantized: bool) -> onnx.ModelProto:
-    g, dims, w = _Graph("body", quantized), body.dims, body.arrays
+    g, dims, w = _Graph("body", quantized=quantized), body.dims, body.arrays
     x = g.input("x", ["batch", "new", dims.width])
     last, longest = g.input("last", ["batch"], TensorProto.INT32), g.input("longest", [], TensorProto.INT32)
     angles = np.arange(POSITIONS)[:, None] * dims.rope_base ** (-np.arange(dims.head // 2) / (dims.head // 2))
@@ -215,7 +133,7 @@ def _body(body: Body, adapter: Adapter, quantized: bool) -> onnx.ModelProto:
 
 
 def _drafts(body: Body, adapter: Adapter, quantized: bool) -> onnx.ModelProto:
-    g = _Graph("drafts", quantized)
+    g = _Graph("drafts", quantized=quantized)
     hidden = g.input("hidden", ["batch", body.dims.width])
     output = body.arrays.get("output", body.arrays["tokens"])
     table = np.concatenate([output[list(adapter.kept)], adapter.own["end"][None]])

@@ -21,23 +21,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
-from dragoman.asr.causal.weights import Array, Weights
+from dragoman.asr.causal.weights import Weights
+from dragoman.models.onnx_graph import FLOAT, Graph
 
-OPSET: Final = 20
 FORMAT: Final = 5
 """Raised when what ``write`` writes changes: graphs kept from before are not used then."""
 
 GRAPHS: Final = ("front", "encoder", "cross", "decoder")
-
-_FLOAT: Final = TensorProto.FLOAT
-_THEIRS: Final = "com.microsoft"
-_OWN_OPERATORS: Final = ("MatMulIntegerToFloat",)
-"""Of ONNX Runtime's own, not of the standard."""
-Shape = Sequence[int | str]
 
 
 def build(weights: Weights, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:
@@ -66,42 +59,13 @@ def write(weights: Weights, folder: Path, *, quantized: bool = True) -> None:
         onnx.save(model, str(folder / f"{name}.onnx"))
 
 
-class _Graph:
-    """A graph under construction; every method gives the name of what it computes."""
+class _Graph(Graph):
+    """With the pieces of Whisper."""
 
     def __init__(self, name: str, weights: Weights, quantized: bool = False) -> None:
-        self.name = name
-        self.quantized = quantized
+        super().__init__(name, quantized=quantized)
         self.w = weights.arrays
         self.dims = weights.dims
-        self.nodes: list[onnx.NodeProto] = []
-        self.rounded: dict[str, tuple[str, str]] = {}
-        self.constants: dict[str, onnx.TensorProto] = {}
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.outputs: list[onnx.ValueInfoProto] = []
-
-    def input(self, name: str, shape: Shape, kind: int = _FLOAT) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
-        return name
-
-    def output(self, name: str, source: str, shape: Shape) -> None:
-        self.nodes.append(helper.make_node("Identity", [source], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, _FLOAT, list(shape)))
-
-    def op(self, kind: str, *inputs: str, **attributes: int | float | list[int]) -> str:
-        out = f"{kind.lower()}_{len(self.nodes)}"
-        node = helper.make_node(kind, list(inputs), [out], domain=_THEIRS if kind in _OWN_OPERATORS else "")
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        self.nodes.append(node)
-        return out
-
-    def constant(self, name: str, array: npt.NDArray[np.generic]) -> str:
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
-        return name
-
-    def shape(self, *sizes: int) -> str:
-        return self.constant("shape_" + "_".join(map(str, sizes)), np.array(sizes, np.int64))
 
     def norm(self, x: str, name: str) -> str:
         scale = self.constant(f"{name}.weight", self.w[f"{name}.weight"])
@@ -116,35 +80,6 @@ class _Graph:
         label = "+".join(names)
         y = self.product(x, f"{label}.weight", weight.T.astype(np.float32))
         return self.op("Add", y, self.constant(f"{label}.bias", bias.astype(np.float32)))
-
-    def product(self, x: str, name: str, weight: Array) -> str:
-        """``x`` times a weight [in, out]; in 8 bits, each output has a scale of its own."""
-        if not self.quantized:
-            return self.op("MatMul", x, self.constant(name, weight))
-        # Both sides unsigned: with signed weights, processors without VNNI add pairs of products in 16 bits, which
-        # overflow.
-        scale = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
-        whole = self.constant(f"{name}.uint8", (np.round(weight / scale) + 128).astype(np.uint8))
-        rounded, largest = self._round(x)
-        middle, step = self._middle(), self._number(1 / 127)
-        factor = self.constant(f"{name}.scale", scale.astype(np.float32))
-        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, middle, middle)
-        return self.op("Mul", y, largest)
-
-    def _round(self, x: str) -> tuple[str, str]:
-        """Each row as parts of its largest value, in 8 bits, and that value: a row doesn't depend on the others."""
-        if x not in self.rounded:
-            largest = self.op("ReduceMax", self.op("Abs", x), self.shape(-1), keepdims=1)
-            largest = self.op("Max", largest, self._number(1e-12))
-            parts = self.op("Div", x, largest)
-            self.rounded[x] = self.op("QuantizeLinear", parts, self._number(1 / 127), self._middle()), largest
-        return self.rounded[x]
-
-    def _middle(self) -> str:
-        return self.constant("middle", np.array(128, np.uint8))
-
-    def _number(self, value: float) -> str:
-        return self.constant(f"number_{value}", np.array(value, np.float32))
 
     def query(self, x: str, name: str) -> str:
         return self.linear(x, f"{name}.q", scales=[self.dims.head**-0.5])
@@ -170,11 +105,6 @@ class _Graph:
     def feed(self, x: str, name: str) -> str:
         inner = self.op("Gelu", self.linear(self.norm(x, f"{name}.ffn_norm"), f"{name}.fc1"))
         return self.op("Add", x, self.linear(inner, f"{name}.fc2"))
-
-    def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, list(self.constants.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_THEIRS, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
 def _front(weights: Weights) -> onnx.ModelProto:
@@ -236,7 +166,7 @@ def _decoder(weights: Weights, quantized: bool) -> onnx.ModelProto:
     cross_mask = g.input("cross_mask", ["sounds", 1, 1, "frames"])
     # Half precision holds the stock values exactly: that is how they come.
     table = g.constant("table", g.w["decoder.tokens"].astype(np.float16))
-    x = g.op("Add", g.op("Cast", g.op("Gather", table, tokens), to=_FLOAT), positions)
+    x = g.op("Add", g.op("Cast", g.op("Gather", table, tokens), to=FLOAT), positions)
     news, followed = [], []
     for i in range(dims.decoder_layers):
         name = f"decoder.{i}"

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from dragoman.agent.duplex.adapter import Adapter, save_adapter
 from dragoman.agent.duplex.body import Body
-from dragoman.agent.duplex.curves import draw_curves
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history
@@ -42,6 +41,7 @@ from dragoman.agent.duplex.windows import (
 )
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
+from dragoman.models.curves import draw_curves
 
 DRAFTS: Final = 12_288
 """Tokens that drafts are written with."""
@@ -256,7 +256,7 @@ class Trainer:
             partial,
         )
         partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl")
+        draw_curves(self.folder / "log.jsonl", ("frames", "drafts", "ends"), _DRAWN)
 
     def adapter(self) -> Adapter:
         """What was trained so far."""
@@ -331,6 +331,8 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / 40)
         return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done()))))
 
+
+_DRAWN: Final = ("begin_f1", "cutoff_rate", "stop_rate", "false_stop_rate")
 
 _ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
 

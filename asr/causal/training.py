@@ -23,13 +23,13 @@ from torch import Tensor
 
 from dragoman.asr.causal.adapter import Adapter, save_adapter
 from dragoman.asr.causal.corpus import Clip, load_clips, shards
-from dragoman.asr.causal.curves import draw_curves
 from dragoman.asr.causal.examples import Example, draw_cut, make_example, make_nothing, padded_tokens
 from dragoman.asr.causal.network import CausalWhisper, batch_mel, precision
 from dragoman.asr.causal.teacher import Lesson, Teacher
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights
 from dragoman.audio.types import DragomanError
+from dragoman.models.curves import draw_curves
 
 MASKS: Final[tuple[tuple[int, int | None, float], ...]] = (
     (8, 0, 0.14),
@@ -191,7 +191,7 @@ class Trainer:
             partial,
         )
         partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl")
+        draw_curves(self.folder / "log.jsonl", ("words", "opinion", "features"), ("words",))
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)

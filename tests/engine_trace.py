@@ -44,6 +44,7 @@ class Script:
             "over": lambda at: on.TurnOver(samples(at)),
             "interrupted": on.Interrupted,
             "attend": on.Attend,
+            "opening": self._opening,
             "speech": self._speech,
             "written": lambda reply: on.ReplyWritten(int(reply)),
             "failed": lambda reply, why: on.ReplyFailed(int(reply), why),
@@ -56,14 +57,20 @@ class Script:
             "tick": on.Tick,
         }
 
+    def _opening(self, draft: str, turn: str, text: str, seconds: str, trust: str) -> Input:
+        return on.Opening(int(draft), int(turn), _spread(text, 0.0, float(seconds)), float(seconds), float(trust))
+
     def _speech(self, reply: str, text: str, seconds: str) -> Input:
         number, length = int(reply), float(seconds)
         start = self.spoken.get(number, 0.0)
         self.spoken[number] = start + length
-        texts = text.split()
-        step = length / max(1, len(texts))
-        words = tuple(Word(t, start + i * step, start + (i + 1) * step) for i, t in enumerate(texts))
-        return on.ReplySpeech(number, words, length)
+        return on.ReplySpeech(number, _spread(text, start, length), length)
+
+
+def _spread(text: str, start: float, length: float) -> tuple[Word, ...]:
+    texts = text.split()
+    step = length / max(1, len(texts))
+    return tuple(Word(t, start + i * step, start + (i + 1) * step) for i, t in enumerate(texts))
 
 
 def shown(command: Command) -> str:
@@ -75,8 +82,10 @@ def shown(command: Command) -> str:
             return f"close {turn}"
         case do.Transcribe(turn, revision, quick):
             return f"transcribe {turn}.{revision}" + (" quick" if quick else "")
-        case do.Respond(reply, turn, text):
-            return f"respond {reply} to {turn} {text!r}"
+        case do.Respond(reply, turn, text, opening):
+            return f"respond {reply} to {turn} {text!r}" + ("" if opening is None else f" opening {opening}")
+        case do.DropOpening(draft):
+            return f"unopen {draft}"
         case do.DropReply(reply):
             return f"drop {reply}"
         case do.Release(reply, _):

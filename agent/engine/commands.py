@@ -34,11 +34,22 @@ class Transcribe:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Write and synthesize ``reply`` to ``text`` (None: to the history as it is), but don't play it yet."""
+    """Write and synthesize ``reply`` to ``text`` (None: to the history as it is), but don't play it yet.
+
+    ``opening``: it begins with the words of this draft, whose sound is there, and goes on as if they were its own.
+    """
 
     reply: int
     turn: int
     text: str | None
+    opening: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropOpening:
+    """``draft`` will not be said."""
+
+    draft: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,7 @@ Command: TypeAlias = (
     | CloseEar
     | Transcribe
     | Respond
+    | DropOpening
     | DropReply
     | Release
     | FinishTurn

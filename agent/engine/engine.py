@@ -33,6 +33,8 @@ class Engine(Floor):
                 self._over(at)
             case on.Interrupted():
                 self._interrupted()
+            case on.Opening():
+                self._opening(event)
             case on.Attend() if self.phase is Phase.LISTENING and self._turn is not None:
                 self._out.append(do.ShowAttention(self._turn.number))
             case on.ReplySpeech(reply, words, seconds):

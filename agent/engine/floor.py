@@ -71,6 +71,7 @@ class Floor:
             return
         if turn is not None:
             turn.speaking, turn.over = True, False
+            self._forget_opening(turn)
             turn.hold_at = at + self.policy.hold()
             if self.phase in (Phase.PAUSING, Phase.REPLYING):
                 self._replies.drop()
@@ -160,6 +161,37 @@ class Floor:
         elif self.phase is Phase.REPLYING and turn is not None:
             self._voice(self._now)
 
+    # ---- the fast path's first words
+
+    def _opening(self, opening: on.Opening) -> None:
+        """Keep what is trusted until the turn is over; what is late is said while the slow path has nothing."""
+        turn = self._turn
+        waits = turn is not None and turn.number == opening.turn and not turn.committed and not turn.speaking
+        if turn is None or not waits or self.phase not in (Phase.PAUSING, Phase.REPLYING) or not self.policy.respond:
+            self._out.append(do.DropOpening(opening.draft))
+            return
+        self._forget_opening(turn)
+        if opening.trust < self.policy.trust:
+            self._out.append(do.DropOpening(opening.draft))
+            return
+        turn.opening = opening
+        self._open_if_due(turn)
+
+    def _forget_opening(self, turn: Turn) -> None:
+        if turn.opening is not None:
+            self._out.append(do.DropOpening(turn.opening.draft))
+            turn.opening = None
+
+    def _open_if_due(self, turn: Turn) -> None:
+        """The turn is over: its reply begins with the fast path's words, unless the slow path was faster."""
+        reply = self._replies.current
+        if self.phase is not Phase.REPLYING or turn.opening is None or (reply is not None and reply.sayable):
+            return
+        opening, turn.opening = turn.opening, None
+        self._replies.drop()
+        self._replies.open(turn.number, turn.text, opening)
+        self._release_if_ready()
+
     # ---- what the user says
 
     def _partial(self, number: int, text: str) -> None:
@@ -231,9 +263,11 @@ class Floor:
             self.phase = Phase.IDLE
             return
         self.phase = Phase.REPLYING
+        self._open_if_due(turn)
         self._release_if_ready()
 
     def _close(self, turn: Turn) -> None:
+        self._forget_opening(turn)
         self._out.append(do.CloseEar(turn.number))
         self._turn = None
 

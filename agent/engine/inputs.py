@@ -68,6 +68,20 @@ class Attend:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The fast path has the first words of an answer to ``turn``, and their sound of ``seconds``, ready to be played.
+
+    ``trust`` in [0, 1] is the verifier's: what it is not sure of is never said. A newer draft replaces an older one.
+    """
+
+    draft: int
+    turn: int
+    words: tuple[Word, ...]
+    seconds: float
+    trust: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySpeech:
     """``seconds`` of sound were added to ``reply``; ``words`` are the new words, timed from its first sample."""
 
@@ -141,6 +155,7 @@ Input: TypeAlias = (
     | TurnOver
     | Interrupted
     | Attend
+    | Opening
     | ReplySpeech
     | ReplyWritten
     | ReplyFailed

@@ -39,6 +39,8 @@ class Policy:
     """Silence beyond the usual after which a turn is over though the model doesn't say so."""
     modelled_hold_ms: int = 640
     """A voice over the reply that lasts so long stops the playing at first, though the model doesn't say so."""
+    trust: float = 0.5
+    """The first words of the fast path are said from this trust on."""
     respond: bool = True
     """Whether the end of a turn asks for a reply."""
     interruptible: bool = True

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from dragoman.agent.engine import commands as do
+from dragoman.agent.engine.inputs import Opening
 from dragoman.agent.engine.state import Reply
 from dragoman.agent.events import ReplyStatus
 
@@ -36,6 +37,12 @@ class Replies:
         self._count += 1
         self.current = Reply(self._count, turn, announced=text is None)
         self._tell(do.Respond(self._count, turn, text))
+
+    def open(self, turn: int, text: str, opening: Opening) -> None:
+        """Begin a reply to ``text`` with words that are there."""
+        self._count += 1
+        self.current = Reply(self._count, turn, words=list(opening.words), seconds=opening.seconds)
+        self._tell(do.Respond(self._count, turn, text, opening.draft))
 
     def end(self, status: ReplyStatus) -> None:
         """The current one is over; its heard words are kept."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from dragoman.agent.engine.inputs import Opening
 from dragoman.audio.types import Word
 
 HEARD_SLACK_S: Final = 0.03
@@ -48,6 +49,8 @@ class Turn:
     committed: bool = False
     over: bool = False
     """A model of turn-taking heard its end."""
+    opening: Opening | None = None
+    """First words that may be said as soon as it is over."""
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
 

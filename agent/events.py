@@ -75,6 +75,15 @@ class ReplyStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyOpened:
+    """The reply begins with words of the fast path, which the verifier gives this ``trust``."""
+
+    reply: int
+    text: str
+    trust: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyText:
     """More of the reply's text, as the language model writes it."""
 
@@ -164,6 +173,7 @@ SessionEvent: TypeAlias = (
     | UserBackchannel
     | AgentAttends
     | ReplyStarted
+    | ReplyOpened
     | ReplyText
     | ReplyAudio
     | ReplyWritten

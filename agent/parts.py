@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dragoman.agent.openings import Judge
 from dragoman.agent.ports import Recognizer, Responder, Synthesizer, TurnDetector, VoiceActivity
 from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
@@ -24,6 +25,8 @@ class Parts:
     """(language, name) -> voice; may take seconds the first time."""
     turn_model: TurnModel | None = None
     """Takes turns by ear; None: silence and words decide."""
+    judge: Judge | None = None
+    """Decides whether drafted first words are said; None: none are."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))
     refining: Worker = field(default_factory=lambda: Worker("refining"))
     """For the recognizer's second pass."""

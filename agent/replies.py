@@ -13,6 +13,7 @@ import numpy as np
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Message, Responder, Synthesizer
 from dragoman.agent.workers import Worker
+from dragoman.audio.text import ends_clause
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
 from dragoman.tts.clauses import Clause, ClauseSplitter
 
@@ -30,6 +31,10 @@ class Order:
     messages: Sequence[Message]
     rate: float
     max_tokens: int
+    prefix: str = ""
+    """Words that are being said already; it goes on from them."""
+    begun_s: float = 0.0
+    """Seconds of their sound."""
 
 
 class ReplyWriter:
@@ -69,7 +74,7 @@ class ReplyWriter:
 
     async def _read(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
         splitter = ClauseSplitter(voice.language if voice else "en")
-        deltas = self._responder.reply(order.messages, max_tokens=order.max_tokens)
+        deltas = self._responder.reply(order.messages, prefix=order.prefix, max_tokens=order.max_tokens)
         async with aclosing(deltas) as stream:  # closing it stops the model at once
             async for delta in stream:
                 self._wrote(order.reply, delta)
@@ -80,7 +85,7 @@ class ReplyWriter:
         await clauses.put(None)
 
     async def _speak(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
-        seconds, gap = 0.0, 0.0
+        seconds, gap = order.begun_s, CLAUSE_GAP_S if ends_clause(order.prefix) else 0.0
         while (clause := await clauses.get()) is not None:
             if voice is None:
                 words = tuple(Word(word, 0.0, 0.0) for word in clause.text.split())

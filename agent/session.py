@@ -17,17 +17,19 @@ from dragoman.agent.ear import Ear
 from dragoman.agent.engine import Command, Engine, Input, Phase
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
+from dragoman.agent.fast_path import FastPath
 from dragoman.agent.llm.prompts import system_prompt
 from dragoman.agent.memory import Memory
+from dragoman.agent.openings import Prefix
 from dragoman.agent.outbox import Outbox
 from dragoman.agent.parts import Parts
 from dragoman.agent.player import NoSink, Player
 from dragoman.agent.ports import Message, Role, Sink
 from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
-from dragoman.agent.turn_taking import Floor, TurnTaker
+from dragoman.agent.turn_taking import Floor
 from dragoman.agent.warming import Warmer
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 
 _MOST_WAITING = 64
 _MOST_ENTRIES = 64
@@ -66,8 +68,7 @@ class Session:
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
         self._warmer = Warmer(parts.responder, self._prompt)
-        self._taker: TurnTaker | None = None
-        self._hum: Samples | None = None
+        self._fast = FastPath(parts, lambda: self.settings, self._floor, self._tell, self._apply, self._problem)
         self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
         self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
@@ -103,7 +104,7 @@ class Session:
                     tasks.create_task(self._ear.run(), name="recognize"),
                     tasks.create_task(self._ear.refine(), name="refine"),
                     tasks.create_task(self._player.run(), name="play"),
-                    tasks.create_task(self._take_turns(), name="take turns"),
+                    tasks.create_task(self._fast.run(self.memory), name="take turns"),
                 ]
                 if self._early is not None:
                     self._start_writing(self._early)
@@ -168,7 +169,7 @@ class Session:
         self._apply()
 
     def _apply(self) -> None:
-        self._engine.policy = replace(self.settings.policy(), modelled=self._turns is not None)
+        self._engine.policy = replace(self.settings.policy(), modelled=self._fast.turns is not None)
         self._ear.language = self.settings.language
         self._ear.prefix = round(self.settings.prefix_padding_ms * INPUT_RATE / 1000)
         self._ear.tune(self.settings.threshold)
@@ -188,34 +189,11 @@ class Session:
                 if not self.settings.turn_detection and self._engine.open_turn == 0:
                     self._tell(on.SpeechStarted(self._ear.heard))
                 self._ear.hear(piece, detect=self.settings.turn_detection)
-                if self._turns is not None:
-                    self._turns.hear(piece)
+                if self._fast.turns is not None:
+                    self._fast.turns.hear(piece)
                 await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
 
     # ---- turn-taking by a model
-
-    @property
-    def _turns(self) -> TurnTaker | None:
-        """The model, where it understands the user and is wanted."""
-        settings, model = self.settings, self._parts.turn_model
-        wanted = settings.turn_detection and settings.silence_ms is None
-        return self._taker if wanted and model is not None and model.language == settings.language else None
-
-    async def _take_turns(self) -> None:
-        if self._parts.turn_model is None:
-            return
-        try:
-            said = [(m.role, m.content) for m in self.memory.messages("")]
-            self._taker = TurnTaker(await self._parts.turn_model.open(said), self._floor, self._tell)
-            self._apply()
-            if self.settings.attentive and self.settings.speak:
-                voice = await self._parts.voice(self._parts.turn_model.language, self.settings.voice)
-                self._hum = (await self._parts.speaking.run(voice.synthesize, "Mm-hm.")).pcm
-            await self._taker.run()
-        except Exception as error:  # silence still ends turns
-            self._taker = None
-            self._apply()
-            self._problem(f"the model of turn-taking failed: {error}")
 
     def _floor(self) -> Floor:
         engine = self._engine
@@ -234,8 +212,8 @@ class Session:
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._out.put(ev.UserPartial(event.turn, event.text, stable))
-            if self._turns is not None:
-                self._turns.read(event.turn, event.text, stable)
+            if self._fast.turns is not None:
+                self._fast.turns.read(event.turn, event.text, stable)
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
         for command in self._engine.handle(event, self._ear.heard):
@@ -255,20 +233,29 @@ class Session:
                 if self._reads_ahead is not None:
                     self._warmer.pause(self._reads_ahead)
             case do.TakeFloor(turn, at):
+                if self._fast.opener is not None:
+                    self._fast.opener.stop()
                 self._out.put(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
+                if self._fast.opener is not None and self._tasks is not None and not self._engine.reply:
+                    self._fast.opener.begin(self._tasks, turn, self.settings.speed)
                 self._out.put(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
                 entry = self.memory.add("user", text) if text else 0
                 self._said("user", text)
                 self._out.put(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
-            case do.ShowAttention(turn) if self._hum is not None and self.settings.attentive:
-                self._playout.aside(self._hum)
-                self._out.put(ev.AgentAttends(turn, self.now))
+            case do.ShowAttention(turn):
+                if self._fast.hum is not None and self.settings.attentive:
+                    self._playout.aside(self._fast.hum)
+                    self._out.put(ev.AgentAttends(turn, self.now))
             case do.NoteBackchannel(turn, text, at):
                 self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))
-            case do.Respond(reply, turn, text):
-                self._begin_reply(reply, turn, text)
+            case do.Respond(reply, turn, text, opening):
+                taken = None if opening is None or self._fast.opener is None else self._fast.opener.take(opening)
+                self._begin_reply(reply, turn, text, taken)
+            case do.DropOpening(draft):
+                if self._fast.opener is not None:
+                    self._fast.opener.drop(draft)
             case do.DropReply(reply):
                 self._out.forget()
                 self._stop_writing(reply)
@@ -302,7 +289,7 @@ class Session:
         """Where the language model may read ahead; None while there is a reply, or none is wanted."""
         return self._tasks if self.settings.create_response and not self._engine.reply else None
 
-    def _begin_reply(self, reply: int, turn: int, text: str | None) -> None:
+    def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> None:
         settings = self.settings
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
@@ -312,10 +299,17 @@ class Session:
             messages=self._prompt(text, asked),
             rate=settings.speed,
             max_tokens=limit or settings.max_tokens,
+            prefix=opening.text if opening else "",
+            begun_s=len(opening.pcm) / OUTPUT_RATE if opening else 0.0,
         )
         self._playout.begin(reply)
         self._out.forget()
-        self._reply_text[reply] = ""
+        self._reply_text[reply] = order.prefix
+        if opening is not None:
+            self._playout.append(reply, opening.pcm)
+            self._out.put_of(reply, ev.ReplyOpened(reply, opening.text, opening.trust))
+            self._out.put_of(reply, ev.ReplyText(reply, opening.text))
+            self._out.put_of(reply, ev.ReplyAudio(reply, opening.pcm, opening.words))
         if text is None:
             self._announce(reply, turn)
         self._start_writing(order)
@@ -380,8 +374,8 @@ class Session:
         self._out.put(ev.Problem(message, self.now))
 
     def _said(self, role: Role, text: str) -> None:
-        if self._turns is not None:
-            self._turns.said(role, text)
+        if self._fast.turns is not None:
+            self._fast.turns.said(role, text)
 
     def _overrun(self) -> None:
         self._failure = DragomanError("the session's events are not read fast enough: it was ended")

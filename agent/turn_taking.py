@@ -17,6 +17,7 @@ import numpy as np
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
+from dragoman.agent.openings import Drafter
 from dragoman.audio.types import INPUT_RATE, Samples
 
 _SAID: Final = 12
@@ -56,7 +57,7 @@ class Opinion(Protocol):
         """Of silence, begin, stop, attend, shape [4]."""
 
 
-class Frames(Protocol):
+class Frames(Drafter, Protocol):
     """A session's stream of the model (``duplex.live.FrameStream``)."""
 
     @property

@@ -87,6 +87,7 @@ class ScriptedResponder:
     per_word: float = 0.02
     failures: int = 0
     prompts: list[list[Message]] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
     running: int = 0
     closed: bool = False
 
@@ -94,6 +95,7 @@ class ScriptedResponder:
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
     ) -> AsyncGenerator[str, None]:
         self.prompts.append(list(messages))
+        self.prefixes.append(prefix)
         if self.failures:
             self.failures -= 1
             raise DragomanError("the language model is away")
@@ -102,7 +104,7 @@ class ScriptedResponder:
         try:
             await asyncio.sleep(self.first)
             for word in text.split():
-                yield word + " "
+                yield f" {word}" if prefix else f"{word} "
                 await asyncio.sleep(self.per_word)
         finally:
             self.running -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,15 +12,38 @@ import pytest
 from dragoman.agent import events as ev
 from dragoman.agent.duplex.frames import Control, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
+from dragoman.agent.openings import Array, Drafted, sayable
+from dragoman.agent.parts import Parts
 from dragoman.audio.types import Samples
 
-from .fakes import scripted, speech
+from .fakes import ScriptedResponder, scripted, speech
 from .test_session import converse_now, only
 
 
 @dataclass
 class Guess:
     probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+@dataclass
+class Written:
+    text: str
+    complete: bool = False
+    tokens: Sequence[int] = ()
+    hidden: Array = field(default_factory=lambda: np.zeros((0, 1), np.float32))
+    entropy: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    logp: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    margin: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+@dataclass
+class Trusting:
+    """Trusts drafts that begin with one of some words."""
+
+    words: Sequence[str]
+
+    def trust(self, draft: Drafted) -> float:
+        return 0.9 if draft.text.split()[0] in self.words else 0.1
 
 
 @dataclass
@@ -38,6 +62,9 @@ class ScriptedTurns:
     sounding: list[bool] = field(default_factory=list)
     closed: bool = False
     window: int = 10_000
+    drafts: list[str] = field(default_factory=list)
+    """Texts that are drafted, one after the other; the last one again and again."""
+    drafted: int = 0
 
     async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> ScriptedTurns:
         self.dialogues.append(list(dialogue))
@@ -57,6 +84,12 @@ class ScriptedTurns:
         self.heard += 1
         self.frames = self.frames + 1 if self.frames < self.window else self.window - 5
         return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)])
+
+    async def draft(self, words: int) -> Written:
+        self.drafted += 1
+        await asyncio.sleep(0.1)
+        text = " ".join(self.drafts[min(self.drafted, len(self.drafts)) - 1].split()[:words])
+        return Written(text)
 
     def read(self, words: Sequence[str]) -> None:
         self.words += words
@@ -170,3 +203,71 @@ def test_a_moment_for_attention_is_told() -> None:
     parts.turn_model = ScriptedTurns({3.0: Control.BOC, 5.2: Control.BOS})
     events, _ = converse_now(parts, speech((0.5, 5.0), seconds=6))
     assert only(events, ev.AgentAttends) == []
+
+
+def opening(drafts: list[str], replies: list[str], wanted: dict[float, Control], **slow: float) -> Parts:
+    """Parts with a fast path that drafts, of which words that begin with "I" are trusted."""
+    parts = scripted(["Who wrote it?"], replies, **slow)
+    parts.turn_model = ScriptedTurns(wanted, drafts=drafts)
+    parts.judge = Trusting(["I"])
+    return parts
+
+
+def test_the_first_words_are_said_at_once_and_continued() -> None:
+    """A slow path of two seconds is not waited for; it continues what is being said, and the history has one answer."""
+    drafts = ["I think that was Jane, dear sister of"]
+    parts = opening(drafts, ["A slow answer.", "Austen, who else."], {1.7: Control.BOS}, first=2.0)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert turn.onset_ms is not None
+    assert turn.onset_ms <= 300
+    assert turn.assistant == turn.heard == "I think that was Jane, Austen, who else."
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert parts.responder.prefixes == ["", "I think that was Jane,"]
+    [opened] = only(events, ev.ReplyOpened)
+    assert (opened.text, opened.trust) == ("I think that was Jane,", 0.9)
+
+
+def test_what_is_not_trusted_is_not_said() -> None:
+    """The slow path answers alone, when it is ready."""
+    parts = opening(["You wrote it yourself, I think"], ["Jane Austen."], {1.7: Control.BOS}, first=2.0)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert turn.assistant == "Jane Austen."
+    assert turn.onset_ms is not None
+    assert turn.onset_ms > 1900
+    assert only(events, ev.ReplyOpened) == []
+
+
+def test_who_goes_on_speaking_hears_nothing_of_it() -> None:
+    """A draft that was made in a pause is dropped without a sound, and another is made at the end."""
+    drafts = ["I know that very well indeed", "I think that was Jane, dear"]
+    parts = opening(drafts, ["One.", "Two.", "Austen."], {3.2: Control.BOS}, first=2.0)
+    events, record = converse_now(parts, speech((0.5, 1.5), (2.0, 3.0), seconds=4))
+    assert [turn.assistant for turn in record.turns] == ["I think that was Jane, Austen."]
+    assert [event.text for event in only(events, ev.ReplyOpened)] == ["I think that was Jane,"]
+
+
+def test_a_fast_slow_path_answers_alone() -> None:
+    """Its words were there before the turn was over: no draft is needed."""
+    parts = opening(["I think that was Jane, dear"], ["Jane Austen."], {1.9: Control.BOS}, first=0.0)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
+    assert only(events, ev.ReplyOpened) == []
+
+
+@pytest.mark.parametrize(
+    ("draft", "complete", "said"),
+    [
+        ("Well, I think that was Jane Austen, of", False, "Well, I think that was Jane Austen,"),
+        ("That is a great idea, and I", False, "That is a great idea,"),
+        ("I was in New York last year with", False, "I was in New York"),
+        ("We have been in New York City today", False, "We have been in"),
+        ("Yes.", True, "Yes."),
+        ("Oh no", False, ""),
+        ("", True, ""),
+    ],
+)
+def test_a_prefix_is_cut_where_one_breathes(draft: str, complete: bool, said: str) -> None:
+    """At a mark if there is one, never inside a name; a whole short reply is said whole."""
+    assert sayable(draft, complete=complete) == said

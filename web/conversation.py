@@ -317,5 +317,5 @@ class Conversation:
             case on.Problem(message):
                 self._asked = None
                 return [*self._replies.failed(message), error_event(message, kind="server_error")]
-            case on.UserStopped() | on.ReplyPlaying() | on.AgentAttends():
+            case on.UserStopped() | on.ReplyPlaying() | on.AgentAttends() | on.ReplyOpened():
                 return []

@@ -23,7 +23,9 @@ _NAMES = {
     ev.UserPartial: "user_partial",
     ev.UserTurn: "user_turn",
     ev.UserBackchannel: "user_backchannel",
+    ev.AgentAttends: "agent_attends",
     ev.ReplyStarted: "reply_started",
+    ev.ReplyOpened: "reply_opened",
     ev.ReplyText: "reply_text",
     ev.ReplyAudio: "reply_audio",
     ev.ReplyWritten: "reply_written",
@@ -85,6 +87,10 @@ class LinesView(_Plain):
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")
             case ev.AgentAttends(_, at):
                 self._line(at, "agent", "dim green", "(mm-hm)")
+            case ev.ReplyOpened(_, text, trust):
+                self._line(
+                    record.turns[-1].end if record.turns else 0.0, "", "dim", f"began with: {text} ({trust:.2f})"
+                )
             case ev.ReplyHeld(_, at, _):
                 self._line(at, "", "yellow", "you speak: playing is held")
             case ev.ReplyResumed(_, at, _):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.duplex.features import Ear
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
@@ -57,6 +58,15 @@ class FastPath:
             raise frame.error
         return frame.decided
 
+    async def draft(self, stream: Stream, words: int) -> Draft:
+        """The first words of a reply that would begin now."""
+
+        def write() -> Draft:
+            [draft] = self.runtime.draft([self.runtime.fork(stream)], words)
+            return draft
+
+        return await self._worker.run(write)
+
     async def remember(self, stream: Stream, dialogue: Sequence[tuple[str, str]]) -> None:
         """Replace the dialogue that stands before a stream's frames."""
         await self._worker.run(self.runtime.remember, stream, dialogue)
@@ -102,6 +112,10 @@ class FrameStream:
         """Hear the next 160 ms; ``sounding``: the agent's voice is audible. None for the first frame."""
         words = [self._words.popleft() for _ in range(min(len(self._words), _WORDS))]
         return await self._path.decide(_Frame(self, pcm, sounding, words))
+
+    async def draft(self, words: int) -> Draft:
+        """The first words of a reply that would begin now. The stream goes on as if there were none."""
+        return await self._path.draft(self.state, words)
 
     def read(self, words: Sequence[str]) -> None:
         """Words that were recognized since the last frame."""

@@ -1,0 +1,79 @@
+"""The fast path of one session: who takes turns, what is said at once, where there are models for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dragoman.agent.engine import inputs as on
+from dragoman.agent.memory import Memory
+from dragoman.agent.openings import Opener
+from dragoman.agent.parts import Parts
+from dragoman.agent.settings import SessionSettings
+from dragoman.agent.turn_taking import Floor, TurnTaker
+from dragoman.audio.types import Samples
+
+_HUM = "Mm-hm."
+
+
+class FastPath:
+    """Hears all sound of the session while ``run`` runs. Where it fails, the slow path does without.
+
+    ``floor`` tells where the conversation stands, ``told`` takes inputs for the engine, ``changed`` is called when it
+    begins or ceases to take turns, ``failed`` with what the user is to be told.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Callable[[], SessionSettings],
+        floor: Callable[[], Floor],
+        told: Callable[[on.Input], None],
+        changed: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._parts, self._settings, self._floor = parts, settings, floor
+        self._told, self._changed, self._failed = told, changed, failed
+        self._taker: TurnTaker | None = None
+        self._opener: Opener | None = None
+        self.hum: Samples | None = None
+        """The sound of a sign of attention, where one is to be given."""
+
+    @property
+    def turns(self) -> TurnTaker | None:
+        """The model of turn-taking, where it understands the user and is wanted."""
+        settings, model = self._settings(), self._parts.turn_model
+        wanted = settings.turn_detection and settings.silence_ms is None
+        return self._taker if wanted and model is not None and model.language == settings.language else None
+
+    @property
+    def opener(self) -> Opener | None:
+        """What drafts the first words of replies, where they are wanted."""
+        settings = self._settings()
+        return self._opener if self.turns is not None and settings.create_response and settings.speak else None
+
+    async def run(self, memory: Memory) -> None:
+        """Listen until cancelled; at once over where there is no model."""
+        model, settings = self._parts.turn_model, self._settings()
+        if model is None:
+            return
+        try:
+            stream = await model.open([(message.role, message.content) for message in memory.messages("")])
+            self._taker = TurnTaker(stream, self._floor, self._told)
+            if self._parts.judge is not None:
+                self._opener = Opener(
+                    stream,
+                    self._parts.judge,
+                    lambda: self._parts.voice(model.language, self._settings().voice),
+                    self._parts.speaking,
+                    self._told,
+                    lambda error: self._failed(f"the first words could not be drafted: {error}"),
+                )
+            self._changed()
+            if settings.attentive and settings.speak:
+                voice = await self._parts.voice(model.language, settings.voice)
+                self.hum = (await self._parts.speaking.run(voice.synthesize, _HUM)).pcm
+            await self._taker.run()
+        except Exception as error:  # silence still ends turns
+            self._taker = None
+            self._changed()
+            self._failed(f"the model of turn-taking failed: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from dragoman.agent.duplex.catalog import adapter_path, open_duplex
 from dragoman.agent.duplex.features import open_ear
@@ -12,6 +13,7 @@ from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.llm import open_responder
 from dragoman.agent.parts import Parts
 from dragoman.asr import open_recognizer
+from dragoman.asr.smart_turn import open_smart_turn
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
@@ -28,16 +30,22 @@ class Config:
     llm: str = "auto"
     voice: str = "auto"
     turns: str = "auto"
-    """Who takes turns: ``model`` (the fast path, by ear), ``words`` (silence, and how complete the words sound), or
-    ``auto``: the model where it understands the language."""
+    """Who takes turns: ``model`` (the fast path, by ear), ``words`` (silence, and how complete the words sound),
+    ``smart-turn`` (silence, and what that model hears), or ``auto``: the fast path where it understands the language,
+    else words."""
     slots: int = 2
     """Replies that the embedded language model may write at once."""
     seed: int | None = None
     """Makes the embedded language model's replies repeatable."""
 
 
+SMART_TURN: Final = "smart-turn"
+_TAKERS: Final = ("auto", "model", "words", SMART_TURN)
+
+
 async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
     """Load everything that a conversation needs, off the event loop. Raises ``DragomanError``."""
+    detector = await asyncio.to_thread(open_smart_turn, progress=progress) if config.turns == SMART_TURN else None
     # Together, and all to their end: a model that is dropped while it loads may never let the program end.
     recognizer, voice, turns, responder = await asyncio.gather(
         asyncio.to_thread(open_recognizer, config.recognizer, config.language, live=True, progress=progress),
@@ -64,6 +72,7 @@ async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
         voice_activity=SileroVad,
         open_voice=lambda language, name: open_voice(language, name or "auto"),
         turn_model=turns,
+        sound_detector=detector,
     )
     await parts.speaking.run(voice.warm)
     parts.keep({(config.language or "en", None): voice})
@@ -72,11 +81,11 @@ async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
 
 def open_turn_model(wanted: str, language: str | None, progress: Progress | None = None) -> FastPath | None:
     """The model that takes turns, or None where ``words`` and silence do. Raises ``DragomanError``."""
-    if wanted not in ("auto", "model", "words"):
-        raise DragomanError(f"turns are taken by no {wanted!r}: choose auto, model or words")
+    if wanted not in _TAKERS:
+        raise DragomanError(f"turns are taken by no {wanted!r}: choose one of {', '.join(_TAKERS)}")
     understood = language in (None, FastPath.language)
     if wanted == "model" and not understood:
         raise DragomanError(f"the model of turn-taking understands {FastPath.language} alone: choose --turns words")
-    if wanted == "words" or not understood or (wanted == "auto" and adapter_path() is None):
+    if wanted in ("words", SMART_TURN) or not understood or (wanted == "auto" and adapter_path() is None):
         return None
     return FastPath(open_duplex(progress=progress), open_ear())

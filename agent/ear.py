@@ -10,18 +10,31 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from dragoman.agent.engine import inputs as on
-from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, TurnDetector, VoiceActivity
+from dragoman.agent.ports import (
+    HypothesisLike,
+    Recognizer,
+    RecognizerStream,
+    SoundTurnDetector,
+    TurnDetector,
+    VoiceActivity,
+)
 from dragoman.agent.workers import Worker
 from dragoman.asr.vad import SpeechEdges, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 
+T = TypeVar("T")
+
 PARTIAL_EVERY = round(0.32 * INPUT_RATE)
 """Samples of new sound after which the open turn's words are shown again."""
 _MEMORY = 2 * INPUT_RATE
+_JUDGED = 8 * INPUT_RATE
+"""Samples that a pause is judged by, where that is done by ear."""
 _LEAST = round(0.4 * INPUT_RATE)
 """No partial before so much sound: a recognizer invents words in less."""
 
@@ -33,6 +46,8 @@ class _OpenTurn:
     pending: list[Samples] = field(default_factory=list)
     fresh: int = 0
     total: int = 0
+    complete: float | None = None
+    """How much the end that was heard last sounded like one, where that is judged by ear."""
     wanted: int = 0
     """Revision of the transcript that was asked for; 0 for none."""
     quick: bool = False
@@ -44,6 +59,7 @@ class Ear:
 
     Words are recognized on ``worker``; where the recognizer has a second pass, that runs on the worker ``second``
     beside it. ``asked`` gives what the agent said last.
+    ``by_ear`` judges ends of turns in place of ``detector``.
     """
 
     def __init__(
@@ -56,6 +72,7 @@ class Ear:
         told: Callable[[on.Input], None],
         failed: Callable[[Exception], None],
         asked: Callable[[], str] = str,
+        by_ear: SoundTurnDetector | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._vad = vad
@@ -64,6 +81,8 @@ class Ear:
         self._told = told
         self._failed = failed
         self._asked = asked
+        self._by_ear = by_ear
+        self._kept = _JUDGED if by_ear else _MEMORY
         self._edges = SpeechEdges()
         self._rest: Samples = np.zeros(0, np.float32)
         self._past: deque[Samples] = deque()
@@ -109,7 +128,7 @@ class Ear:
         self.heard += len(window)
         self._past.append(window)
         self._past_length += len(window)
-        while self._past_length - len(self._past[0]) >= _MEMORY:
+        while self._past_length - len(self._past[0]) >= self._kept:
             self._past_length -= len(self._past.popleft())
         turn = self._turn
         if turn is not None:
@@ -171,6 +190,10 @@ class Ear:
         revision, turn.wanted = turn.wanted, 0
         quick = turn.quick
         heard = await self._decode(turn, turn.stream.partial if quick else turn.stream.ended)
+        turn.complete = None
+        if self._by_ear is not None and not quick and heard is not None and heard.text:
+            recent = np.concatenate(self._past)[-min(turn.total, _JUDGED) :]
+            turn.complete = await self._computed(self._worker, partial(self._by_ear.complete, recent))
         if turn is self._turn:
             self._transcribed(turn, revision, heard)
             if not quick and heard is not None and heard.text:
@@ -193,7 +216,10 @@ class Ear:
         text = heard.text.strip() if heard is not None else ""
         if heard is not None and text:
             self.spoken = heard.language
-        self._told(on.Transcript(turn.number, revision, text, self._detector.complete(text, self._asked())))
+        complete = turn.complete
+        if complete is None:
+            complete = self._detector.complete(text, self._asked())
+        self._told(on.Transcript(turn.number, revision, text, complete))
 
     async def _decode(self, turn: _OpenTurn, decode: Callable[[], HypothesisLike]) -> HypothesisLike | None:
         pending, turn.pending, turn.fresh = turn.pending, [], 0
@@ -205,7 +231,7 @@ class Ear:
 
         return await self._computed(self._worker, work)
 
-    async def _computed(self, worker: Worker, work: Callable[[], HypothesisLike | None]) -> HypothesisLike | None:
+    async def _computed(self, worker: Worker, work: Callable[[], T | None]) -> T | None:
         try:
             return await worker.run(work)
         except Exception as error:  # a failed recognition must not end the conversation

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dragoman.agent.openings import Judge
-from dragoman.agent.ports import Recognizer, Responder, Synthesizer, TurnDetector, VoiceActivity
+from dragoman.agent.ports import Recognizer, Responder, SoundTurnDetector, Synthesizer, TurnDetector, VoiceActivity
 from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
 
@@ -25,6 +25,8 @@ class Parts:
     """(language, name) -> voice; may take seconds the first time."""
     turn_model: TurnModel | None = None
     """Takes turns by ear; None: silence and words decide."""
+    sound_detector: SoundTurnDetector | None = None
+    """Judges pauses by ear in place of ``turn_detector``."""
     judge: Judge | None = None
     """Decides whether drafted first words are said; None: none are."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))

@@ -89,6 +89,13 @@ class TurnDetector(Protocol):
         """
 
 
+class SoundTurnDetector(Protocol):
+    """Judges by ear whether a pause is the end of a turn; safe to call from several threads."""
+
+    def complete(self, pcm: Samples) -> float:
+        """Probability that nothing more will come after ``pcm``: the turn's last seconds up to now. Blocking."""
+
+
 class Sink(Protocol):
     """Where the agent's voice goes: a speaker, a file, or nowhere (a client that plays by itself)."""
 

@@ -63,6 +63,7 @@ class Session:
             self._tell,
             lambda error: self._problem(f"recognition failed: {error}"),
             lambda: self.memory.last("assistant"),
+            parts.sound_detector,
         )
         self._writer = ReplyWriter(
             parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended

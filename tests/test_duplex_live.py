@@ -89,7 +89,7 @@ def test_a_frame_that_fails_fails_for_who_waits(ear: Ear, runtime: DuplexRuntime
 
 
 @pytest.mark.parametrize(
-    ("wanted", "language", "reason"), [("ear", "en", "auto, model or words"), ("model", "pt", "understands en alone")]
+    ("wanted", "language", "reason"), [("ear", "en", "auto, model, words"), ("model", "pt", "understands en alone")]
 )
 def test_what_cannot_take_turns_is_an_error(wanted: str, language: str, reason: str) -> None:
     """One line says what can be chosen."""

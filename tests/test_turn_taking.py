@@ -271,3 +271,25 @@ def test_a_fast_slow_path_answers_alone() -> None:
 def test_a_prefix_is_cut_where_one_breathes(draft: str, complete: bool, said: str) -> None:
     """At a mark if there is one, never inside a name; a whole short reply is said whole."""
     assert sayable(draft, complete=complete) == said
+
+
+@dataclass
+class Sure:
+    """Hears that a pause is an end, or that it is none."""
+
+    certainty: float
+    heard: list[float] = field(default_factory=list)
+
+    def complete(self, pcm: Samples) -> float:
+        self.heard.append(len(pcm) / 16_000)
+        return self.certainty
+
+
+@pytest.mark.parametrize(("certainty", "onset"), [(1.0, 500), (0.0, 1520)])
+def test_a_detector_that_listens_sets_the_patience(certainty: float, onset: float) -> None:
+    """In place of the words; it is given the turn's own sound."""
+    parts = scripted(["What time is it?"], ["It is noon."])
+    parts.sound_detector = sure = Sure(certainty)
+    _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    assert [turn.onset_ms for turn in record.turns] == [pytest.approx(onset, abs=60)]
+    assert sure.heard == [pytest.approx(1.35, abs=0.1)]

@@ -39,7 +39,9 @@ def serve(
         typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model]."),
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
-    turns: Annotated[str, typer.Option(help="Who takes turns: model (by ear), words (by silence), auto.")] = "auto",
+    turns: Annotated[
+        str, typer.Option(help="Who takes turns: model (by ear), words (silence), smart-turn, auto.")
+    ] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     certificate: Annotated[
         str | None, typer.Option(help="TLS certificate (PEM): browsers elsewhere need it for the microphone.")

@@ -41,7 +41,9 @@ def talk(
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
     attentive: Annotated[bool, typer.Option(help="The agent says mm-hm while you speak for long.")] = False,
-    turns: Annotated[str, typer.Option(help="Who takes turns: model (by ear), words (by silence), auto.")] = "auto",
+    turns: Annotated[
+        str, typer.Option(help="Who takes turns: model (by ear), words (silence), smart-turn, auto.")
+    ] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     headphones: Annotated[
         bool, typer.Option(help="You wear headphones: the agent listens while it speaks and can be interrupted.")

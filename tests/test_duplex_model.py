@@ -17,7 +17,7 @@ from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.rehearsal import Figures, Part, Played, judge
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
-from dragoman.agent.duplex.tuning import tuned
+from dragoman.agent.duplex.tuning import TRIED, tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import SINK, WINDOW, cut_window, make_batch
 from dragoman.asr.causal.features import BLOCK
@@ -360,8 +360,8 @@ def test_thresholds_are_chosen_by_rehearsal() -> None:
 
     best = tuned(rehearsed, lambda done, total: told.append((done, total)))
     assert best == Policy(begin=0.7, stop=0.5)
-    assert {policy.begin for policy in tries[4:]} == {0.7}
-    assert told[-1] == (8, 8)
+    assert {policy.begin for policy in tries[len(TRIED) :]} == {0.7}
+    assert told[-1] == (2 * len(TRIED), 2 * len(TRIED))
     # Where every threshold breaks in too often, the fewest cut-offs count.
     rude = tuned(lambda policy: figures(cutoffs=round(10 * (1 - policy.begin))), lambda done, total: None)
-    assert rude.begin == 0.85
+    assert rude.begin == max(TRIED)

@@ -9,7 +9,7 @@ from typing import Final
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.duplex.rehearsal import Figures
 
-TRIED: Final = (0.3, 0.5, 0.7, 0.85)
+TRIED: Final = (0.3, 0.5, 0.7, 0.85, 0.93, 0.97)
 
 MOST_CUTOFFS: Final = 0.05
 """Of the turns: who breaks into more of them is not considered while there is a threshold that doesn't."""

@@ -19,6 +19,9 @@ SHIPPED: Final = Path(__file__).parent / "adapters"
 
 FRAME_MS: Final = 20
 
+_SMALL: Final = 100_000_000
+"""Bytes of weights: tiny has fewer, base more."""
+
 FOLDER: Final = "DRAGOMAN_ADAPTERS"
 """Environment variable: a folder whose adapters go before the shipped ones."""
 
@@ -65,7 +68,9 @@ def open_recognizer(
 
 
 def _second(folder: Path, languages: Sequence[str], threads: int) -> WhisperRecognizer:
-    """The second pass hears a turn once, and nothing waits for it: it may take its time."""
+    """A turn is heard once by it. The smallest weights can be given all that helps; larger ones gain nothing by it."""
+    if (folder / "model.bin").stat().st_size > _SMALL:
+        return WhisperRecognizer(folder, languages, threads=threads)
     precision = "int8" if multiplies_bytes() else "float32"
     return WhisperRecognizer(folder, languages, threads=threads, compute_type=precision, final_s=MAX_SECONDS)
 

@@ -1,35 +1,49 @@
-"""Interpreting sentence by sentence: sound in, what was said, its translation, and its speech on a timeline.
+"""Live interpreting: sound in; what is said, its translation while it is revised, and its speech on a timeline out.
 
-Five stages, each a task with a bounded queue before it: listen -> recognize -> segment -> translate -> speak. Models
-compute on threads of their own. What decides when something is translated is the segmenter alone: revising captions
-at every word replaces that stage, and nothing before or after it.
+Four stages, each a task: listen -> hear -> translate -> speak. Models compute on threads of their own. The engine of
+re-translation decides what is translated and what of it stands (``dragoman.translation.retranslation``): the hearing
+stage tells it the newest state, the translating stage asks it what to do next, and clauses that are committed are
+spoken. Each stage takes the newest there is, so that one which is slower than the speaker makes captions coarser, not
+later.
 
-Times are seconds of the input. When a stage is done with a segment is ``max(its last end, the arrival) + compute``,
-so a file that is read at once gives the delays that a live speaker would have seen.
+Times are seconds since the run began, on the running loop's clock: with a microphone they are those of its sound, and
+so they are with a recording that is paced, whether the loop's clock is real or virtual.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-from dragoman.agent.endpointing import TextTurnDetector
-from dragoman.agent.ports import HypothesisLike, Recognizer, Synthesizer, Translator, VoiceActivity
-from dragoman.agent.utterances import Utterance, Utterances
+import numpy as np
+
+from dragoman.agent.hearing import SegmentEar
+from dragoman.agent.interpreted_speech import Saying, Sayings, Timeline, catch_up
+from dragoman.agent.ports import Recognizer, Synthesizer, VoiceActivity
 from dragoman.agent.workers import Worker
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
-from dragoman.translation.segmenter import Segment, Segmenter
-from dragoman.tts.clauses import ClauseSplitter
+from dragoman.audio.clock import sleep_until
+from dragoman.audio.types import DragomanError, Samples
+from dragoman.translation.retranslation import Retranslator, Stability, Update
+from dragoman.translation.segmenter import Segment, Source
+from dragoman.translation.steering import Translator, steered
 
-T = TypeVar("T")
+_EVENTS: Final = 4
+_FRAMES: Final = 256
+_SAYINGS: Final = 64
+"""Clauses that may wait to be spoken; beyond them translating waits too."""
+_AHEAD_S: Final = 1.0
+"""A clause is ready about so long before its turn, and made no sooner: its pace then fits how late it really is."""
 
-_QUEUE: Final = 4
-_COMPLETE: Final = 0.5
-_PAUSE_S: Final = 0.2
-"""Silence between two pieces of speech."""
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What is being said: of all open segments; the first ``certain`` words will not change."""
+
+    text: str
+    certain: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +58,16 @@ class Recognized:
 
 
 @dataclass(frozen=True, slots=True)
+class Revised:
+    """What the translation of a segment says now."""
+
+    update: Update
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Translated:
-    """The translation of a segment."""
+    """The translation of a segment, complete."""
 
     segment: int
     text: str
@@ -63,44 +85,18 @@ class Spoken:
     text: str
     start: float
     pcm: Samples
+    rate: float = 1.0
 
 
-Event: TypeAlias = Recognized | Translated | Spoken
-
-
-class Timeline:
-    """Where speech is heard: one piece after the other, never two at once."""
-
-    def __init__(self, pause: float = _PAUSE_S) -> None:
-        self._pause = pause
-        self._end = -pause
-
-    @property
-    def end(self) -> float:
-        """Seconds: where the last piece ends."""
-        return max(0.0, self._end)
-
-    def place(self, ready: float, seconds: float) -> float:
-        """The start of a piece that is ``ready`` then and lasts ``seconds``."""
-        start = max(ready, self._end + self._pause)
-        self._end = start + seconds
-        return start
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A segment on its way, and when the stage before was done with it."""
-
-    segment: Segment
-    ready: float
-    translation: str = ""
+Event: TypeAlias = Hearing | Recognized | Revised | Translated | Spoken
 
 
 class Interpreter:
     """From one spoken language to another. Holds no state between runs; several may run at once.
 
-    ``vad`` makes a detector for each run. Without a ``voice`` nothing is spoken. ``clock`` measures what the models
-    take; one that stands still gives the same times at each run.
+    ``vad`` makes a detector for each run. Without a ``voice`` nothing is spoken. ``source`` None: the language is
+    detected and held. ``live`` False: nothing is heard of a sentence before the pause after it, which suits
+    recognizers that don't stream.
     """
 
     def __init__(
@@ -109,12 +105,13 @@ class Interpreter:
         vad: Callable[[], VoiceActivity],
         translator: Translator,
         *,
-        source: str,
+        source: str | None,
         target: str,
         voice: Synthesizer | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        live: bool = True,
+        stability: Stability | None = None,
     ) -> None:
-        if (source, target) not in translator.pairs:
+        if source is not None and (source, target) not in translator.pairs:
             raise DragomanError(f"the translator can't translate from {source} to {target}")
         if voice is not None and voice.language != target:
             raise DragomanError(f"the voice speaks {voice.language}, not {target}")
@@ -123,16 +120,16 @@ class Interpreter:
         self._translator = translator
         self._source, self._target = source, target
         self._voice = voice
-        self._clock = clock
-        self._detector = TextTurnDetector()
+        self._live = live
+        self._stability = stability
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
         """Interpret 16 kHz sound, in pieces of any length, until it ends. Raises ``DragomanError``.
 
         Closing the generator stops every stage.
         """
-        events: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
-        run = _Run(self._clock, events)
+        events: asyncio.Queue[Event] = asyncio.Queue(_EVENTS)
+        run = _Run(events, Retranslator(self._stability), self._source)
         stages = asyncio.create_task(self._stages(run, frames))
         following: asyncio.Task[Event] | None = None
         try:
@@ -154,105 +151,129 @@ class Interpreter:
             await asyncio.to_thread(run.close)
 
     async def _stages(self, run: _Run, frames: AsyncIterable[Samples]) -> None:
-        utterances: asyncio.Queue[Utterance | None] = asyncio.Queue(_QUEUE)
-        segments: asyncio.Queue[_Piece | None] = asyncio.Queue(_QUEUE)
-        translations: asyncio.Queue[_Piece | None] = asyncio.Queue(_QUEUE)
+        sound: asyncio.Queue[Samples | None] = asyncio.Queue(_FRAMES)
+        sayings: asyncio.Queue[tuple[Saying, float] | None] = asyncio.Queue(_SAYINGS)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(frames, utterances))
-                group.create_task(self._recognize(run, utterances, segments))
-                group.create_task(self._translate(run, segments, translations))
-                group.create_task(self._speak(run, translations))
+                group.create_task(self._listen(frames, sound))
+                group.create_task(self._hear(run, sound))
+                group.create_task(self._translate(run, sayings))
+                group.create_task(self._speak(run, sayings))
         except BaseExceptionGroup as failures:
             known = failures.subgroup(DragomanError)
             if known is None:
                 raise
             raise _first(known) from failures
 
-    async def _listen(self, frames: AsyncIterable[Samples], out: asyncio.Queue[Utterance | None]) -> None:
-        splitter = Utterances(self._vad())
+    async def _listen(self, frames: AsyncIterable[Samples], out: asyncio.Queue[Samples | None]) -> None:
         async for frame in frames:
-            for utterance in splitter.push(frame):
-                await out.put(utterance)
+            await out.put(frame)
+        await out.put(None)
+
+    async def _hear(self, run: _Run, sound: asyncio.Queue[Samples | None]) -> None:
+        ear = SegmentEar(self._recognizer, self._vad(), self._source, live=self._live)
+        while (pcm := await _waiting(sound)) is not None:
+            for window in ear.windows(pcm):
+                source = ear.push(window)
+                if ear.ended:
+                    source = await run.ear.run(ear.end)
+                if source is not None:
+                    await run.heard(source, ear.language)
+            if ear.fresh:
+                source = await run.ear.run(ear.partial)
+                if source is not None:
+                    await run.heard(source, ear.language, open_=True)
             await asyncio.sleep(0)  # a source that is always ready must not keep the loop to itself
-        for utterance in splitter.flush():
-            await out.put(utterance)
-        await out.put(None)
+        for source in await run.ear.run(ear.finish):
+            await run.heard(source, ear.language)
+        run.over = True
+        run.wake.set()
 
-    async def _recognize(
-        self, run: _Run, source: asyncio.Queue[Utterance | None], out: asyncio.Queue[_Piece | None]
-    ) -> None:
-        segmenter = Segmenter()
-        finished = 0.0
-        while (utterance := await source.get()) is not None:
-            if len(utterance.pcm):
-                heard, took = await run.on(run.ear, self._hear, utterance)
-                finished = max(finished, utterance.closed) + took
-                words = _words(heard, utterance)
-                # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
-                final = utterance.paused and self._detector.complete(heard.text) >= _COMPLETE
-            else:
-                words, final, finished = [], True, max(finished, utterance.closed)
-            for segment in segmenter.push(words, final=final):
-                await self._recognized(run, segment, finished, out)
-        for segment in segmenter.push((), final=True):
-            await self._recognized(run, segment, finished, out)
-        await out.put(None)
-
-    async def _recognized(self, run: _Run, segment: Segment, ready: float, out: asyncio.Queue[_Piece | None]) -> None:
-        await run.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, ready))
-        await out.put(_Piece(segment, ready))
-
-    def _hear(self, utterance: Utterance) -> HypothesisLike:
-        stream = self._recognizer.open(self._source)
-        stream.accept(utterance.pcm)
-        return stream.final()
-
-    async def _translate(
-        self, run: _Run, source: asyncio.Queue[_Piece | None], out: asyncio.Queue[_Piece | None]
-    ) -> None:
-        finished = 0.0
-        while (piece := await source.get()) is not None:
-            segment = piece.segment
-            text, took = await run.on(
-                run.translator, self._translator.translate, segment.text, self._source, self._target
-            )
-            finished = max(finished, piece.ready) + took
-            await run.events.put(Translated(segment.number, segment.text, text, segment.start, segment.end, finished))
-            await out.put(_Piece(segment, finished, text))
-        await out.put(None)
-
-    async def _speak(self, run: _Run, source: asyncio.Queue[_Piece | None]) -> None:
-        timeline = Timeline()
-        finished = 0.0
-        while (piece := await source.get()) is not None:
-            if self._voice is None:
+    async def _translate(self, run: _Run, out: asyncio.Queue[tuple[Saying, float] | None]) -> None:
+        sayings = Sayings(self._target)
+        while True:
+            request = run.engine.request() if run.language is not None else None
+            if request is None:
+                if run.over:
+                    break
+                run.wake.clear()
+                await run.wake.wait()
                 continue
-            splitter = ClauseSplitter(self._target)
-            for clause in splitter.feed(piece.translation) + splitter.flush():
-                speech, took = await run.on(run.voice, self._voice.synthesize, clause.text, final=clause.final)
-                finished = max(finished, piece.ready) + took
-                if len(speech.pcm):
-                    start = timeline.place(finished, speech.seconds)
-                    await run.events.put(Spoken(piece.segment.number, clause.text, start, speech.pcm))
+            assert run.language is not None
+            translation = await run.translator.run(
+                steered, self._translator, request.text, run.language, self._target, request.steering
+            )
+            update = run.engine.translated(request, translation)
+            if update is None:
+                continue
+            await run.revised(update)
+            if self._voice is not None:
+                for saying in sayings.push(update):
+                    await out.put((saying, run.now))
+        await out.put(None)
+
+    async def _speak(self, run: _Run, source: asyncio.Queue[tuple[Saying, float] | None]) -> None:
+        timeline = Timeline()
+        cost = 0.0  # seconds that the voice takes for a character
+        while (item := await source.get()) is not None:
+            assert self._voice is not None
+            saying, ready = item
+            await sleep_until(run.begun + timeline.end - _AHEAD_S - cost * len(saying.text))
+            rate = catch_up(timeline.late(ready))
+            began = run.now
+            speech = await run.voice.run(self._voice.synthesize, saying.text, rate=rate, final=saying.final)
+            cost = max(0.8 * cost, (run.now - began) / max(1, len(saying.text)))
+            if len(speech.pcm):
+                start = timeline.place(run.now, speech.seconds, final=saying.final)
+                await run.events.put(Spoken(saying.segment, saying.text, start, speech.pcm, rate))
 
 
+@dataclass(slots=True)
 class _Run:
-    """What one run owns: a thread per engine, the queue of its events."""
+    """What one run owns: a thread per model, the queue of its events, the engine."""
 
-    def __init__(self, clock: Callable[[], float], events: asyncio.Queue[Event]) -> None:
-        self.ear, self.translator, self.voice = Worker("ear"), Worker("translator"), Worker("voice")
-        self.events = events
-        self._clock = clock
+    events: asyncio.Queue[Event]
+    engine: Retranslator
+    language: str | None
+    begun: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    over: bool = False
+    """Nothing more will be heard."""
+    ear: Worker = field(default_factory=lambda: Worker("ear"))
+    translator: Worker = field(default_factory=lambda: Worker("translator"))
+    voice: Worker = field(default_factory=lambda: Worker("voice"))
+    _sources: dict[int, Segment] = field(default_factory=dict)
+    _shown: tuple[str, int] = ("", 0)
 
-    async def on(self, worker: Worker, call: Callable[..., T], *args: object, **kwargs: object) -> tuple[T, float]:
-        """Run ``call`` on a thread; its result, and the seconds that it took."""
+    @property
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return asyncio.get_running_loop().time() - self.begun
 
-        def timed() -> tuple[T, float]:
-            began = self._clock()
-            return call(*args, **kwargs), self._clock() - began
+    async def heard(self, source: Source, language: str | None, *, open_: bool = False) -> None:
+        """Tell the engine, and the viewer."""
+        self.language = language
+        updates = self.engine.heard(source)
+        self.wake.set()
+        for segment in source.closed:
+            self._sources[segment.number] = segment
+            await self.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, self.now))
+        for update in updates:
+            await self.events.put(Revised(update, self.now))
+        text = " ".join(segment.text for segment in source.open)
+        certain = sum(segment.certain or 0 for segment in source.open)
+        if open_ and text and (text, certain) != self._shown:
+            self._shown = text, certain
+            await self.events.put(Hearing(text, certain, self.now))
 
-        return await worker.run(timed)
+    async def revised(self, update: Update) -> None:
+        """Tell the viewer."""
+        await self.events.put(Revised(update, self.now))
+        if update.final:
+            source = self._sources.pop(update.segment)
+            await self.events.put(
+                Translated(update.segment, source.text, update.text, source.start, source.end, self.now)
+            )
 
     def close(self) -> None:
         """Free the threads."""
@@ -260,14 +281,19 @@ class _Run:
             worker.close()
 
 
-def _words(heard: HypothesisLike, utterance: Utterance) -> list[Word]:
-    """The words in seconds of the input; spread evenly where the recognizer gave a text without times."""
-    origin = utterance.start / INPUT_RATE
-    if heard.words:
-        return [word.shifted(origin) for word in heard.words]
-    texts = heard.text.split()
-    each = len(utterance.pcm) / INPUT_RATE / max(1, len(texts))
-    return [Word(text, origin + i * each, origin + (i + 1) * each) for i, text in enumerate(texts)]
+async def _waiting(queue: asyncio.Queue[Samples | None]) -> Samples | None:
+    """All that has come, joined; None at the end."""
+    first = await queue.get()
+    if first is None:
+        return None
+    pieces = [first]
+    while not queue.empty():
+        piece = queue.get_nowait()
+        if piece is None:
+            queue.put_nowait(None)  # for the next call: there is room, and nobody puts after it
+            break
+        pieces.append(piece)
+    return np.concatenate(pieces)
 
 
 def _first(group: BaseExceptionGroup[DragomanError]) -> DragomanError:

@@ -57,9 +57,9 @@ class _SkippingSelector(selectors.BaseSelector):
 class SkippingLoop(asyncio.SelectorEventLoop):
     """An event loop whose ``time()`` jumps over idle waits and, if ``measured``, follows the real clock in between."""
 
-    def __init__(self, *, measured: bool = True) -> None:
+    def __init__(self, *, measured: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.measured = measured
-        self._base: Callable[[], float] = time.monotonic if measured else (lambda: 0.0)
+        self._base: Callable[[], float] = clock if measured else (lambda: 0.0)
         self._skipping = _SkippingSelector()
         super().__init__(self._skipping)
 
@@ -100,13 +100,16 @@ async def marked(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
             yield item
 
 
-def run_virtual(main: Coroutine[object, object, T], *, measured: bool) -> T:
+def run_virtual(
+    main: Coroutine[object, object, T], *, measured: bool, clock: Callable[[], float] = time.monotonic
+) -> T:
     """Run ``main`` to its end without waiting for idle time.
 
-    ``measured`` True: computation marked with ``busy`` takes as much virtual time as it took; the rest is skipped.
-    False: computation takes no time, only timers do, and every run is the same however fast the machine is.
+    ``measured`` True: computation marked with ``busy`` takes as much virtual time as it took by ``clock``; the rest is
+    skipped. ``time.process_time`` counts the processor's time alone, as if all threads shared one core that nobody else
+    uses. False: computation takes no time, only timers do, and every run is the same however fast the machine is.
     """
-    with asyncio.Runner(loop_factory=lambda: SkippingLoop(measured=measured)) as runner:
+    with asyncio.Runner(loop_factory=lambda: SkippingLoop(measured=measured, clock=clock)) as runner:
         return runner.run(main)
 
 

@@ -88,7 +88,7 @@ def measure(
                 chosen = sorted(Random(1).sample(usable, min(limit, len(usable))), key=lambda clip: clip.file)
                 if not chosen:
                     continue
-                ends = {clip.file: _word_ends(data, clip, name, lang) for clip in chosen}
+                ends = {clip.file: word_ends(data, clip, name, lang) for clip in chosen}
                 for index, chunk in enumerate(map(int, chunks.split(","))):
                     for system in wanted:
                         if time.monotonic() > deadline or (system.startswith("causal") and not _available(name)):
@@ -249,7 +249,7 @@ def _stream(file: str, pcm: Samples, recognizer: Recognizer, task: Task) -> Hear
     return Heard(file, seconds, compute, tuple(shown), final, took)
 
 
-def _word_ends(data: Path, clip: Clip, model: str, lang: str) -> list[Word]:
+def word_ends(data: Path, clip: Clip, model: str, lang: str) -> list[Word]:
     """When the reference's words are over, as the offline model aligns what it heard; its other words are left out."""
     from faster_whisper import WhisperModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.benchmarks import asr, talk
+from dragoman.benchmarks import asr, duplex, talk, translate
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -20,4 +20,6 @@ def _group() -> None:
 
 
 asr.register(app)
+duplex.register(app)
 talk.register(app)
+translate.register(app)

@@ -109,8 +109,8 @@ def needed(profile: Profile) -> tuple[str, ...]:
     """The models that a set-up needs: ``demo`` and ``test`` bring one brain, ``all`` brings every model."""
     small = ("whisper-tiny.en", "whisper-base", "kokoro")
     return {
-        "demo": (*small, brain_for_this_machine()),
-        "test": (*small, "qwen2.5-coder-0.5b", "piper-joe", "smollm2-135m"),
+        "demo": (*small, "smollm2-135m", brain_for_this_machine()),
+        "test": (*small, "qwen2.5-coder-0.5b", "piper-joe", "smollm2-135m", "smart-turn", "minilm-l6"),
         "all": tuple(entry.name for entry in ENTRIES),
     }[profile]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,36 @@ def test_prints_the_translation_for_people(english: Path) -> None:
     assert "Bom dia" in done.stdout
 
 
+def test_interprets_word_by_word_with_subtitles(english: Path, tmp_path: Path) -> None:
+    """Revisions before the end of each sentence; stable text only grows; the file has every sentence in its time."""
+    subtitles = tmp_path / "out.srt"
+    done = run("translate", str(english), "--stream", "--json", "--subtitles", str(subtitles))
+    assert done.exit_code == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"hearing", "recognized", "update", "translated", "summary"} == {line["type"] for line in lines}
+    updates = [line for line in lines if line["type"] == "update"]
+    for number in {update["segment"] for update in updates}:
+        mine = [update for update in updates if update["segment"] == number]
+        assert [update["revision"] for update in mine] == list(range(1, len(mine) + 1))
+        assert [update["final"] for update in mine] == [False] * (len(mine) - 1) + [True]
+        stable = [update["stable_text"] for update in mine]
+        assert all(later.startswith(earlier) for earlier, later in pairwise(stable))
+    assert any(not update["final"] for update in updates)
+    translation = lines[-1]["translation"]
+    assert "bom dia" in translation.lower()
+    text = subtitles.read_text()
+    assert text.startswith("1\n00:00:0")
+    assert "bom dia" in text.lower()
+    assert " ".join(translation.split()[-3:]) in " ".join(text.split())
+
+
+def test_detects_the_language(english: Path) -> None:
+    """And translates from it."""
+    done = run("translate", str(english), "--from", "auto", "--to", "pt", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "bom dia" in json.loads(done.stdout.splitlines()[-1])["translation"].lower()
+
+
 def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
     """An empty summary, no error."""
     path = tmp_path / "silence.wav"
@@ -84,8 +115,10 @@ def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
         (["none.wav"], "none.wav"),
         (["{file}", "--speak"], "-o FILE.wav"),
         (["{file}", "-o", "x.wav"], "--speak"),
-        (["{file}", "--from", "auto"], "--from en"),
-        (["{file}", "--to", "de"], "no translator from 'en' to 'de'"),
+        (["{file}", "--subtitles", "x.txt"], ".srt or .vtt"),
+        (["{file}", "--to", "en"], "nothing to translate"),
+        (["{file}", "--translator", "nope"], "no translator named 'nope'"),
+        (["{file}", "--to", "sv"], "no translator from 'en' to 'sv'"),
     ],
 )
 def test_bad_input_is_one_clear_line(args: list[str], says: str, english: Path) -> None:

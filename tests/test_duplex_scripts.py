@@ -42,10 +42,10 @@ def test_typed_lines_become_speech(typed: str, said: str | None) -> None:
 
 
 def test_nobody_sees_the_talks_of_another_split() -> None:
-    """Every talk is seen by one split; the shares are about 70, 15 and 15 %."""
+    """Every talk is seen by one split; the shares are about 40, 15 and 15 %."""
     names = [f"talk-{i}" for i in range(2000)]
     shares = {split: sum(split_of(name) == split for name in names) / len(names) for split in SPLITS}
-    assert shares["drafter"] == pytest.approx(0.7, abs=0.04)
+    assert shares["drafter"] == pytest.approx(0.4, abs=0.04)
     assert shares["test"] == pytest.approx(0.15, abs=0.03)
     said: dict[Split, set[str]] = {}
     for split in SPLITS:

@@ -22,7 +22,10 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         seen.append((" ".join(command[3:5]), sorted(path.name for path in adapters.iterdir())))
         folder = Path(command[command.index("--folder") + 1])
         folder.mkdir()
-        (folder / "adapter.npz").write_text(command[4])
+        # Each command's own name for what it makes.
+        (folder / {"ranker": "ranker.npz", "verifier": "verifier.npz"}.get(command[4], "adapter.npz")).write_text(
+            command[4]
+        )
         return 0
 
     todo = steps(tmp_path, 1, 0.1, 0.2, "cpu")
@@ -32,9 +35,13 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         ("train asr", []),
         ("data duplex", ["whisper-tiny.en.npz"]),
         ("train duplex", ["whisper-tiny.en.npz"]),
+        ("train ranker", ["duplex-whisper-tiny.en.npz", "whisper-tiny.en.npz"]),
+        ("data drafts", ["duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
+        ("train verifier", ["duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
     ]
     assert (tmp_path / "adapters" / "whisper-tiny.en.npz").read_text() == "asr"
     assert (tmp_path / "adapters" / "duplex-whisper-tiny.en.npz").read_text() == "duplex"
+    assert (tmp_path / "adapters" / "verifier-whisper-tiny.en.npz").read_text() == "verifier"
     for step in todo:
         shown = CliRunner().invoke(app, [*step.command[:2], "--help"], env={"COLUMNS": "200"}).output
         assert all(option in shown for option in step.command if option.startswith("--"))

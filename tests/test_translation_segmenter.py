@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.audio.types import Word
-from dragoman.translation.segmenter import Segment, Segmenter, Segmenting
+from dragoman.translation.segmenter import Heard, Segment, Segmenter, Segmenting, Source
 
 VOCABULARY = "a Ana New York. 3 million, yes. no? Dr. e, mas 1,5"
 
@@ -88,3 +88,65 @@ def test_nothing_is_lost_and_nothing_grows(words: list[Word]) -> None:
     assert [w for s in found for w in s.words] == words
     assert all(len(s.words) <= 9 for s in found)
     assert [s.number for s in found] == list(range(len(found)))
+
+
+def test_what_may_change_is_foreseen_and_not_kept() -> None:
+    """The tail stands behind the certain words; it closes nothing for good."""
+    words = spoken("I see. Then he went")
+    segmenter = Segmenter()
+    segmenter.push(words[:1])
+    first, second = segmenter.foreseen(words[1:])
+    assert (first.text, first.number, first.certain, first.closed) == ("I see.", 0, 1, False)
+    assert (second.text, second.number, second.certain) == ("Then he went", 1, 0)
+    assert [word.text for word in segmenter.open] == ["I"]
+
+
+def test_a_growing_hypothesis_closes_only_what_is_certain() -> None:
+    """Sentences close when all of their words are stable; the rest is open."""
+    heard = Heard()
+    words = spoken("one two. three four")
+    early = heard.partial(words[:2], 1)
+    assert (early.closed, [s.text for s in early.open]) == ((), ["one two."])
+    later = heard.partial(words, 3)
+    assert [s.text for s in later.closed] == ["one two."]
+    assert [(s.text, s.certain) for s in later.open] == [("three four", 1)]
+
+
+def test_an_utterance_that_sounds_unfinished_goes_on_in_the_next() -> None:
+    """Its words stay open until the next utterance, or a long pause, or the end."""
+    heard = Heard()
+    source = heard.ended(spoken("ask not"), complete=False)
+    assert (source.closed, [s.text for s in source.open]) == ((), ["ask not"])
+    source = heard.ended([w.shifted(1.5) for w in spoken("what it can do.")], complete=True)
+    assert [s.text for s in source.closed] == ["ask not what it can do."]
+    heard.ended(spoken("and then"), complete=False)
+    assert [s.text for s in heard.over().closed] == ["and then"]
+
+
+def test_a_text_that_is_heard_anew_at_its_end_loses_and_doubles_nothing() -> None:
+    """What was taken as certain stays, and the rest is what follows it."""
+    heard = Heard()
+    heard.partial(spoken("we want to see it"), 3)
+    source = heard.ended(spoken("Well, we want to see it now."), complete=True)
+    assert [s.text for s in source.closed] == ["we want to see it now."]
+
+
+@given(streams(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1))
+def test_hypotheses_of_any_growth_give_the_segments_of_their_final_text(
+    words: list[Word], steps: list[tuple[int, int]]
+) -> None:
+    """Whatever is stable when, nothing is lost, doubled or cut elsewhere; what is open is bounded."""
+    heard = Heard(Segmenting(most_words=9))
+    found: list[Segment] = []
+    known = certain = turn = 0
+    while known < len(words):
+        grown, open_ = steps[turn % len(steps)]
+        known = min(len(words), known + max(1, grown))
+        certain = max(certain, known - open_)
+        source: Source = heard.partial(words[:known], certain)
+        found += source.closed
+        assert all(len(segment.words) <= 9 for segment in source.open)
+        assert [s.number for s in source.open] == list(range(len(found), len(found) + len(source.open)))
+        turn += 1
+    found += heard.ended(words, complete=True).closed
+    assert found == Segmenter(Segmenting(most_words=9)).push(words, final=True)

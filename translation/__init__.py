@@ -2,43 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import product
+from pathlib import Path
 from typing import Final
 
 from dragoman.audio.types import DragomanError
+from dragoman.translation.apertium import ApertiumTranslator
 from dragoman.translation.bergamot import BergamotTranslator
+from dragoman.translation.pivot import PivotTranslator
+from dragoman.translation.steering import Translator
 
-__all__ = ["BergamotTranslator", "open_translator", "pairs"]
+__all__ = ["BergamotTranslator", "PivotTranslator", "Translator", "open_translator", "pairs"]
 
+BETWEEN: Final = "en"
+"""The language through which a pair goes that no translator does directly."""
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    pairs: frozenset[tuple[str, str]]
-    open: Callable[[], BergamotTranslator]
-
-
-_TRANSLATORS: Final = {"bergamot": _Entry(BergamotTranslator.pairs, cache(BergamotTranslator))}
+_bergamot = cache(BergamotTranslator)
+_apertium = cache(ApertiumTranslator)
+_NAMED: Final[dict[str, Callable[[], Translator]]] = {"bergamot": _bergamot, "apertium": _apertium}
 
 
 def pairs() -> list[tuple[str, str]]:
-    """All (source, target) pairs that can be translated."""
-    return sorted({pair for entry in _TRANSLATORS.values() for pair in entry.pairs})
+    """All (source, target) pairs that can be translated directly with what is installed."""
+    apertium = _installed()
+    return sorted(BergamotTranslator.pairs | (apertium.pairs if apertium else frozenset()))
 
 
-def open_translator(source: str, target: str, name: str = "auto") -> BergamotTranslator:
-    """Load a translator for a pair of languages (ISO 639-1). ``name`` "auto" takes the first that knows the pair.
+def open_translator(source: str, target: str, name: str = "auto") -> Translator:
+    """Load a translator for a pair of languages (ISO 639-1).
 
-    Blocking: about a second. Loaded once per process. Raises ``DragomanError`` for an unknown pair or name, or
-    when its package is missing.
+    ``name``: "auto" takes the first that knows the pair; "bergamot", "apertium", or the folder of a CTranslate2 model.
+    A pair that none of them does directly goes through English: then it is a ``PivotTranslator``, whose ``notice``
+    says so. Blocking: about a second, once per process. Raises ``DragomanError`` for an unknown pair or name, or when
+    a package is missing.
     """
-    if name != "auto" and name not in _TRANSLATORS:
-        raise DragomanError(f"no translator named {name!r}: choose one of {', '.join(_TRANSLATORS)}")
-    for known, entry in _TRANSLATORS.items():
-        if name in ("auto", known) and (source, target) in entry.pairs:
-            translator = entry.open()
-            translator.warm(source, target)
-            return translator
-    can = ", ".join(f"{a} to {b}" for a, b in pairs())
-    raise DragomanError(f"no translator from {source!r} to {target!r}: there is {can}")
+    if name == "auto":
+        chosen, others = list(_installed_for(source, target)), list[Translator]()
+    else:
+        chosen, others = [_named(name, source, target)], list(_installed_for(source, target))
+    direct = next((translator for translator in chosen if (source, target) in translator.pairs), None)
+    translator = direct or _through(chosen, others, source, target)
+    if translator is None:
+        can = ", ".join(f"{a} to {b}" for a, b in pairs())
+        raise DragomanError(
+            f"no translator from {source!r} to {target!r}: there is {can}; a model's folder may be named"
+        )
+    translator.translate("1.", source, target)  # loads it
+    return translator
+
+
+def _installed() -> ApertiumTranslator | None:
+    try:
+        return _apertium()
+    except DragomanError:
+        return None
+
+
+def _installed_for(source: str, target: str) -> Iterator[Translator]:
+    """What may take part in translating a pair; a missing package is told only where it is needed."""
+    if "pt" in (source, target):
+        yield _bergamot()
+    if (apertium := _installed()) is not None:
+        yield apertium
+
+
+def _named(name: str, source: str, target: str) -> Translator:
+    if name in _NAMED:
+        return _NAMED[name]()
+    from dragoman.translation.ctranslate import CTranslateTranslator, is_folder
+
+    if not is_folder(Path(name)):
+        raise DragomanError(f"no translator named {name!r}: choose {', '.join(_NAMED)} or a folder of CTranslate2's")
+    return CTranslateTranslator(Path(name), source, target)
+
+
+def _through(chosen: list[Translator], others: list[Translator], source: str, target: str) -> Translator | None:
+    """Two translators, at least one of them chosen."""
+    for first, second in product([*chosen, *others], repeat=2):
+        asked_for = any(translator in (first, second) for translator in chosen)
+        if asked_for and (source, BETWEEN) in first.pairs and (BETWEEN, target) in second.pairs:
+            return PivotTranslator(first, second, source, BETWEEN, target)
+    return None

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dragoman.audio.text import belong_together, ends_clause, ends_sentence
 from dragoman.audio.types import Word
+from dragoman.translation.alignment import continuation
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A closed piece of what was heard: it will not change. Times are those of its words."""
+    """A piece of what was heard; times are those of its words."""
 
     number: int
     words: tuple[Word, ...]
+    certain: int | None = None
+    """How many leading words will not change any more, where it is open; None: it is closed, and nothing changes."""
 
     @property
     def text(self) -> str:
         """The words, joined by spaces."""
         return " ".join(word.text for word in self.words)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is complete and will not change."""
+        return self.certain is None
 
     @property
     def start(self) -> float:
@@ -48,8 +56,8 @@ class Segmenting:
 class Segmenter:
     """Takes words as they become certain; however the stream is cut, the segments are the same.
 
-    A segment closes at the end of a sentence, at a pause, or when it grows too long; never inside a name or a
-    number, unless the speaker pauses there. What is held is bounded by the greatest length.
+    A segment closes at the end of a sentence, at a pause, at the recognizer's own end, or when it grows too long;
+    never inside a name or a number, unless the speaker pauses there. What is held is bounded by the greatest length.
     """
 
     def __init__(self, limits: Segmenting | None = None) -> None:
@@ -59,7 +67,7 @@ class Segmenter:
 
     @property
     def open(self) -> tuple[Word, ...]:
-        """The words of the segment that is not closed."""
+        """The certain words of the segment that is not closed."""
         return tuple(self._words)
 
     def push(self, words: Iterable[Word], *, final: bool = False) -> list[Segment]:
@@ -70,6 +78,20 @@ class Segmenter:
         if final and self._words:
             closed.append(self._close(len(self._words)))
         return closed
+
+    def foreseen(self, tail: Iterable[Word]) -> list[Segment]:
+        """The open segment with ``tail``, words that may still change, behind its certain ones.
+
+        Several, where the tail would close some: each with the number that it would get.
+        """
+        trial = Segmenter(self._limits)
+        trial._words, trial._count = list(self._words), self._count
+        certain = len(self._words)
+        pieces = []
+        for segment in trial.push(tail, final=True):
+            pieces.append(Segment(segment.number, segment.words, min(certain, len(segment.words))))
+            certain = max(0, certain - len(segment.words))
+        return pieces
 
     def _take(self, word: Word) -> list[Segment]:
         closed = []
@@ -103,3 +125,44 @@ class Segmenter:
         self._count += 1
         self._words = self._words[count:]
         return segment
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What there is to translate: segments that closed just now, and what is still open (none, one or a few)."""
+
+    closed: tuple[Segment, ...]
+    open: tuple[Segment, ...]
+
+
+class Heard:
+    """A recognizer's growing hypotheses, one utterance after the other, as segments."""
+
+    def __init__(self, limits: Segmenting | None = None) -> None:
+        self._segmenter = Segmenter(limits)
+        self._taken: list[str] = []
+
+    def partial(self, words: Sequence[Word], stable: int) -> Source:
+        """The whole utterance so far: its first ``stable`` words will not change."""
+        closed = self._segmenter.push(self._new(words, stable))
+        return Source(tuple(closed), tuple(self._segmenter.foreseen(words[len(self._taken) :])))
+
+    def ended(self, words: Sequence[Word], *, complete: bool) -> Source:
+        """The whole utterance, which is over; ``complete`` False: its last sentence may go on in the next one."""
+        closed = self._segmenter.push(self._new(words, len(words)), final=complete)
+        self._taken = []
+        return Source(tuple(closed), tuple(self._segmenter.foreseen(())))
+
+    def over(self) -> Source:
+        """Nothing goes on any more: a long pause, or the end of the sound."""
+        return self.ended((), complete=True)
+
+    def _new(self, words: Sequence[Word], stable: int) -> Sequence[Word]:
+        texts = [word.text for word in words]
+        taken = len(self._taken)
+        if texts[:taken] != self._taken:
+            # A recognizer that hears the whole again at its end may put it otherwise: go on behind what was taken.
+            taken = continuation(self._taken, texts) if words else 0
+        new = words[taken : max(taken, stable)]
+        self._taken = texts[: max(taken, stable)]
+        return new

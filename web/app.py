@@ -1,4 +1,4 @@
-"""The HTTP and WebSocket application: the Realtime endpoint, the page, and a few words about the server."""
+"""The HTTP and WebSocket application: the Realtime endpoints, the page, and a few words about the server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman import __version__
+from dragoman.agent.interpreters import Interpreters
 from dragoman.audio.types import DragomanError
 from dragoman.web.access import Access
 from dragoman.web.protocol import SessionConfig, error_event
 from dragoman.web.realtime import Backend, Connection, TooSlow
+from dragoman.web.translation_protocol import TranslationAudio, TranslationConfig, TranslationOutput
+from dragoman.web.translations import OpenInterpreter, TranslationConnection
 
 MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
@@ -40,8 +44,9 @@ _log = logging.getLogger(__name__)
 class Server:
     """The routes' state: how many sessions are open, of how many."""
 
-    def __init__(self, backend: Backend, access: Access, *, limit: int) -> None:
+    def __init__(self, backend: Backend, access: Access, interpreters: OpenInterpreter, *, limit: int) -> None:
         self._backend = backend
+        self._interpreters = interpreters
         self._access = access
         self._limit = limit
         self._started = int(time.time())
@@ -52,6 +57,14 @@ class Server:
 
     async def realtime(self, socket: WebSocket) -> None:
         """``/v1/realtime``: one session."""
+        await self._admit(socket, self._converse)
+
+    async def translations(self, socket: WebSocket) -> None:
+        """``/v1/realtime/translations``: one interpreter."""
+        await self._admit(socket, self._interpret)
+
+    async def _admit(self, socket: WebSocket, serve: Callable[[WebSocket], Awaitable[None]]) -> None:
+        """Let a client in, if it may and there is room, and say why where a session fails."""
         offered = list(socket.scope.get("subprotocols", []))
         refusal = self._access.refusal(socket, offered=offered)
         if refusal is not None:
@@ -65,7 +78,15 @@ class Server:
         self.open += 1
         self.served += 1
         try:
-            await self._converse(socket)
+            await serve(socket)
+        except TooSlow as error:
+            _log.warning("a session was ended: %s", error)
+            await _leave(socket, str(error), code=1013)
+        except DragomanError as error:
+            await _leave(socket, str(error), code=1011)
+        except Exception:
+            _log.exception("a session failed")
+            await _leave(socket, "the server failed; its log says how", code=1011)
         finally:
             self.open -= 1
 
@@ -75,17 +96,22 @@ class Server:
             type="transcription" if query.get("intent") == "transcription" else "realtime",
             model=query.get("model") or "dragoman",
         )
-        extended = "dragoman" in query.getlist("extensions")
-        try:
-            await Connection(socket, self._backend, config, extended=extended).serve()
-        except TooSlow as error:
-            _log.warning("a session was ended: %s", error)
-            await _leave(socket, str(error), code=1013)
-        except DragomanError as error:
-            await _leave(socket, str(error), code=1011)
-        except Exception:
-            _log.exception("a session failed")
-            await _leave(socket, "the server failed; its log says how", code=1011)
+        await Connection(socket, self._backend, config, extended=_extended(socket)).serve()
+
+    async def _interpret(self, socket: WebSocket) -> None:
+        query = socket.query_params
+        spoken = query.get("from") or self._backend.settings.language
+        source = None if spoken == "auto" else spoken
+        output = TranslationOutput(language="en" if source not in (None, "en") else "pt")
+        config = TranslationConfig(model=query.get("model") or "dragoman", audio=TranslationAudio(output=output))
+        await TranslationConnection(
+            socket,
+            self._interpreters,
+            config,
+            source=source,
+            speaks=query.get("speech") != "off",
+            extended=_extended(socket),
+        ).serve()
 
     async def models(self, request: Request) -> Response:
         """``/v1/models``: there is one, whatever it is called by."""
@@ -100,9 +126,18 @@ class Server:
         return JSONResponse({"status": "ok", "version": __version__, "sessions": self.open, "limit": self._limit})
 
 
-def create_app(backend: Backend, *, key: str | None = None, limit: int = 4, local: bool = True) -> Starlette:
-    """The application. ``local``: it listens on this machine only (see ``Access``)."""
-    server = Server(backend, Access(key, local=local), limit=limit)
+def create_app(
+    backend: Backend,
+    *,
+    key: str | None = None,
+    limit: int = 4,
+    local: bool = True,
+    interpreters: OpenInterpreter | None = None,
+) -> Starlette:
+    """The application. ``local``: it listens on this machine only (see ``Access``). ``interpreters`` serve translation
+    sessions; by default with the embedded models.
+    """
+    server = Server(backend, Access(key, local=local), interpreters or _embedded(), limit=limit)
 
     async def page(request: Request) -> Response:
         return FileResponse(_STATIC / "index.html")
@@ -113,12 +148,23 @@ def create_app(backend: Backend, *, key: str | None = None, limit: int = 4, loca
             Route("/health", server.health),
             Route("/v1/models", server.models),
             WebSocketRoute("/v1/realtime", server.realtime),
+            WebSocketRoute("/v1/realtime/translations", server.translations),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(_SafeHeaders)],
     )
     app.state.server = server
     return app
+
+
+def _embedded() -> OpenInterpreter:
+    models = Interpreters()
+    return lambda source, target, speaks: models.open(source, target, "auto" if speaks else None)
+
+
+def _extended(socket: WebSocket) -> bool:
+    """Whether the client asked for this server's own events."""
+    return "dragoman" in socket.query_params.getlist("extensions")
 
 
 class _SafeHeaders:

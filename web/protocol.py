@@ -157,9 +157,9 @@ class SessionConfig(BaseModel):
         if changes.get("tools"):
             raise ProtocolError("tools are not supported yet: send an empty list", param="session.tools")
         try:
-            return SessionConfig.model_validate(_merge(self.model_dump(), changes))
+            return SessionConfig.model_validate(merge(self.model_dump(), changes))
         except ValidationError as error:
-            raise _explained(error, "session") from error
+            raise explained(error, "session") from error
 
     def report(self, session_id: str) -> dict[str, Json]:
         """The ``session`` object that clients read."""
@@ -186,17 +186,18 @@ class SessionConfig(BaseModel):
         }
 
 
-_NULLABLE = {"turn_detection", "transcription", "silence_duration_ms", "language", "voice"}
+_NULLABLE = {"turn_detection", "transcription", "silence_duration_ms", "language", "voice", "noise_reduction"}
 """Where null means something; elsewhere it leaves the value as it is."""
 
 
-def _merge(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+def merge(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """``changes`` laid over ``base``: objects of the same type merge, everything else replaces."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, Mapping):
             same = value.get("type", old.get("type")) == old.get("type")
-            merged[key] = _merge(old, value) if same else dict(value)
+            merged[key] = merge(old, value) if same else dict(value)
         elif value is not None or key in _NULLABLE:
             merged[key] = value
     return merged
@@ -331,10 +332,11 @@ def parse(text: str | bytes) -> ClientEvent:
     try:
         return _client_event.validate_json(text)
     except ValidationError as error:
-        raise _explained(error, "") from error
+        raise explained(error, "") from error
 
 
-def _explained(error: ValidationError, prefix: str) -> ProtocolError:
+def explained(error: ValidationError, prefix: str) -> ProtocolError:
+    """What is wrong, as the client is told; ``prefix`` is where it stands in the event."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = [str(part) for part in first["loc"]]
     param = ".".join([prefix, *where] if prefix else where[1:]) or None

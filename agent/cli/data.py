@@ -14,7 +14,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent import recordings as human
+from dragoman.agent.cli.data_drafts import drafts
 from dragoman.agent.cli.data_duplex import duplex
+from dragoman.agent.cli.data_gold import gold
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
@@ -44,6 +46,8 @@ _T = TypeVar("_T")
 
 app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
 app.command()(duplex)
+app.command()(drafts)
+app.command()(gold)
 
 
 def register(parent: typer.Typer) -> None:

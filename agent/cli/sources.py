@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import numpy as np
 
 from dragoman.agent.cli.output import console
-from dragoman.audio.clock import sleep_until
+from dragoman.audio.clock import busy, sleep_until
 from dragoman.audio.files import blocks
 from dragoman.audio.types import INPUT_RATE, Samples
 
@@ -22,10 +22,16 @@ def opened(path: str, seconds: float = 0.5) -> Iterator[Samples]:
 
 
 async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterator[Samples]:
-    """The blocks of a file, read on a thread; ``pace``: no sooner than a microphone would have given them."""
+    """The blocks of a file, read on a thread; ``pace``: no sooner than a microphone would have given them, on the
+    running loop's clock, be it real or virtual.
+    """
     end: Samples = np.zeros(0, np.float32)
     begin, heard = asyncio.get_running_loop().time(), 0
-    while (block := await asyncio.to_thread(next, sound, end)) is not end:
+    while True:
+        with busy():
+            block = await asyncio.to_thread(next, sound, end)
+        if block is end:
+            return
         heard += len(block)
         if pace:
             await sleep_until(begin + heard / INPUT_RATE)

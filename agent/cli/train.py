@@ -15,11 +15,15 @@ from dragoman.agent.cli.data import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_duplex import duplex
+from dragoman.agent.cli.train_ranker import ranker
+from dragoman.agent.cli.train_verifier import verifier
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
 app.command()(duplex)
+app.command()(ranker)
+app.command()(verifier)
 app.command("all")(everything)
 
 

@@ -1,4 +1,4 @@
-"""``dragoman train all``: the ear, and the fast path that listens with it, from nothing to adapters."""
+"""``dragoman train all``: the ear, the fast path that listens with it, its verifier: from nothing to adapters."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.duplex.features import EAR
+from dragoman.agent.verifying import RANKER
 from dragoman.asr.causal.catalog import FOLDER
 from dragoman.audio.types import DragomanError
 
@@ -30,8 +31,9 @@ class Step:
 
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
-    """The ear first: what it hears is what the fast path is trained on."""
+    """The ear first: what it hears is what the fast path is trained on, and the verifier on what that drafts."""
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
+    ranker, drafts, verifier = (folder / name for name in ("ranker", "drafts", "verifier"))
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
         Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
@@ -45,6 +47,13 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             ("train", "duplex", "--data", str(talks), "--folder", str(path), "--ear", EAR, *train),
             path / "adapter.npz",
             f"duplex-{EAR}.npz",
+        ),
+        Step(("train", "ranker", "--data", str(talks), "--folder", str(ranker)), ranker / "ranker.npz", RANKER),
+        Step(("data", "drafts", "--data", str(talks), "--folder", str(drafts), "--ear", EAR)),
+        Step(
+            ("train", "verifier", "--drafts", str(drafts), "--folder", str(verifier)),
+            verifier / "verifier.npz",
+            f"verifier-{EAR}.npz",
         ),
     ]
 
@@ -71,7 +80,7 @@ def everything(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Make the data and train all that dragoman ships for English: the ear, then the fast path on it.
+    """Make the data and train all that dragoman ships for English: the ear, the fast path on it, and its verifier.
 
     Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
     """

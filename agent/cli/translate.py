@@ -1,9 +1,9 @@
-"""``dragoman translate``: a file or the microphone, interpreted sentence by sentence."""
+"""``dragoman translate``: a file or the microphone, interpreted as it is heard or sentence by sentence."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, microphone, opened
-from dragoman.agent.interpreter import Interpreter, Recognized, Spoken, Translated
+from dragoman.agent.interpreter import Interpreter, Spoken, Translated
+from dragoman.agent.interpreters import Interpreters
+from dragoman.agent.subtitles import SubtitleFile
+from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import WavWriter
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
-from dragoman.models.catalog import Progress
 
 
 def register(app: typer.Typer) -> None:
@@ -27,75 +30,73 @@ def register(app: typer.Typer) -> None:
 
 def translate(
     source: Annotated[str, typer.Argument(metavar="FILE|mic", help="A sound file, or mic for the microphone.")],
-    from_: Annotated[str, typer.Option("--from", help="Language that is spoken.")] = "en",
+    from_: Annotated[str, typer.Option("--from", help="Language that is spoken; auto detects and holds it.")] = "en",
     to: Annotated[str, typer.Option("--to", help="Language to translate into.")] = "pt",
+    stream: Annotated[bool, typer.Option("--stream", help="Show the translation while someone speaks.")] = False,
+    pace: Annotated[bool, typer.Option("--pace", help="Hear a file no faster than it sounds.")] = False,
     speak: Annotated[bool, typer.Option("--speak", help="Speak the translation into the file of -o.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .wav or .flac file for --speak.")] = None,
+    subtitles: Annotated[Path | None, typer.Option(help="Write the translation to a .srt or .vtt file too.")] = None,
     voice: Annotated[str, typer.Option(help="Name of a voice (see dragoman say --voices).")] = "auto",
-    model: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a folder.")] = "auto",
+    model: Annotated[str, typer.Option(help="Recognizer: auto, causal, tiny.en, base, or a folder.")] = "auto",
+    translator: Annotated[
+        str,
+        typer.Option(help="auto, bergamot, apertium, a CTranslate2 folder, http://host:port[#model], or llm:NAME."),
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
-    """Interpret what is said in FILE, or into the microphone, sentence by sentence."""
+    """Interpret what is said in FILE, or into the microphone: sentence by sentence, or with --stream word by word."""
     with errors():
         if speak and output is None:
             raise DragomanError("say where to write the speech: --speak -o FILE.wav")
         if output is not None and not speak:
-            raise DragomanError("-o needs --speak: nothing else is written to a file")
-        if from_ == "auto":
-            raise DragomanError("the spoken language can't be detected here yet: name it, such as --from en")
-        sound = None if source == "mic" else opened(source)
+            raise DragomanError("-o needs --speak: subtitles go to --subtitles FILE.srt")
+        if from_ == to:
+            raise DragomanError(f"--from and --to are both {to}: there is nothing to translate")
+        sound = None if source == "mic" else opened(source, 0.1)
+        language = None if from_ == "auto" else from_
         with progress_of("opening the models", json) as progress:
-            interpreter = _interpreter(from_, to, model, voice if speak else None, progress)
-        asyncio.run(_run(interpreter, sound, from_, to, output, json))
+            models = Interpreters(model, translator, live=stream)
+            interpreter = models.open(language, to, voice if speak else None, progress)
+        if (notice := models.notice(language, to)) is not None:
+            console.print(notice, style="yellow")
+        heard = microphone(quiet=json) if sound is None else frames(sound, pace=True)
+        with ExitStack() as stack:
+            track = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
+            cues = stack.enter_context(SubtitleFile(subtitles)) if subtitles else None
+            view: CaptionView = JsonCaptions(stream=stream) if json else LineCaptions(console)
+            if stream and console.is_terminal and not json:
+                view = LiveCaptions(console)
+            segments = _run(_interpret(interpreter, heard, view, track, cues), real=pace or sound is None)
+        if json:
+            emit("summary", **_summary(segments, from_, to, output))
+        elif not segments:
+            console.print("no speech was heard")
 
 
-def _interpreter(source: str, target: str, model: str, voice: str | None, progress: Progress) -> Interpreter:
-    from dragoman.asr import open_recognizer
-    from dragoman.asr.vad import SileroVad
-    from dragoman.translation import open_translator
-    from dragoman.tts import open_voice
-
-    translator = open_translator(source, target)
-    speaker = open_voice(target, voice, progress=progress) if voice else None
-    return Interpreter(
-        open_recognizer(model, source, progress=progress),
-        SileroVad,
-        translator,
-        source=source,
-        target=target,
-        voice=speaker,
-    )
+def _run(work: Coroutine[object, object, list[Translated]], *, real: bool) -> list[Translated]:
+    """A file on the virtual clock: it advances by what the models compute, and idle time is skipped."""
+    return asyncio.run(work) if real else run_virtual(work, measured=True)
 
 
-async def _run(
-    interpreter: Interpreter, sound: Iterator[Samples] | None, source: str, target: str, output: Path | None, json: bool
-) -> None:
+async def _interpret(
+    interpreter: Interpreter,
+    heard: AsyncIterator[Samples],
+    view: CaptionView,
+    track: WavWriter | None,
+    subtitles: SubtitleFile | None,
+) -> list[Translated]:
     segments: list[Translated] = []
-    with ExitStack() as stack:
-        track = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
-        heard = microphone(quiet=json) if sound is None else frames(sound)
+    with view:
         async for event in interpreter.run(heard):
-            match event:
-                case Recognized():
-                    _show_recognized(event, json)
-                case Translated():
-                    segments.append(event)
-                    _show_translated(event, json)
-                case Spoken():
-                    if track is not None:
-                        _write(track, event)
-                    if json:
-                        emit(
-                            "spoken",
-                            segment=event.segment,
-                            text=event.text,
-                            start=round(event.start, 3),
-                            seconds=round(len(event.pcm) / OUTPUT_RATE, 3),
-                        )
-    if json:
-        emit("summary", **_summary(segments, source, target, output))
-    elif not segments:
-        console.print("no speech was heard")
+            view.show(event)
+            if isinstance(event, Translated):
+                segments.append(event)
+                if subtitles is not None:
+                    subtitles.add(event.start, event.end, event.translation)
+            elif isinstance(event, Spoken) and track is not None:
+                _write(track, event)
+    return segments
 
 
 def _summary(segments: list[Translated], source: str, target: str, output: Path | None) -> dict[str, Json]:
@@ -110,27 +111,6 @@ def _summary(segments: list[Translated], source: str, target: str, output: Path 
             for s in segments
         ],
     }
-
-
-def _show_recognized(event: Recognized, json: bool) -> None:
-    if json:
-        emit(
-            "recognized",
-            segment=event.segment,
-            text=event.text,
-            start=round(event.start, 3),
-            end=round(event.end, 3),
-            at=round(event.at, 3),
-        )
-    else:
-        console.print(f"[{event.start:6.1f} s] {event.text}", style="dim", markup=False)
-
-
-def _show_translated(event: Translated, json: bool) -> None:
-    if json:
-        emit("translated", segment=event.segment, translation=event.translation, at=round(event.at, 3))
-    else:
-        typer.echo(event.translation)
 
 
 def _write(track: WavWriter, event: Spoken) -> None:

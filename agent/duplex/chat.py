@@ -10,13 +10,13 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from dragoman.agent.duplex.conversation import Split
+from dragoman.agent.duplex.conversation import Conversation, Split
 from dragoman.asr.causal.texts import CONTRACTIONS
 from dragoman.audio.types import DragomanError
 
@@ -28,6 +28,9 @@ LEAST_TURNS: Final = 4
 """Turns in a row that a talk must have."""
 
 _TRIES: Final = 1000
+
+_TELLING: Final = 5
+"""Words of a turn by which a talk is recognized."""
 
 
 class Line(NamedTuple):
@@ -98,10 +101,29 @@ def installed_talks() -> dict[str, list[Line]]:
     }
 
 
-def split_of(talk: str) -> Split:
-    """Who may see a talk, by its name: 70 % are the drafter's, 15 % the verifier's, 15 % are for tests."""
+def split_of(talk: str) -> Split | Literal["ranker"]:
+    """Who may see a talk, by its name: 40 % are the drafter's, 15 % the verifier's, 15 % are for tests; and 30 % are
+    never spoken: the ranker learns from them what people answer to each other.
+    """
     share = int(hashlib.sha256(talk.encode()).hexdigest()[:8], 16) / 2**32
-    return "drafter" if share < 0.7 else "verifier" if share < 0.85 else "test"
+    return "drafter" if share < 0.4 else "ranker" if share < 0.7 else "verifier" if share < 0.85 else "test"
+
+
+def ranker_talks(
+    talks: Mapping[str, Sequence[Line]], heard: Iterable[Conversation] = ()
+) -> dict[str, list[tuple[str, ...]]]:
+    """The ranker's talks, each as stretches of turns that follow each other; without those that ``heard`` come from,
+    which may have been made when talks were shared out otherwise.
+    """
+    known = {text for one in heard for text in (*(t for _, t in one.context), *(event.text for event in one.user))}
+    out = {}
+    for name, lines in sorted(talks.items()):
+        if split_of(name) == "ranker":
+            stretches = [turns for turns in _turns(lines) if len(turns) > 1]
+            long = (turn for turns in stretches for turn in turns if len(turn.split()) >= _TELLING)
+            if stretches and known.isdisjoint(long):
+                out[name] = stretches
+    return out
 
 
 def spoken(line: str) -> str | None:

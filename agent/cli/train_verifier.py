@@ -1,0 +1,101 @@
+"""``dragoman train verifier``: train the judge of drafts on labelled drafts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+from dragoman.agent.cli.data_drafts import default_folder
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.duplex.labelled import load_folder, load_labels
+from dragoman.audio.types import DragomanError
+from dragoman.verifier.features import features_of
+
+if TYPE_CHECKING:
+    from dragoman.verifier.training import Lesson, Report
+
+
+def verifier(
+    drafts: Annotated[Path | None, typer.Option(help="Folder of `dragoman data drafts`.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    steps: Annotated[int, typer.Option(help="So many steps.", min=1)] = 1200,
+    precision: Annotated[float, typer.Option(help="Share of the spoken drafts that shall be good.")] = 0.97,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the order of drafts.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Teach a small network which drafts may be spoken, calibrate it, and choose its threshold. Takes a minute or two.
+
+    It belongs to the drafter whose drafts it was trained on.
+    """
+    with errors():
+        try:
+            import torch
+        except ImportError as error:
+            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        from dragoman.verifier.training import Options, Trainer
+
+        if not 0 < precision < 1:
+            raise DragomanError(f"a precision lies between 0 and 1, and {precision:g} does not")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        source = drafts or default_folder()
+        origin, lessons, about = _lessons(source)
+        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "verifier"
+        options = Options(steps=steps, precision=precision, rate=rate, seed=seed)
+        trainer = Trainer(lessons, origin, target, options, about)
+        with Progress(*_COLUMNS, console=console, disable=as_json) as bars:
+            task = bars.add_task("training", total=steps, completed=trainer.step)
+
+            def told(report: Report) -> None:
+                bars.update(task, completed=report.step, description=f"step {report.step}  loss {report.loss:.4f}")
+                if as_json and report.check:
+                    emit("step", step=report.step, loss=report.loss, **report.check)
+
+            figures = trainer.run(told)
+        if as_json:
+            emit("summary", verifier=str(target / "verifier.npz"), drafter=origin, steps=trainer.step, figures=figures)
+        else:
+            _tell(figures)
+            print(target / "verifier.npz")
+
+
+def _lessons(folder: Path) -> tuple[str, list[Lesson], dict[str, Json]]:
+    """The digest of the drafter, its labelled drafts, and what made the labels."""
+    from dragoman.verifier.training import Lesson
+
+    origin, drafted = load_folder(folder)
+    labels, about = load_labels(folder)
+    if missing := [one.name for one in drafted if one.name not in labels]:
+        raise DragomanError(
+            f"{len(missing)} drafts in {folder} have no label yet: run `dragoman data drafts` to its end"
+        )
+    lessons = [Lesson(features_of(one.draft), labels[one.name].verdict, one.kind, one.conversation) for one in drafted]
+    return origin.drafter, lessons, about
+
+
+def _tell(figures: Mapping[str, Json]) -> None:
+    for name in ("natural", "all"):
+        found = figures[name]
+        assert isinstance(found, Mapping)
+        shown = "  ".join(f"{key} {value:.3f}" for key, value in found.items() if isinstance(value, float))
+        console.print(f"held-out drafts, {name}: {shown}")
+    if not figures["precision_reached_on_tune"]:
+        console.print("[bold]no threshold reaches the wanted precision:[/] the best that there is was taken")
+
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TextColumn("{task.percentage:3.0f} %"),
+    TimeElapsedColumn(),
+)

@@ -1,0 +1,109 @@
+"""A folder of drafts with their labels: for each shard of conversations ``<shard>.npz`` and ``<shard>.json``, and the
+labels of all in ``labels.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from dragoman.agent.duplex.drafting import Drafted
+from dragoman.agent.duplex.drafts import load_drafts, save_drafts
+from dragoman.audio.types import DragomanError
+from dragoman.verifier.figures import Json
+from dragoman.verifier.labels import Label
+
+LABELS: Final = "labels.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where drafts come from: digest of the drafter, seed, and whether a recognizer gave it words."""
+
+    drafter: str
+    seed: int
+    recognized: bool
+
+
+def save_shard(folder: Path, shard: str, drafted: Sequence[Drafted], origin: Origin) -> None:
+    """Write the drafts of a shard; the index comes last, and with it the shard is done."""
+    save_drafts(folder / f"{shard}.npz", [one.draft for one in drafted], [one.name for one in drafted])
+    entries = [{field: getattr(one, field) for field in _FIELDS} for one in drafted]
+    _write(folder / f"{shard}.json", {"origin": asdict(origin), "drafts": entries})
+
+
+def is_done(folder: Path, shard: str, origin: Origin) -> bool:
+    """Whether the drafts of a shard are there. Raises ``DragomanError`` when they are of another origin."""
+    path = folder / f"{shard}.json"
+    if not path.is_file():
+        return False
+    found, _ = _read(path)
+    if found != origin:
+        raise DragomanError(
+            f"{folder} holds drafts of another drafter or of other settings ({found.drafter}, seed {found.seed}): "
+            "choose another folder, or delete it"
+        )
+    return True
+
+
+def load_folder(folder: Path) -> tuple[Origin, list[Drafted]]:
+    """All drafts of a folder. Raises ``DragomanError`` when there are none, or of several drafters."""
+    paths = sorted(folder.glob("*-?????.json"))
+    if not paths:
+        raise DragomanError(f"{folder} holds no drafts: run `dragoman data drafts`")
+    origins, drafted = set[Origin](), list[Drafted]()
+    for path in paths:
+        origin, entries = _read(path)
+        drafts = load_drafts(path.with_suffix(".npz"))
+        if [name for name, _ in drafts] != [entry["name"] for entry in entries]:
+            raise DragomanError(f"{path}: not the index of the drafts beside it; delete both and make them anew")
+        drafted += [_of(entry, draft) for entry, (_, draft) in zip(entries, drafts, strict=True)]
+        origins.add(origin)
+    if len(origins) > 1:
+        raise DragomanError(f"{folder} holds drafts of several drafters: delete those that are not wanted")
+    return origins.pop(), drafted
+
+
+def save_labels(folder: Path, labels: Mapping[str, Label], about: Mapping[str, Json]) -> Path:
+    """Write the labels of a folder, and beside them what made them."""
+    path = folder / LABELS
+    _write(path, {"about": about, "labels": {name: asdict(label) for name, label in labels.items()}})
+    return path
+
+
+def load_labels(folder: Path) -> tuple[dict[str, Label], dict[str, Json]]:
+    """The labels of a folder, and what made them. Raises ``DragomanError``."""
+    path = folder / LABELS
+    if not path.is_file():
+        raise DragomanError(f"{folder} holds no labels: run `dragoman data drafts` to its end")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Label(**label) for name, label in data["labels"].items()}, data["about"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DragomanError(f"{path}: not labels of drafts ({error}); delete it and make it anew") from error
+
+
+_FIELDS: Final = ("name", "conversation", "kind", "early", "situation", "dialogue")
+
+
+def _of(entry: Mapping[str, object], draft: object) -> Drafted:
+    dialogue = tuple((role, text) for role, text in entry["dialogue"])  # type: ignore[attr-defined]
+    return Drafted(**{**entry, "dialogue": dialogue, "draft": draft})  # type: ignore[arg-type]
+
+
+def _read(path: Path) -> tuple[Origin, list[dict[str, object]]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Origin(**data["origin"]), list(data["drafts"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DragomanError(f"{path}: not an index of drafts ({error}); delete it and make it anew") from error
+
+
+def _write(path: Path, data: Mapping[str, object]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,99 @@
+"""One speaker's sound as segments to translate: as the speaker speaks, or utterance by utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from dragoman.agent.endpointing import TextTurnDetector
+from dragoman.agent.listening import STEP, Cutter, eager
+from dragoman.agent.ports import Recognizer, VoiceActivity
+from dragoman.asr.vad import WINDOW
+from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.translation.segmenter import Heard, Source
+
+OVER: Final = round(2.5 * INPUT_RATE)
+"""Silence after which a sentence that seemed unfinished is over too."""
+_COMPLETE: Final = 0.5
+_FULL: Final = 10 * INPUT_RATE
+_TELLING: Final = 2 * INPUT_RATE
+"""Sound of an open utterance from which its language can be told."""
+
+
+class SegmentEar:
+    """Fed window by window; ``partial`` and ``end`` compute and belong on a worker, one at a time and no ``push``
+    beside them. Holds one utterance's words and what its recognizer holds.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, vad: VoiceActivity | None, language: str | None, *, live: bool = True
+    ) -> None:
+        """``live`` False: nothing is known of an utterance before its end."""
+        self._cutter = Cutter(recognizer, language, vad, eager)
+        self._live = live
+        self._heard = Heard()
+        self._detector = TextTurnDetector()
+        self._rest = np.zeros(0, np.float32)
+        self._fresh = 0
+        self._waiting = False
+        self.language = language
+        """ISO 639-1: fixed, or detected as soon as it can be told; None until then."""
+
+    def windows(self, pcm: Samples) -> Iterator[Samples]:
+        """Cut sound of any length for ``push``."""
+        sound = np.concatenate([self._rest, pcm])
+        whole = len(sound) - len(sound) % WINDOW
+        self._rest = sound[whole:]
+        yield from sound[:whole].reshape(-1, WINDOW)
+
+    def push(self, window: Samples) -> Source | None:
+        """Take a window; gives what a long silence closed."""
+        self._cutter.push(window)
+        self._fresh = self._fresh + len(window) if self._cutter.length else 0
+        if self._waiting and not self._cutter.length and self._cutter.silence >= OVER:
+            self._waiting = False
+            return self._heard.over()
+        return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether a pause has ended the utterance: call ``end`` before more is pushed."""
+        return self._cutter.ended
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there is enough new sound for ``partial``."""
+        return self._fresh >= (STEP if self._live else _FULL)
+
+    def partial(self) -> Source | None:
+        """What the open utterance says so far. Blocking."""
+        self._fresh = 0
+        caption = self._cutter.partial()  # without it a recognizer would keep the sound of a long utterance
+        if not self._live:
+            return None
+        if self.language is None and self._cutter.length >= _TELLING and caption.text:
+            self.language = caption.lang or None
+        return self._heard.partial(caption.words, caption.stable)
+
+    def end(self) -> Source:
+        """What the utterance said. Blocking."""
+        self._fresh = 0
+        segments = self._cutter.take()
+        if not segments:
+            # Nothing after all: what was open of it is gone, and what is certain waits for more, or a long silence.
+            self._waiting = True
+            return self._heard.ended((), complete=False)
+        segment = segments[0]
+        self.language = self.language or segment.lang
+        # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
+        complete = self._detector.complete(segment.text) >= _COMPLETE
+        self._waiting = not complete
+        return self._heard.ended(segment.words, complete=complete)
+
+    def finish(self) -> list[Source]:
+        """The sound is over: all that was open. Blocking."""
+        for window in self.windows(np.zeros(-len(self._rest) % WINDOW, np.float32)):
+            self.push(window)
+        return [self.end(), self._heard.over()]

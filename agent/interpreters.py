@@ -1,0 +1,71 @@
+"""Opening interpreters: which recognizer, translator and voice serve a pair of languages, each loaded once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from dragoman.agent.interpreter import Interpreter
+from dragoman.agent.ports import Recognizer, Synthesizer
+from dragoman.agent.translators import open_translator
+from dragoman.asr import open_recognizer
+from dragoman.asr.vad import SileroVad
+from dragoman.models.catalog import Progress
+from dragoman.translation import PivotTranslator
+from dragoman.translation.retranslation import Stability
+from dragoman.translation.steering import Translator
+from dragoman.tts import open_voice
+
+_LIVE_EARS: Final[dict[str | None, str]] = {"en": "causal-tiny.en", "pt": "causal-base", None: "causal-base"}
+"""Recognizers for who wants words as they come; where there is none, what was said is decoded again and again. The
+one for an unknown language tells English from Portuguese."""
+
+
+@dataclass(slots=True)
+class Interpreters:
+    """The models of a process. May be used from several threads."""
+
+    recognizer: str = "auto"
+    translator: str = "auto"
+    live: bool = True
+    """See ``Interpreter``."""
+    stability: Stability | None = None
+    _recognizers: dict[str | None, Recognizer] = field(default_factory=dict)
+    _translators: dict[tuple[str | None, str], Translator] = field(default_factory=dict)
+    _voices: dict[tuple[str, str], Synthesizer] = field(default_factory=dict)
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(
+        self, source: str | None, target: str, voice: str | None = None, progress: Progress | None = None
+    ) -> Interpreter:
+        """An interpreter for a pair; ``source`` None detects the language, ``voice`` None speaks nothing.
+
+        Blocking: seconds the first time. Raises ``DragomanError``.
+        """
+        with self._opening:
+            if (source, target) not in self._translators:
+                opened = open_translator(source, target, self.translator, progress)
+                self._translators[source, target] = opened
+            if voice is not None and (target, voice) not in self._voices:
+                opened_voice = open_voice(target, voice, progress=progress)
+                opened_voice.warm()
+                self._voices[target, voice] = opened_voice
+            if source not in self._recognizers:
+                name = _LIVE_EARS.get(source, "auto") if self.live and self.recognizer == "auto" else self.recognizer
+                self._recognizers[source] = open_recognizer(name, source, progress=progress)
+            return Interpreter(
+                self._recognizers[source],
+                SileroVad,
+                self._translators[source, target],
+                source=source,
+                target=target,
+                voice=None if voice is None else self._voices[target, voice],
+                live=self.live,
+                stability=self.stability,
+            )
+
+    def notice(self, source: str | None, target: str) -> str | None:
+        """What a person should know of how a pair that is open is translated."""
+        translator = self._translators.get((source, target))
+        return translator.notice if isinstance(translator, PivotTranslator) else None

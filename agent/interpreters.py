@@ -31,6 +31,8 @@ class Interpreters:
     live: bool = True
     """See ``Interpreter``."""
     stability: Stability | None = None
+    latest: float | None = None
+    """See ``Interpreter``."""
     _recognizers: dict[str | None, Recognizer] = field(default_factory=dict)
     _translators: dict[tuple[str | None, str], Translator] = field(default_factory=dict)
     _voices: dict[tuple[str, str], Synthesizer] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Interpreters:
                 voice=None if voice is None else self._voices[target, voice],
                 live=self.live,
                 stability=self.stability,
+                latest=self.latest,
             )
 
     def notice(self, source: str | None, target: str) -> str | None:

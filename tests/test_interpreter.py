@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken, Translated
+from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken, Translated, Unspoken
 from dragoman.audio.clock import run_virtual, sleep_until
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 from dragoman.translation.retranslation import Stability
@@ -104,12 +104,14 @@ class Upper:
 
 @dataclass
 class Tone:
-    """Speaks half a second per word."""
+    """Speaks each word in half a second, or as it is told."""
 
     language: str = "pt"
+    each: float = 0.5
 
     def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
-        return Speech(np.full(len(text.split()) * OUTPUT_RATE // 2, 0.5, np.float32), ())
+        samples = round(len(text.split()) * self.each / rate * OUTPUT_RATE)
+        return Speech(np.full(samples, 0.5, np.float32), ())
 
 
 def sound(*parts: tuple[float, float]) -> Samples:
@@ -236,6 +238,21 @@ def test_what_is_spoken_late_is_spoken_faster() -> None:
     assert max(e.rate for e in late) == 1.25
     easy = [e for e in events(interpreter(["yes.", "no."]), TWO) if isinstance(e, Spoken)]
     assert [e.rate for e in easy] == [1.0, 1.0]
+
+
+def test_a_voice_that_is_too_slow_leaves_out_rather_than_fall_behind() -> None:
+    """Where a bound is set: what would be later is told as unspoken, and captions never wait for it."""
+    long = " ".join(["word"] * 20) + "."
+    turns = sound(*[(2, 1), (1, 0)] * 12)
+    got = events(interpreter([long] * 12, latest=8.0), turns)
+    spoken = [e for e in got if isinstance(e, Spoken)]
+    unspoken = [e for e in got if isinstance(e, Unspoken)]
+    assert sum(len(e.text.split()) for e in (*spoken, *unspoken)) == 12 * 20
+    assert unspoken
+    assert all(e.late > 8.0 for e in unspoken)
+    translated = {e.segment: e.at for e in got if isinstance(e, Translated)}
+    assert max(e.start - translated[e.segment] for e in spoken) < 8.0 + 5.0
+    assert all(at == pytest.approx(3 * n + 2 + PATIENCE, abs=0.1) for n, at in translated.items())
 
 
 def test_speech_never_overlaps_itself() -> None:
@@ -369,7 +386,7 @@ def test_a_long_talk_grows_nothing() -> None:
                 yield talk[i : i + 1600]
 
     async def measure() -> tuple[list[int], list[float]]:
-        subject = interpreter([], ear=LiveEar([text] * (turns + 1)), live=True)
+        subject = interpreter([], ear=LiveEar([text] * (turns + 1)), live=True, voice=Tone(each=0.3))
         held, late = list[int](), list[float]()
         async for event in subject.run(endless()):
             if isinstance(event, Spoken):

@@ -33,6 +33,8 @@ MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
 LEAVE_S: Final = 2.0
 """How long a client that is sent away has to hear why."""
+LATEST_S: Final = 12.0
+"""An interpreter's speech is never later than this: what would be is left to the captions."""
 _STATIC = Path(str(files("dragoman.web"))) / "static"
 _POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -158,7 +160,7 @@ def create_app(
 
 
 def _embedded() -> OpenInterpreter:
-    models = Interpreters()
+    models = Interpreters(latest=LATEST_S)
     return lambda source, target, speaks: models.open(source, target, "auto" if speaks else None)
 
 

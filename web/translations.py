@@ -1,7 +1,8 @@
 """``/v1/realtime/translations``: one WebSocket is one interpreter; sound goes in, appended text and speech come out.
 
 What may still be revised is not part of this protocol. Who asks for it (``?extensions=dragoman``) gets each revision as
-a ``dragoman.translation.update`` beside it; ``?from=pt`` names the spoken language instead of the server's, and
+a ``dragoman.translation.update`` beside it, and is told what the voice left out because it was too late (``...
+.unspoken``); ``?from=pt`` names the spoken language instead of the server's, and
 ``?speech=off`` does without the voice.
 """
 
@@ -19,7 +20,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken
+from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken, Unspoken
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.web import translation_protocol as ask
 from dragoman.web.codec import Decoder, Encoder
@@ -95,6 +96,8 @@ class Telling:
                 pieces = [*self._encoder.encode(pcm), *self._encoder.flush()]
                 form: dict[str, str | int] = {"sample_rate": OUTPUT_RATE, "channels": 1, "format": "pcm16"}
                 return [self._event("session.output_audio.delta", piece, **form) for piece in pieces]
+            case Unspoken(segment, text, late) if self.extended:
+                return [event("dragoman.translation.unspoken", segment=segment, text=text, late_s=round(late, 3))]
             case _:
                 return []
 

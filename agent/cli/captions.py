@@ -13,7 +13,7 @@ from rich.status import Status
 from rich.text import Text
 
 from dragoman.agent.cli.output import emit
-from dragoman.agent.interpreter import Event, Hearing, Recognized, Revised, Spoken, Translated
+from dragoman.agent.interpreter import Event, Hearing, Recognized, Revised, Spoken, Translated, Unspoken
 from dragoman.audio.types import OUTPUT_RATE
 from dragoman.translation.retranslation import Update
 
@@ -52,6 +52,8 @@ class JsonCaptions:
             case Spoken():
                 times = {"start": round(event.start, 3), "seconds": round(len(event.pcm) / OUTPUT_RATE, 3)}
                 emit("spoken", segment=event.segment, text=event.text, **times, rate=round(event.rate, 3))
+            case Unspoken(segment, text, late):
+                emit("unspoken", segment=segment, text=text, late=round(late, 3))
             case _:
                 pass
 

@@ -13,6 +13,7 @@ from dragoman.audio.types import DragomanError
 from dragoman.verifier.contradictions import Dialogue, contradiction
 from dragoman.verifier.features import Array
 from dragoman.verifier.labels import OTHERS, Candidate, counts, label
+from dragoman.verifier.openers import tells_nothing
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,44 @@ def test_a_contradiction_is_bad_however_well_it_fits() -> None:
     found = label(made, Overlap())["bread/named"]
     assert (found.verdict, found.reason) == ("bad", "name")
     assert found.advantage > Overlap.margin
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("I'm glad to hear that you're", True),
+        ("Well, that’s a really good", True),
+        ("", True),
+        ("I'm glad that your dog", False),
+        ("It's about 20", False),
+    ],
+)
+def test_openers_tell_nothing(text: str, nothing: bool) -> None:
+    """A single word that tells something is enough."""
+    assert tells_nothing(text) == nothing
+
+
+def test_an_opener_is_generic_unless_others_fit_it_better() -> None:
+    """Its words tell nothing, so it is not said to be elsewhere; what fits better elsewhere is bad all the same."""
+
+    class Places(Overlap):
+        """A reply fits a dialogue the better, the later its topic comes."""
+
+        generic = 0.0
+
+        def dialogues(self, dialogues: Sequence[Dialogue]) -> Array:
+            found = [next(i for i, topic in enumerate(TOPICS) if topic in dialogue[-1][1]) for dialogue in dialogues]
+            return np.array(found, np.float32)[:, None] / 50
+
+        def replies(self, texts: Sequence[str]) -> Array:
+            return np.ones((len(texts), 1), np.float32)
+
+    for text, between in (("That's very good", "generic"), ("That's very salty", "bad")):
+        found = label([candidate(topic, text) for topic in TOPICS], Places()).values()
+        assert [one.verdict for one in found] == [
+            "good" if one.advantage >= 0.1 else between if one.advantage >= 0 else "bad" for one in found
+        ]
+        assert {one.verdict for one in found} >= {"good", "bad", between}
 
 
 def test_labels_do_not_depend_on_the_order() -> None:

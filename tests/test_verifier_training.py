@@ -17,12 +17,13 @@ from dragoman.__main__ import app
 from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.adapter import save_adapter
 from dragoman.agent.duplex.drafting import Drafted, Drafter
-from dragoman.agent.duplex.labelled import Origin, load_folder, save_labels, save_shard
+from dragoman.agent.duplex.labelled import Origin, load_folder, load_labels, save_labels, save_shard
 from dragoman.agent.duplex.runtime import DuplexRuntime
+from dragoman.agent.duplex.store import save_conversations
 from dragoman.agent.verifying import open_verifier
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.features import features_of
-from dragoman.verifier.labels import Candidate, Label, label
+from dragoman.verifier.labels import Label
 from dragoman.verifier.model import Verifier, load_checkpoint
 from dragoman.verifier.ranker import Ranker, Towers
 
@@ -122,9 +123,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert resumed.step == 30
     resumed.run(lambda report: None)
     one, two = (load_checkpoint(tmp_path / name / "verifier.npz") for name in ("one", "two"))
-    # What was dropped out in a step depends on the steps before in one process.
-    assert one.drafter == two.drafter
-    assert two.card["steps"] == 60
+    assert one.digest() == two.digest()
+    assert one.card == two.card
     relabelled = [replace(made[0], verdict="bad" if made[0].good else "good"), *made[1:]]
     with pytest.raises(DragomanError, match="other drafts or labels"):
         Trainer(relabelled, "d0", tmp_path / "two", options())
@@ -160,7 +160,7 @@ TOPICS = "bread dogs chess trains gardens violins boats wine maps stars bees ove
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_from_conversations_to_a_verifier(tmp_path: Path) -> None:
+def test_from_conversations_to_a_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small drafter drafts over conversations; its drafts are labelled, a verifier is trained on them by the command,
     and opens with that drafter alone.
     """
@@ -196,10 +196,17 @@ def test_from_conversations_to_a_verifier(tmp_path: Path) -> None:
         arrays[f"{name}.in"] = np.zeros((1, matrix.shape[1]), np.float32)
     ranker = Ranker(Towers(arrays, 0.02, 0.0, {}), Bags())
     origin, found = load_folder(folder)
-    candidates = [Candidate(one.name, one.draft.text, one.dialogue, one.conversation, one.situation) for one in found]
-    labels = label(candidates, ranker)
+    # What is drafted already is not drafted again, but labelled.
+    save_conversations(tmp_path / "verifier-1-00002.npz", talks)
+    monkeypatch.setattr("dragoman.agent.cli.data_drafts.open_ranker", lambda path, *, threads: ranker)
+    drafting = ["data", "drafts", "--data", str(tmp_path), "--folder", str(folder), "--true-words", "--json"]
+    done = CliRunner().invoke(app, [*drafting, "--adapter", str(tmp_path / "duplex.npz")])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["drafts"], summary["by"]["ranker"]) == (len(found), ranker.towers.digest())
+    labels, _ = load_labels(folder)
+    assert set(labels) == {one.name for one in found}
     assert {one.verdict for one in labels.values()} >= {"good", "bad"}
-    save_labels(folder, labels, {"by": "words"})
 
     command = ["train", "verifier", "--drafts", str(folder), "--folder", str(tmp_path / "v"), "--steps", "40", "--json"]
     done = CliRunner().invoke(app, command)
@@ -223,3 +230,20 @@ def test_drafts_without_labels_are_told(tmp_path: Path) -> None:
     assert "holds no labels" in CliRunner().invoke(app, command).stderr
     save_labels(tmp_path, {"other": Label("good", "fits", 0.1, 0.1)}, {})
     assert "1 drafts" in CliRunner().invoke(app, command).stderr
+
+
+def test_what_drafting_needs_is_told_first(tmp_path: Path) -> None:
+    """Before anything is drafted: conversations of a split that there is, a drafter, a ranker."""
+
+    def told(*changed: str) -> str:
+        command = ["data", "drafts", "--data", str(tmp_path), "--folder", str(tmp_path / "drafts"), *changed]
+        return " ".join(CliRunner().invoke(app, command).stderr.split())
+
+    assert "no split is called" in told("--split", "drafters")
+    assert "no conversations of the split verifier" in told()
+    save_conversations(tmp_path / "verifier-1-00002.npz", [conversation("c", "So it is", "yes")])
+    assert "not an adapter" in told("--adapter", str(tmp_path / "verifier-1-00002.npz"))
+    save_adapter(tmp_path / "duplex.npz", adapter(body()))
+    missing = told("--adapter", str(tmp_path / "duplex.npz"), "--ranker", str(tmp_path / "ranker.npz"))
+    assert "dragoman train ranker" in missing
+    assert not (tmp_path / "drafts").exists()

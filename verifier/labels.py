@@ -5,22 +5,25 @@ drafter, so that the drafter's own sureness, which the verifier reads, is not wh
 
 - ``bad`` when it says a name, a number or a mood against what was said (``contradictions``), or does not fit;
 - ``good`` when it fits its own dialogue better than the median of ``OTHERS`` matched ones by the ranker's margin;
-- ``generic`` when it fits all of them alike: it may be spoken, but it is counted apart.
+- ``generic`` when it fits all of them alike, or has none but the words of openers (``openers``) and fits its own no
+  worse than half of them: it may be spoken, but it is counted apart.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.contradictions import Dialogue, contradiction
 from dragoman.verifier.features import Array
+from dragoman.verifier.openers import tells_nothing
 
 Verdict: TypeAlias = Literal["good", "generic", "bad"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
@@ -107,7 +110,8 @@ def _judged(candidate: Candidate, advantage: float, spread: float, ranking: Rank
         return Label("bad", against, advantage, spread)
     if advantage >= ranking.margin:
         return Label("good", "fits", advantage, spread)
-    if spread < ranking.generic and advantage > -ranking.margin:
+    alike = spread < ranking.generic and advantage > -ranking.margin
+    if alike or (advantage >= 0 and tells_nothing(candidate.text)):
         return Label("generic", "anything", advantage, spread)
     return Label("bad", "elsewhere", advantage, spread)
 
@@ -122,51 +126,37 @@ def counts(labels: Mapping[str, Label]) -> dict[str, int]:
     return dict(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    conversation: str
-    kind: str
-    asks: bool
-    words: int
-
-
 class _Turns:
     """The dialogues that candidates answer, each once, and which of them match."""
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._places: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-        self.dialogues: list[Dialogue] = []
-        self._turns: list[_Turn] = []
-        for candidate in candidates:
-            key = candidate.conversation, candidate.dialogue
-            if key not in self._places:
-                self._places[key] = len(self.dialogues)
-                self.dialogues.append(candidate.dialogue)
-                last = candidate.dialogue[-1][1] if candidate.dialogue else ""
-                asks, words = last.rstrip().endswith("?"), len(last.split())
-                self._turns.append(_Turn(candidate.conversation, candidate.kind, asks, words))
+        firsts = {(one.conversation, one.dialogue): one for one in reversed(candidates)}
+        self._places = {key: i for i, key in enumerate(firsts)}
+        self.dialogues: list[Dialogue] = [one.dialogue for one in firsts.values()]
+        lasts = [one.dialogue[-1][1].rstrip() if one.dialogue else "" for one in firsts.values()]
+        self._conversations = np.array([one.conversation for one in firsts.values()])
+        self._kinds = np.array([one.kind for one in firsts.values()])
+        self._asks = np.array([last.endswith("?") for last in lasts])
+        self._words = np.array([len(last.split()) for last in lasts])
 
     def place(self, candidate: Candidate) -> int:
         """Where a candidate's own dialogue stands."""
         return self._places[candidate.conversation, candidate.dialogue]
 
-    def matched(self, candidate: Candidate) -> list[int]:
+    def matched(self, candidate: Candidate) -> npt.NDArray[np.int64]:
         """``OTHERS`` dialogues of other conversations, drawn at random from those of its kind, that ask or don't as its
         own does, and of like length. Where these are too few, others come after them.
         """
-        own = self._turns[self.place(candidate)]
-        found = [i for i, turn in enumerate(self._turns) if turn.conversation != own.conversation]
+        own = self.place(candidate)
+        found = np.flatnonzero(self._conversations != candidate.conversation)
         if len(found) < OTHERS:
             raise DragomanError(
                 f"{len(found)} turns of other conversations are too few to hold a draft against ({OTHERS} are needed): "
                 "make more with `dragoman data duplex`"
             )
-        rng = Random(candidate.name)
-        rng.shuffle(found)  # so that equals come in no order
-
-        def distance(i: int) -> tuple[bool, bool, int]:
-            turn = self._turns[i]
-            return turn.kind != own.kind, turn.asks != own.asks, abs(turn.words - own.words)
-
-        alike = sum(distance(i)[:2] == (False, False) for i in found)
-        return rng.sample(sorted(found, key=distance)[: min(_NEAREST, max(OTHERS, alike))], OTHERS)
+        rng = np.random.default_rng(zlib.crc32(candidate.name.encode()))
+        foreign = (self._kinds[found] != self._kinds[own]) * 2 + (self._asks[found] != self._asks[own])
+        distance = np.abs(self._words[found] - self._words[own])
+        nearest = found[np.lexsort((rng.permutation(len(found)), distance, foreign))]
+        alike = int((foreign == 0).sum())
+        return rng.choice(nearest[: min(_NEAREST, max(OTHERS, alike))], OTHERS, replace=False)

@@ -46,11 +46,11 @@ class Pair:
 class Options:
     """How to train."""
 
-    epochs: int = 12
-    batch: int = 256
+    epochs: int = 6
+    batch: int = 512
     rate: float = 1e-3
     decay: float = 0.02
-    dropout: float = 0.2
+    dropout: float = 0.4
     held: float = 0.1
     """Share of the talks that are not learned from: margins and figures come from them."""
     seed: int = 1

@@ -57,13 +57,13 @@ class Options:
 
     steps: int = 1200
     batch: int = 64
-    rate: float = 1e-3
+    rate: float = 3e-4
     decay: float = 0.05
     dropout: float = 0.3
     bad: float = 0.5
     focus: float = 2.0
     precision: float = 0.97
-    check_every: int = 50
+    check_every: int = 20
     save_every: int = 200
     seed: int = 1
 
@@ -265,6 +265,7 @@ class Trainer:
                 "optimizer": self._optimizer.state_dict(),
                 "step": self.step,
                 "rng": json.dumps(self._rng.bit_generator.state),
+                "dropout": torch.get_rng_state(),
                 "drafter": self._drafter,
                 "lessons": self._name(),
             },
@@ -282,6 +283,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self._best, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
         self._rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["dropout"])
 
     def _name(self) -> str:
         """Of all that is learned from: a training goes on with the same alone."""

@@ -29,6 +29,7 @@ from dragoman.asr.causal.catalog import open_recognizer
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress as Told
 from dragoman.verifier.labels import Candidate, Label, counts, label
+from dragoman.verifier.ranker import Ranker
 
 
 def default_folder() -> Path:
@@ -71,16 +72,18 @@ def drafts(
         if path is None:
             raise DragomanError(f"no duplex adapter for the ear of {ear}: train one with `dragoman train duplex`")
         origin = Origin(load_adapter(path).digest(), seed, not true_words)
+        # Before anything is drafted, for hours maybe: that it is missing.
+        by = judge if judge is not None else open_ranker(ranker, threads=threads)
         target.mkdir(parents=True, exist_ok=True)
         if missing := [shard for shard in found if not is_done(target, shard.stem, origin)]:
             _draft(missing, target, path, ear, origin, threads, as_json)
         _, drafted = load_folder(target)
-        labels, by = _label(drafted, target, ranker, judge, threads, as_json)
+        labels, judged = _label(drafted, target, by, as_json)
         kinds: dict[str, Json] = {
             kind: counts({one.name: labels[one.name] for one in drafted if one.kind == kind})
             for kind in sorted({one.kind for one in drafted})
         }
-        about: dict[str, Json] = {"by": by, "drafter": origin.drafter, "drafts": len(drafted), "kinds": kinds}
+        about: dict[str, Json] = {"by": judged, "drafter": origin.drafter, "drafts": len(drafted), "kinds": kinds}
         save_labels(target, labels, about)
         if as_json:
             emit("summary", folder=str(target), **about)
@@ -136,17 +139,15 @@ def _is_of(shard: Path, ear: Ear) -> bool:
 
 
 def _label(
-    drafted: Sequence[Drafted], folder: Path, ranker: Path | None, judge: str | None, threads: int, as_json: bool
+    drafted: Sequence[Drafted], folder: Path, by: Ranker | str, as_json: bool
 ) -> tuple[dict[str, Label], dict[str, Json]]:
-    """Labels by name, and who made them."""
+    """Labels by name, by a ranker or by the language model of this address; and who made them."""
     candidates = [Candidate(one.name, one.draft.text, one.dialogue, one.conversation, one.situation) for one in drafted]
     with progress_of("labelling", quiet=as_json) as progress:
-        if judge is not None:
-            return asyncio.run(_judged(candidates, folder, judge, progress)), {"judge": judge}
-        loaded = open_ranker(ranker, threads=threads, progress=progress)
-        labels = label(candidates, loaded, lambda done, total: progress("labelling", done, total))
-        by: dict[str, Json] = {"ranker": loaded.towers.digest(), "margin": loaded.margin, "generic": loaded.generic}
-        return labels, by
+        if isinstance(by, str):
+            return asyncio.run(_judged(candidates, folder, by, progress)), {"judge": by}
+        labels = label(candidates, by, lambda done, total: progress("labelling", done, total))
+        return labels, {"ranker": by.towers.digest(), "margin": by.margin, "generic": by.generic}
 
 
 async def _judged(candidates: Sequence[Candidate], folder: Path, spec: str, progress: Told) -> dict[str, Label]:

@@ -26,7 +26,7 @@ def ranker(
     data: Annotated[
         Path | None, typer.Option(help="Folder of `dragoman data duplex`: talks that are spoken there are left out.")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Times that each reply is met.", min=1)] = 12,
+    epochs: Annotated[int, typer.Option(help="Times that each reply is met.", min=1)] = 6,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the order.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import platformdirs
 import typer
-from dragoman.agent.cli.data_drafts import default_folder
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dragoman.agent.cli.data_drafts import default_folder
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.duplex.labelled import load_folder, load_labels
 from dragoman.audio.types import DragomanError
@@ -27,7 +27,7 @@ def verifier(
     folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
     steps: Annotated[int, typer.Option(help="So many steps.", min=1)] = 1200,
     precision: Annotated[float, typer.Option(help="Share of the spoken drafts that shall be good.")] = 0.97,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-4,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the order of drafts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,

@@ -9,7 +9,7 @@ from dragoman.agent.memory import Memory
 from dragoman.agent.openings import Opener
 from dragoman.agent.parts import Parts
 from dragoman.agent.settings import SessionSettings
-from dragoman.agent.turn_taking import Floor, TurnTaker
+from dragoman.agent.turn_taking import Standing, TurnTaker
 from dragoman.audio.types import Samples
 
 _HUM = "Mm-hm."
@@ -26,7 +26,7 @@ class FastPath:
         self,
         parts: Parts,
         settings: Callable[[], SessionSettings],
-        floor: Callable[[], Floor],
+        floor: Callable[[], Standing],
         told: Callable[[on.Input], None],
         changed: Callable[[], None],
         failed: Callable[[str], None],
@@ -48,26 +48,19 @@ class FastPath:
     @property
     def opener(self) -> Opener | None:
         """What drafts the first words of replies, where they are wanted."""
-        settings = self._settings()
-        return self._opener if self.turns is not None and settings.create_response and settings.speak else None
+        settings, drafter = self._settings(), self._parts.drafter
+        wanted = settings.create_response and settings.speak
+        return self._opener if wanted and drafter is not None and drafter.language == settings.language else None
 
     async def run(self, memory: Memory) -> None:
-        """Listen until cancelled; at once over where there is no model."""
+        """Listen until cancelled; at once over where there is no model of turn-taking."""
+        self._draft()
         model, settings = self._parts.turn_model, self._settings()
         if model is None:
             return
         try:
-            stream = await model.open([(message.role, message.content) for message in memory.messages("")])
+            stream = await model.open(memory.dialogue())
             self._taker = TurnTaker(stream, self._floor, self._told)
-            if self._parts.judge is not None:
-                self._opener = Opener(
-                    stream,
-                    self._parts.judge,
-                    lambda: self._parts.voice(model.language, self._settings().voice),
-                    self._parts.speaking,
-                    self._told,
-                    lambda error: self._failed(f"the first words could not be drafted: {error}"),
-                )
             self._changed()
             if settings.attentive and settings.speak:
                 voice = await self._parts.voice(model.language, settings.voice)
@@ -77,3 +70,15 @@ class FastPath:
             self._taker = None
             self._changed()
             self._failed(f"the model of turn-taking failed: {error}")
+
+    def _draft(self) -> None:
+        parts, drafter = self._parts, self._parts.drafter
+        if drafter is not None and parts.judge is not None:
+            self._opener = Opener(
+                drafter.open(),
+                parts.judge,
+                lambda: parts.voice(drafter.language, self._settings().voice),
+                parts.speaking,
+                self._told,
+                lambda error: self._failed(f"the first words could not be drafted: {error}"),
+            )

@@ -46,3 +46,7 @@ class Memory:
         """The prompt: instructions, history, and what is not in the history yet."""
         system = [Message("system", instructions)] if instructions else []
         return [*system, *self._entries.values(), *more]
+
+    def dialogue(self) -> list[tuple[str, str]]:
+        """The history as turns (role, text)."""
+        return [(message.role, message.content) for message in self._entries.values()]

@@ -1,7 +1,8 @@
 """The first words of a reply, ready before it is due: drafted by the fast path, judged, spoken, and held back.
 
-A draft is begun when the user falls silent, which is most often before it is known whether the turn is over. If the
-user goes on, it is dropped without a sound.
+The drafter reads along while the user speaks. A draft is begun when the user's words are there in a pause, together
+with the slow path's reply, which is most often before it is known whether the turn is over. If the user goes on, both
+are dropped without a sound.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
 from dragoman.audio.text import belong_together, ends_clause
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.verifier.features import Drafted as Doubted
 
 LEAST: Final = 3
 MOST: Final = 7
@@ -28,50 +27,48 @@ _USUAL: Final = 5
 """Words of a prefix that has no place to breathe."""
 
 
-Array = npt.NDArray[np.float32]
+Dialogue = Sequence[tuple[str, str]]
+"""Turns (role, text) before the user's."""
 
 
-class Drafted(Protocol):
+class Drafted(Doubted, Protocol):
     """First words of a reply, as the drafter gives them, with its doubts (``duplex.drafts.Draft``)."""
 
     @property
     def text(self) -> str:
         """The words."""
 
-    @property
-    def complete(self) -> bool:
-        """The reply has no more."""
 
-    @property
-    def tokens(self) -> Sequence[int]:
-        """What they were written with, n of them."""
+class TurnDrafter(Protocol):
+    """Writes the drafts of one session (``drafter.live.TurnDrafter``)."""
 
-    @property
-    def hidden(self) -> Array:
-        """The state that each token was guessed from, shape [n, d]."""
+    async def read(self, dialogue: Dialogue, text: str) -> None:
+        """Read ahead: the user's turn so far."""
 
-    @property
-    def entropy(self) -> Array:
-        """Of each guess, shape [n]."""
-
-    @property
-    def logp(self) -> Array:
-        """Log-probability of each token, shape [n]."""
-
-    @property
-    def margin(self) -> Array:
-        """To the second best, in nats, shape [n]."""
+    async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
+        """The first words of a reply to ``text``, so many at most."""
 
 
 class Drafter(Protocol):
-    """Writes drafts for one session (``duplex.live.FrameStream``)."""
+    """A model that drafts, shared by all sessions (``drafter.live.LiveDrafter``)."""
 
-    async def draft(self, words: int) -> Drafted:
-        """The first words of a reply that would begin now, so many at most."""
+    @property
+    def language(self) -> str:
+        """What it reads and writes, ISO 639-1."""
+
+    def open(self) -> TurnDrafter:
+        """Drafts for a session."""
+
+    def close(self) -> None:
+        """Free it."""
 
 
 class Judge(Protocol):
     """The verifier."""
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which on a draft is said."""
 
     def trust(self, draft: Drafted) -> float:
         """Probability that a draft is a good beginning. Blocking, some milliseconds."""
@@ -111,7 +108,7 @@ class Opener:
 
     def __init__(
         self,
-        drafter: Drafter,
+        drafter: TurnDrafter,
         judge: Judge,
         voice: Callable[[], Awaitable[Synthesizer]],
         speaking: Worker,
@@ -122,6 +119,8 @@ class Opener:
         self._voice, self._speaking = voice, speaking
         self._told, self._failed = told, failed
         self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._newest: tuple[Dialogue, str] | None = None
         self._count = 0
         self._held: dict[int, Prefix] = {}
         self.drafted = 0
@@ -129,10 +128,17 @@ class Opener:
         self.wasted = 0
         """Drafts that were dropped: their words were never said."""
 
-    def begin(self, tasks: asyncio.TaskGroup, turn: int, rate: float) -> None:
-        """``turn`` may be over: draft the beginning of its answer, spoken at ``rate``."""
+    def hear(self, tasks: asyncio.TaskGroup, dialogue: Dialogue, text: str) -> None:
+        """The user's turn so far: it is read while the user speaks. Of what comes meanwhile the newest is read next."""
+        self._newest = dialogue, text
+        if self._reading is None or self._reading.done():
+            self._reading = tasks.create_task(self._read(), name="reading ahead")
+
+    def begin(self, tasks: asyncio.TaskGroup, turn: int, dialogue: Dialogue, text: str, rate: float) -> None:
+        """``turn`` may be over: draft the beginning of the answer to ``text``, spoken at ``rate``."""
         self.stop()
-        self._task = tasks.create_task(self._open(turn, rate), name="opening")
+        self._newest = None
+        self._task = tasks.create_task(self._open(turn, dialogue, text, rate), name="opening")
 
     def stop(self) -> None:
         """No draft is wanted any more; those that are held stay."""
@@ -149,20 +155,29 @@ class Opener:
         """It is said now."""
         return self._held.pop(draft)
 
-    async def _open(self, turn: int, rate: float) -> None:
+    async def _read(self) -> None:
+        while self._newest is not None:
+            (dialogue, text), self._newest = self._newest, None
+            try:
+                await self._drafter.read(dialogue, text)
+            except Exception as error:  # the draft will tell, too
+                self._failed(error)
+                return
+
+    async def _open(self, turn: int, dialogue: Dialogue, text: str, rate: float) -> None:
         try:
-            draft = await self._drafter.draft(MOST + 1)
+            draft = await self._drafter.draft(dialogue, text, MOST + 1)
             self.drafted += 1
             trust = await asyncio.to_thread(self._judge.trust, draft)
-            text = sayable(draft.text, complete=draft.complete)
-            if not text:
+            words = sayable(draft.text, complete=draft.complete)
+            if not words:
                 self.wasted += 1
                 return
             voice = await self._voice()
-            speech = await self._speaking.run(voice.synthesize, text, rate=rate, final=draft.complete)
+            speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=draft.complete)
         except Exception as error:  # the slow path answers alone
             self._failed(error)
             return
         self._count += 1
-        self._held[self._count] = Prefix(text, trust, speech.pcm, tuple(speech.words))
+        self._held[self._count] = Prefix(words, trust, speech.pcm, tuple(speech.words))
         self._told(on.Opening(self._count, turn, tuple(speech.words), len(speech.pcm) / OUTPUT_RATE, trust))

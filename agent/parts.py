@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dragoman.agent.openings import Judge
+from dragoman.agent.openings import Drafter, Judge
 from dragoman.agent.ports import Recognizer, Responder, SoundTurnDetector, Synthesizer, TurnDetector, VoiceActivity
 from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
@@ -27,8 +27,10 @@ class Parts:
     """Takes turns by ear; None: silence and words decide."""
     sound_detector: SoundTurnDetector | None = None
     """Judges pauses by ear in place of ``turn_detector``."""
+    drafter: Drafter | None = None
+    """Writes the first words of replies; None: the language model alone answers."""
     judge: Judge | None = None
-    """Decides whether drafted first words are said; None: none are."""
+    """Decides whether what was drafted is said; None: nothing is."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))
     refining: Worker = field(default_factory=lambda: Worker("refining"))
     """For the recognizer's second pass."""
@@ -54,6 +56,8 @@ class Parts:
         await self.responder.aclose()
         if self.turn_model is not None:
             self.turn_model.close()
+        if self.drafter is not None:
+            self.drafter.close()
         self.hearing.close()
         self.refining.close()
         self.speaking.close()

@@ -27,7 +27,7 @@ from dragoman.agent.player import NoSink, Player
 from dragoman.agent.ports import Message, Role, Sink
 from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
-from dragoman.agent.turn_taking import Floor
+from dragoman.agent.turn_taking import Standing
 from dragoman.agent.warming import Warmer
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 
@@ -170,7 +170,9 @@ class Session:
         self._apply()
 
     def _apply(self) -> None:
-        self._engine.policy = replace(self.settings.policy(), modelled=self._fast.turns is not None)
+        policy, judge = self.settings.policy(), self._parts.judge
+        trust = policy.trust if judge is None else judge.threshold
+        self._engine.policy = replace(policy, modelled=self._fast.turns is not None, trust=trust)
         self._ear.language = self.settings.language
         self._ear.prefix = round(self.settings.prefix_padding_ms * INPUT_RATE / 1000)
         self._ear.tune(self.settings.threshold)
@@ -196,9 +198,9 @@ class Session:
 
     # ---- turn-taking by a model
 
-    def _floor(self) -> Floor:
+    def _floor(self) -> Standing:
         engine = self._engine
-        return Floor(
+        return Standing(
             turn=engine.phase in (Phase.LISTENING, Phase.PAUSING) and not engine.ending,
             busy=engine.ending or engine.phase not in (Phase.IDLE, Phase.LISTENING, Phase.PAUSING),
             sounding=self._playout.sounding,
@@ -217,6 +219,8 @@ class Session:
                 self._fast.turns.read(event.turn, event.text, stable)
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
+                if self._fast.opener is not None:
+                    self._fast.opener.hear(self._reads_ahead, self.memory.dialogue(), event.text)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
@@ -238,8 +242,6 @@ class Session:
                     self._fast.opener.stop()
                 self._out.put(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
-                if self._fast.opener is not None and self._tasks is not None and not self._engine.reply:
-                    self._fast.opener.begin(self._tasks, turn, self.settings.speed)
                 self._out.put(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
                 entry = self.memory.add("user", text) if text else 0
@@ -313,6 +315,8 @@ class Session:
             self._out.put_of(reply, ev.ReplyAudio(reply, opening.pcm, opening.words))
         if text is None:
             self._announce(reply, turn)
+        elif opening is None and self._fast.opener is not None and self._tasks is not None:
+            self._fast.opener.begin(self._tasks, turn, self.memory.dialogue(), text, settings.speed)
         self._start_writing(order)
 
     def _start_writing(self, order: Order) -> None:

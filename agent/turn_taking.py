@@ -17,7 +17,6 @@ import numpy as np
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
-from dragoman.agent.openings import Drafter
 from dragoman.audio.types import INPUT_RATE, Samples
 
 _SAID: Final = 12
@@ -34,7 +33,7 @@ _TURNS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class Standing:
     """Where the conversation stands."""
 
     turn: bool
@@ -57,7 +56,7 @@ class Opinion(Protocol):
         """Of silence, begin, stop, attend, shape [4]."""
 
 
-class Frames(Drafter, Protocol):
+class Frames(Protocol):
     """A session's stream of the model (``duplex.live.FrameStream``)."""
 
     @property
@@ -85,7 +84,7 @@ class Frames(Drafter, Protocol):
 
 
 class TurnModel(Protocol):
-    """A model of turn-taking, shared by all sessions (``duplex.live.FastPath``)."""
+    """A model of turn-taking, shared by all sessions (``duplex.live.LiveDuplex``)."""
 
     @property
     def language(self) -> str:
@@ -101,7 +100,7 @@ class TurnModel(Protocol):
 class TurnTaker:
     """Hears all sound of a session, frame by frame. ``told`` is called on the event loop with inputs for the engine."""
 
-    def __init__(self, stream: Frames, floor: Callable[[], Floor], told: Callable[[on.Input], None]) -> None:
+    def __init__(self, stream: Frames, floor: Callable[[], Standing], told: Callable[[on.Input], None]) -> None:
         self._stream = stream
         self._floor = floor
         self._told = told

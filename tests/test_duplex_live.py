@@ -19,7 +19,7 @@ from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.catalog import open_duplex
 from dragoman.agent.duplex.features import Ear, open_ear
 from dragoman.agent.duplex.frames import FRAME, Control
-from dragoman.agent.duplex.live import FastPath, FrameStream
+from dragoman.agent.duplex.live import FrameStream, LiveDuplex
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 
@@ -58,7 +58,7 @@ def test_sessions_that_are_computed_together_hear_the_same_as_alone(ear: Ear, ru
     sounds = [noise(seed, 12) for seed in range(3)]
 
     async def together(*some: Samples) -> list[list[Decided]]:
-        path = FastPath(runtime, ear)
+        path = LiveDuplex(runtime, ear)
         streams = [await path.open((("user", "yes"),)) for _ in some]
         found = await asyncio.gather(*(listen(stream, pcm) for stream, pcm in zip(streams, some, strict=True)))
         path.close()
@@ -76,7 +76,7 @@ def test_a_frame_that_fails_fails_for_who_waits(ear: Ear, runtime: DuplexRuntime
     """The error comes to the session whose frame it was, and the next frames are computed."""
 
     async def main() -> None:
-        path = FastPath(runtime, ear)
+        path = LiveDuplex(runtime, ear)
         stream = await path.open()
         await listen(stream, noise(1, 3))
         with pytest.raises(ValueError):
@@ -121,7 +121,7 @@ def test_an_hour_is_like_a_minute(ear: Ear, spoken: Callable[..., Samples]) -> N
     process = psutil.Process()
 
     async def main() -> tuple[list[list[float]], list[int], list[float]]:
-        path = FastPath(open_duplex(), ear)
+        path = LiveDuplex(open_duplex(), ear)
         stream = await path.open()
         rounds, memory, work = [], [], []
         for _ in range(round(3600 * INPUT_RATE / len(talk))):

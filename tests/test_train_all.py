@@ -21,7 +21,7 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         adapters = Path(env["DRAGOMAN_ADAPTERS"])
         seen.append((" ".join(command[3:5]), sorted(path.name for path in adapters.iterdir())))
         folder = Path(command[command.index("--folder") + 1])
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         # Each command's own name for what it makes.
         (folder / {"ranker": "ranker.npz", "verifier": "verifier.npz"}.get(command[4], "adapter.npz")).write_text(
             command[4]
@@ -30,18 +30,22 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
 
     todo = steps(tmp_path, 1, 0.1, 0.2, "cpu")
     run(todo, tmp_path / "adapters", call)
+    both = ["duplex-whisper-tiny.en.npz", "whisper-tiny.en.npz"]
     assert seen == [
         ("data speech", []),
         ("train asr", []),
         ("data duplex", ["whisper-tiny.en.npz"]),
         ("train duplex", ["whisper-tiny.en.npz"]),
-        ("train ranker", ["duplex-whisper-tiny.en.npz", "whisper-tiny.en.npz"]),
-        ("data drafts", ["duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
-        ("train verifier", ["duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
+        ("data dialogues", both),
+        ("train drafter", both),
+        ("train ranker", ["drafter-en.npz", *both]),
+        ("data drafts", ["drafter-en.npz", "duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
+        ("train verifier", ["drafter-en.npz", "duplex-whisper-tiny.en.npz", "ranker.npz", "whisper-tiny.en.npz"]),
     ]
     assert (tmp_path / "adapters" / "whisper-tiny.en.npz").read_text() == "asr"
     assert (tmp_path / "adapters" / "duplex-whisper-tiny.en.npz").read_text() == "duplex"
-    assert (tmp_path / "adapters" / "verifier-whisper-tiny.en.npz").read_text() == "verifier"
+    assert (tmp_path / "adapters" / "drafter-en.npz").read_text() == "drafter"
+    assert (tmp_path / "adapters" / "verifier-en.npz").read_text() == "verifier"
     for step in todo:
         shown = CliRunner().invoke(app, [*step.command[:2], "--help"], env={"COLUMNS": "200"}).output
         assert all(option in shown for option in step.command if option.startswith("--"))

@@ -12,9 +12,10 @@ import pytest
 from dragoman.agent import events as ev
 from dragoman.agent.duplex.frames import Control, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
-from dragoman.agent.openings import Array, Drafted, sayable
+from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
 from dragoman.audio.types import Samples
+from dragoman.verifier.features import Array
 
 from .fakes import ScriptedResponder, scripted, speech
 from .test_session import converse_now, only
@@ -41,9 +42,40 @@ class Trusting:
     """Trusts drafts that begin with one of some words."""
 
     words: Sequence[str]
+    threshold: float = 0.6
 
     def trust(self, draft: Drafted) -> float:
         return 0.9 if draft.text.split()[0] in self.words else 0.1
+
+
+@dataclass
+class ScriptedDrafter:
+    """Drafts texts, one after the other, the last one again and again; keeps what it is given to read."""
+
+    drafts: list[str]
+    language: str = "en"
+    fails: bool = False
+    ahead: list[str] = field(default_factory=list)
+    asked: list[tuple[list[tuple[str, str]], str]] = field(default_factory=list)
+    closed: bool = False
+
+    def open(self) -> ScriptedDrafter:
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def read(self, dialogue: Sequence[tuple[str, str]], text: str) -> None:
+        self.ahead.append(text)
+        await asyncio.sleep(0.01)
+
+    async def draft(self, dialogue: Sequence[tuple[str, str]], text: str, words: int) -> Written:
+        self.asked.append((list(dialogue), text))
+        if self.fails:
+            raise RuntimeError("it broke")
+        await asyncio.sleep(0.1)
+        draft = self.drafts[min(len(self.asked), len(self.drafts)) - 1]
+        return Written(" ".join(draft.split()[:words]))
 
 
 @dataclass
@@ -62,9 +94,6 @@ class ScriptedTurns:
     sounding: list[bool] = field(default_factory=list)
     closed: bool = False
     window: int = 10_000
-    drafts: list[str] = field(default_factory=list)
-    """Texts that are drafted, one after the other; the last one again and again."""
-    drafted: int = 0
 
     async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> ScriptedTurns:
         self.dialogues.append(list(dialogue))
@@ -84,12 +113,6 @@ class ScriptedTurns:
         self.heard += 1
         self.frames = self.frames + 1 if self.frames < self.window else self.window - 5
         return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)])
-
-    async def draft(self, words: int) -> Written:
-        self.drafted += 1
-        await asyncio.sleep(0.1)
-        text = " ".join(self.drafts[min(self.drafted, len(self.drafts)) - 1].split()[:words])
-        return Written(text)
 
     def read(self, words: Sequence[str]) -> None:
         self.words += words
@@ -208,7 +231,8 @@ def test_a_moment_for_attention_is_told() -> None:
 def opening(drafts: list[str], replies: list[str], wanted: dict[float, Control], **slow: float) -> Parts:
     """Parts with a fast path that drafts, of which words that begin with "I" are trusted."""
     parts = scripted(["Who wrote it?"], replies, **slow)
-    parts.turn_model = ScriptedTurns(wanted, drafts=drafts)
+    parts.turn_model = ScriptedTurns(wanted)
+    parts.drafter = ScriptedDrafter(drafts)
     parts.judge = Trusting(["I"])
     return parts
 
@@ -219,6 +243,9 @@ def test_the_first_words_are_said_at_once_and_continued() -> None:
     parts = opening(drafts, ["A slow answer.", "Austen, who else."], {1.7: Control.BOS}, first=2.0)
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     (turn,) = record.turns
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    assert parts.drafter.asked == [([], "Who wrote it?")]
+    assert parts.drafter.ahead[-1] in ("Who", "Who wrote", "Who wrote it?")
     assert turn.onset_ms is not None
     assert turn.onset_ms <= 300
     assert turn.assistant == turn.heard == "I think that was Jane, Austen, who else."
@@ -254,6 +281,26 @@ def test_a_fast_slow_path_answers_alone() -> None:
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
     assert only(events, ev.ReplyOpened) == []
+
+
+def test_a_drafter_that_fails_is_done_without() -> None:
+    """The user is told, and the slow path answers."""
+    parts = opening([], ["Jane Austen."], {1.7: Control.BOS})
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    parts.drafter.fails = True
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
+    assert [one.message for one in only(events, ev.Problem)] == ["the first words could not be drafted: it broke"]
+
+
+def test_without_a_model_of_turns_words_are_said_when_silence_ends_the_turn() -> None:
+    """The drafter does not depend on who takes turns."""
+    parts = opening(["I think that was Jane, dear"], ["One.", "Austen."], {}, first=2.0)
+    parts.turn_model = None
+    _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert turn.assistant == "I think that was Jane, Austen."
+    assert turn.onset_ms == pytest.approx(500, abs=60)
 
 
 @pytest.mark.parametrize(

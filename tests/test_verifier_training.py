@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from duplex_small import adapter, body
+from drafter_small import adapter, runtime
 from typer.testing import CliRunner
-from verifier_small import Bags, conversation, draft, hear
+from verifier_small import Bags, draft
 
 from dragoman.__main__ import app
-from dragoman.agent.duplex import graph
+from dragoman.agent.drafter.drafting import Drafted
+from dragoman.agent.drafter.labelled import Origin, load_folder, load_labels, save_labels, save_shard
 from dragoman.agent.duplex.adapter import save_adapter
-from dragoman.agent.duplex.drafting import Drafted, Drafter
-from dragoman.agent.duplex.labelled import Origin, load_folder, load_labels, save_labels, save_shard
-from dragoman.agent.duplex.runtime import DuplexRuntime
-from dragoman.agent.duplex.store import save_conversations
+from dragoman.agent.duplex.chat import Line
 from dragoman.agent.verifying import open_verifier
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.features import features_of
@@ -160,28 +158,21 @@ TOPICS = "bread dogs chess trains gardens violins boats wine maps stars bees ove
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_from_conversations_to_a_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small drafter drafts over conversations; its drafts are labelled, a verifier is trained on them by the command,
-    and opens with that drafter alone.
+def test_from_talks_to_a_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small drafter drafts in talks; its drafts are labelled, a verifier is trained on them by the command, and opens
+    with that drafter alone.
     """
-    small = body()
-    begins = [token.startswith("\u0120") for token in small.merges.tokens]
-    tokens = np.where(np.array(begins)[:, None], 4 * small.arrays["tokens"], small.arrays["tokens"])
-    made = adapter(small)
-    made = replace(made, own={**made.own, "end_bias": np.full(1, -9, np.float32)})
-    graph.write(replace(small, arrays={**small.arrays, "tokens": tokens}), made, tmp_path / "graphs", quantized=False)
-    save_adapter(tmp_path / "duplex.npz", made)
-    talks = [
-        conversation(f"c{i}", f"{topic} are fine and I say so", "yes good")
-        for i, topic in enumerate([*TOPICS, "ice", "oil", "ink"])
-    ]
-    drafter = Drafter(DuplexRuntime(tmp_path / "graphs"), hear)
-    drafts: list[Drafted] = []
-    for i, one in enumerate(talks):
-        drafts += drafter.draft(one, hear(one.pcm), talks[i + 1 :] + talks[:i])
+    made = adapter()
+    save_adapter(tmp_path / "drafter.npz", made)
+    small = runtime(tmp_path / "graphs")
+    monkeypatch.setattr("dragoman.agent.cli.data_drafts.open_drafter", lambda **options: small)
+    talks = {
+        f"talk {i} {j}": [Line("ab"[k % 2], f"the {topic} is fine and so we say yes to number {k}") for k in range(8)]
+        for i, topic in enumerate(TOPICS)
+        for j in range(8)
+    }
+    monkeypatch.setattr("dragoman.agent.cli.data_drafts.installed_talks", lambda: talks)
     folder = tmp_path / "drafts"
-    folder.mkdir()
-    save_shard(folder, "verifier-1-00002", drafts, Origin(made.digest(), 1, False))
 
     width = Bags.width
     eye = {"dialogue": np.eye(width, 2 * width, dtype=np.float32), "reply": np.eye(width, dtype=np.float32)}
@@ -195,13 +186,11 @@ def test_from_conversations_to_a_verifier(tmp_path: Path, monkeypatch: pytest.Mo
         arrays |= {f"{name}.{key}": value for key, value in none.items()}
         arrays[f"{name}.in"] = np.zeros((1, matrix.shape[1]), np.float32)
     ranker = Ranker(Towers(arrays, 0.02, 0.0, {}), Bags())
-    origin, found = load_folder(folder)
-    # What is drafted already is not drafted again, but labelled.
-    save_conversations(tmp_path / "verifier-1-00002.npz", talks)
     monkeypatch.setattr("dragoman.agent.cli.data_drafts.open_ranker", lambda path, *, threads: ranker)
-    drafting = ["data", "drafts", "--data", str(tmp_path), "--folder", str(folder), "--true-words", "--json"]
-    done = CliRunner().invoke(app, [*drafting, "--adapter", str(tmp_path / "duplex.npz")])
+    drafting = ["data", "drafts", "--folder", str(folder), "--json"]
+    done = CliRunner().invoke(app, [*drafting, "--adapter", str(tmp_path / "drafter.npz")])
     assert done.exit_code == 0, done.output
+    origin, found = load_folder(folder)
     summary = json.loads(done.stdout.splitlines()[-1])
     assert (summary["drafts"], summary["by"]["ranker"]) == (len(found), ranker.towers.digest())
     labels, _ = load_labels(folder)
@@ -214,7 +203,7 @@ def test_from_conversations_to_a_verifier(tmp_path: Path, monkeypatch: pytest.Mo
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["drafter"] == origin.drafter == made.digest()
     assert set(summary["figures"]["natural"]) >= {"auroc", "auroc_baseline", "ece", "kept", "bad_of_kept"}
-    verifier = open_verifier(path=tmp_path / "v" / "verifier.npz", drafter=tmp_path / "duplex.npz")
+    verifier = open_verifier(path=tmp_path / "v" / "verifier.npz", drafter=tmp_path / "drafter.npz")
     assert all(0 < verifier.trust(one.draft) < 1 for one in found)
     other = replace(made, own={**made.own, "end_bias": np.full(1, -8, np.float32)})
     save_adapter(tmp_path / "other.npz", other)
@@ -224,8 +213,8 @@ def test_from_conversations_to_a_verifier(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_drafts_without_labels_are_told(tmp_path: Path) -> None:
     """One line says what to run."""
-    one = Drafted("c/1/natural-0", "c", "natural", 0, "chat", (("user", "Hm?"),), draft(1))
-    save_shard(tmp_path, "verifier-1-00002", [one], Origin("d0", 1, True))
+    one = Drafted("c/1/natural", "c", "natural", "chat", (("user", "Hm?"),), "Hm", "so it is", draft(1))
+    save_shard(tmp_path, "verifier-1-00002", [one], Origin("d0", 1))
     command = ["train", "verifier", "--drafts", str(tmp_path), "--folder", str(tmp_path / "v")]
     assert "holds no labels" in CliRunner().invoke(app, command).stderr
     save_labels(tmp_path, {"other": Label("good", "fits", 0.1, 0.1)}, {})
@@ -233,17 +222,16 @@ def test_drafts_without_labels_are_told(tmp_path: Path) -> None:
 
 
 def test_what_drafting_needs_is_told_first(tmp_path: Path) -> None:
-    """Before anything is drafted: conversations of a split that there is, a drafter, a ranker."""
+    """Before anything is drafted: a split that there is, a drafter, a ranker."""
 
     def told(*changed: str) -> str:
-        command = ["data", "drafts", "--data", str(tmp_path), "--folder", str(tmp_path / "drafts"), *changed]
+        command = ["data", "drafts", "--folder", str(tmp_path / "drafts"), *changed]
         return " ".join(CliRunner().invoke(app, command).stderr.split())
 
     assert "no split is called" in told("--split", "drafters")
-    assert "no conversations of the split verifier" in told()
-    save_conversations(tmp_path / "verifier-1-00002.npz", [conversation("c", "So it is", "yes")])
-    assert "not an adapter" in told("--adapter", str(tmp_path / "verifier-1-00002.npz"))
-    save_adapter(tmp_path / "duplex.npz", adapter(body()))
-    missing = told("--adapter", str(tmp_path / "duplex.npz"), "--ranker", str(tmp_path / "ranker.npz"))
+    (tmp_path / "none.npz").write_bytes(b"nothing")
+    assert "not an adapter" in told("--adapter", str(tmp_path / "none.npz"))
+    save_adapter(tmp_path / "drafter.npz", adapter())
+    missing = told("--adapter", str(tmp_path / "drafter.npz"), "--ranker", str(tmp_path / "ranker.npz"))
     assert "dragoman train ranker" in missing
     assert not (tmp_path / "drafts").exists()

@@ -7,7 +7,6 @@ same reader repeats nothing but the drafts.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from random import Random
 from typing import Final
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 from dragoman.verifier.figures import kappa
 from dragoman.verifier.labels import VERDICTS, Verdict
 
@@ -132,6 +132,5 @@ class Sheet:
 
 
 def _write(path: Path, data: Mapping[str, object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 from dragoman.verifier.features import SCALARS, Array, Drafted, Features, features_of
 
 LOOK: Final = 64
@@ -106,15 +106,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, float32; the file appears whole or not at all."""
     header = {name: getattr(checkpoint, name) for name in _HEADER}
     header |= {"width": checkpoint.dims.width, "inner": checkpoint.dims.inner}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
             header=np.frombuffer(json.dumps(header).encode(), np.uint8),
             **{f"own/{name}": array.astype(np.float32) for name, array in checkpoint.arrays.items()},
         )
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

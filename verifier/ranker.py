@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 from dragoman.models.catalog import Progress
 from dragoman.verifier.contradictions import Dialogue
 from dragoman.verifier.features import Array
@@ -109,15 +109,13 @@ def tower(arrays: Mapping[str, Array], name: str, x: Array) -> Array:
 def save_ranker(path: Path, towers: Towers) -> None:
     """Write it, float16; the file appears whole or not at all."""
     header = {"margin": towers.margin, "generic": towers.generic, "card": towers.card}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
             header=np.frombuffer(json.dumps(header).encode(), np.uint8),
             **{f"own/{name}": array.astype(np.float16) for name, array in towers.arrays.items()},
         )
-    partial.replace(path)
 
 
 def load_towers(path: Path) -> Towers:

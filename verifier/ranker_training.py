@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 from dragoman.models.catalog import Progress
 from dragoman.verifier.features import Array
 from dragoman.verifier.figures import Json, auroc
@@ -217,10 +218,8 @@ def _vectors(texts: Sequence[str], encoder: Encoder, folder: Path, progress: Pro
         name = hashlib.sha256("\n".join(piece).encode()).hexdigest()[:16]
         path = folder / f"vectors-{name}.npy"
         if not path.is_file():
-            partial = path.with_name(f".{path.name}")
-            with partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.save(file, encoder.encode(piece).astype(np.float16))
-            partial.replace(path)
         out.append(np.load(path))
     progress("reading texts", len(texts), len(texts))
     return np.concatenate(out).astype(np.float32)

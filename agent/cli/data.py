@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent import recordings as human
+from dragoman.agent.cli.data_dialogues import dialogues
 from dragoman.agent.cli.data_drafts import drafts
 from dragoman.agent.cli.data_duplex import duplex
 from dragoman.agent.cli.data_gold import gold
@@ -46,6 +47,7 @@ _T = TypeVar("_T")
 
 app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
 app.command()(duplex)
+app.command()(dialogues)
 app.command()(drafts)
 app.command()(gold)
 

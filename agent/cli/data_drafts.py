@@ -6,30 +6,35 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from random import Random
+from typing import Annotated, Final
 
 import platformdirs
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dragoman.agent.cli.data_duplex import default_folder as default_data
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.drafter.catalog import adapter_path, open_drafter
+from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, turns_of
+from dragoman.agent.drafter.judging import Judge
+from dragoman.agent.drafter.labelled import Origin, is_done, load_folder, save_labels, save_shard
 from dragoman.agent.duplex.adapter import load_adapter
-from dragoman.agent.duplex.catalog import adapter_path, open_duplex
+from dragoman.agent.duplex.chat import Chat, installed_talks
 from dragoman.agent.duplex.conversation import SPLITS, Split
-from dragoman.agent.duplex.drafting import Drafted, Drafter
-from dragoman.agent.duplex.features import EAR, Ear, features_path, heard, load_features, open_ear
-from dragoman.agent.duplex.judging import Judge
-from dragoman.agent.duplex.labelled import Origin, is_done, load_folder, save_labels, save_shard
+from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.store import load_conversations, shards
 from dragoman.agent.llm.opening import open_responder
 from dragoman.agent.verifying import open_ranker
 from dragoman.asr.causal.catalog import open_recognizer
+from dragoman.asr.causal.stream import CausalRecognizer
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress as Told
 from dragoman.verifier.labels import Candidate, Label, counts, label
 from dragoman.verifier.ranker import Ranker
+
+TALKS: Final = 50
+"""Talks of a shard."""
 
 
 def default_folder() -> Path:
@@ -38,45 +43,36 @@ def default_folder() -> Path:
 
 
 def drafts(
-    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of `dragoman data duplex`: its turns are drafted to as they are heard.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep the drafts; a stopped run goes on.")] = None,
-    split: Annotated[
-        str, typer.Option(help="Which conversations: verifier, or test to be judged by people.")
-    ] = "verifier",
+    split: Annotated[str, typer.Option(help="Whose talks: verifier, or test to be judged by people.")] = "verifier",
+    turns: Annotated[int, typer.Option(help="Turns of each talk that are drafted to.", min=1)] = 3,
+    talks: Annotated[int | None, typer.Option(help="At most so many talks.", min=0)] = None,
     adapter: Annotated[Path | None, typer.Option(help="The drafter; the one that is used unless given.")] = None,
-    ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name.")] = EAR,
-    limit: Annotated[int | None, typer.Option(help="At most so many shards.", min=1)] = None,
-    true_words: Annotated[
-        bool,
-        typer.Option("--true-words", help="Natural drafts read what was said, not what was recognized: half the time."),
-    ] = False,
     ranker: Annotated[Path | None, typer.Option(help="File of `dragoman train ranker`.")] = None,
     judge: Annotated[
         str | None, typer.Option(help="Let a language model label in the ranker's place: http://...")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of how turns are spoilt, and of lengths.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of how turns are heard and spoilt.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Let the drafter draft over conversations that it never met, natural and spoilt, and label what it drafts.
+    """Let the drafter draft in talks that it never met, natural and spoilt, and label what it drafts.
 
     Stop it when you like: the same command goes on. Labels are made anew each time, from all drafts in the folder.
     """
     with errors():
-        chosen = _split(split)
-        source, target = data or default_data(), folder or default_folder()
-        found = shards(source, chosen)[:limit]
-        if not found:
-            raise DragomanError(f"{source} holds no conversations of the split {split}: run `dragoman data duplex`")
-        path = adapter or adapter_path(ear)
+        chosen, target = _split(split), folder or default_folder()
+        path = adapter or adapter_path()
         if path is None:
-            raise DragomanError(f"no duplex adapter for the ear of {ear}: train one with `dragoman train duplex`")
-        origin = Origin(load_adapter(path).digest(), seed, not true_words)
+            raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
+        origin = Origin(load_adapter(path).digest(), seed)
         # Before anything is drafted, for hours maybe: that it is missing.
         by = judge if judge is not None else open_ranker(ranker, threads=threads)
         target.mkdir(parents=True, exist_ok=True)
-        if missing := [shard for shard in found if not is_done(target, shard.stem, origin)]:
-            _draft(missing, target, path, ear, origin, threads, as_json)
+        _draft(_Sources(chosen, data, turns, talks, seed, threads), target, path, origin, threads, as_json)
         _, drafted = load_folder(target)
         labels, judged = _label(drafted, target, by, as_json)
         kinds: dict[str, Json] = {
@@ -101,48 +97,62 @@ def _split(name: str) -> Split:
     raise DragomanError(f"no split is called {name!r}: there are {', '.join(SPLITS)}")
 
 
-def _draft(
-    missing: Sequence[Path], target: Path, adapter: Path, ear: str, origin: Origin, threads: int, as_json: bool
-) -> None:
+class _Sources:
+    """What is drafted to, in shards by name: turns of talks as text, and turns that are heard."""
+
+    def __init__(self, split: Split, data: Path | None, turns: int, talks: int | None, seed: int, threads: int) -> None:
+        self._turns, self._seed, self._threads = turns, seed, threads
+        found = list(Chat(installed_talks(), split).stretches())[:talks]
+        self._talks = {f"{split}-talks-{i // TALKS:05}": found[i : i + TALKS] for i in range(0, len(found), TALKS)}
+        self._heard = {} if data is None else {shard.stem: shard for shard in shards(data, split)}
+        self._recognizer: CausalRecognizer | None = None
+        self.others = [turn for _, talk in found for turn in talk]
+        """Turns that lend their words."""
+        if not found and not self._heard:
+            raise DragomanError(f"nothing is there to draft to in the split {split}")
+
+    @property
+    def names(self) -> list[str]:
+        """All shards."""
+        return [*self._talks, *self._heard]
+
+    def shard(self, name: str, progress: Told) -> list[Asked]:
+        """What a shard asks."""
+        if name in self._talks:
+            rng = Random(f"{self._seed}/{name}")
+            return [one for talk, turns in self._talks[name] for one in turns_of(talk, turns, rng, self._turns)]
+        if self._recognizer is None:
+            self._recognizer = open_recognizer(EAR, threads=self._threads, progress=progress)
+        heard = load_conversations(self._heard[name])
+        return [one for conversation in heard for one in recorded(conversation, self._recognizer)]
+
+
+def _draft(sources: _Sources, target: Path, adapter: Path, origin: Origin, threads: int, as_json: bool) -> None:
+    missing = [name for name in sources.names if not is_done(target, name, origin)]
+    if not missing:
+        return
     with progress_of("loading models", quiet=as_json) as loading:
-        runtime = open_duplex(ear, adapter=adapter, threads=threads, progress=loading)
-        listening = open_ear(ear, threads=threads)
-        recognizer = open_recognizer(ear, threads=threads, progress=loading) if origin.recognized else None
-    drafter = Drafter(runtime, lambda pcm: heard(listening, pcm), origin.seed, recognizer)
+        drafter = Drafter(open_drafter(adapter=adapter, threads=threads, progress=loading), origin.seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json) as bars:
-        task = bars.add_task("conversations", total=None)
-        for number, shard in enumerate(missing):
-            conversations = list(load_conversations(shard))
-            bars.update(task, description=shard.stem, total=len(conversations) * (len(missing) - number), completed=0)
-            features = load_features(shard, listening.digest) if _is_of(shard, listening) else None
+        task = bars.add_task("turns", total=None)
+        for number, name in enumerate(missing):
+            asked = sources.shard(name, lambda what, done, total: None)
+            bars.update(task, description=name, total=len(asked) * (len(missing) - number), completed=0)
             drafted: list[Drafted] = []
-            for i, conversation in enumerate(conversations):
-                own = heard(listening, conversation.pcm) if features is None else features[i]
-                others = conversations[:i] + conversations[i + 1 :]
-                drafted += drafter.draft(conversation, own, others)
+            for one in asked:
+                drafted += drafter.draft(one, sources.others)
                 bars.advance(task)
-            save_shard(target, shard.stem, drafted, origin)
+            save_shard(target, name, drafted, origin)
             if as_json:
-                emit("shard", path=str(shard), drafts=dict(Counter(one.kind for one in drafted)))
-
-
-def _is_of(shard: Path, ear: Ear) -> bool:
-    """Whether features of this ear are kept beside a shard."""
-    if not features_path(shard).is_file():
-        return False
-    try:
-        load_features(shard, ear.digest)
-    except DragomanError:
-        return False
-    return True
+                emit("shard", name=name, drafts=dict(Counter(one.kind for one in drafted)))
 
 
 def _label(
     drafted: Sequence[Drafted], folder: Path, by: Ranker | str, as_json: bool
 ) -> tuple[dict[str, Label], dict[str, Json]]:
     """Labels by name, by a ranker or by the language model of this address; and who made them."""
-    candidates = [Candidate(one.name, one.draft.text, one.dialogue, one.conversation, one.situation) for one in drafted]
+    candidates = [Candidate(one.name, one.said, one.dialogue, one.conversation, one.situation) for one in drafted]
     with progress_of("labelling", quiet=as_json) as progress:
         if isinstance(by, str):
             return asyncio.run(_judged(candidates, folder, by, progress)), {"judge": by}

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from dragoman.agent.cli.output import console, emit, errors
-from dragoman.agent.duplex.labelled import load_folder
+from dragoman.agent.drafter.labelled import load_folder
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.gold import RUBRIC, Item, Sheet
 from dragoman.verifier.labels import Verdict
@@ -69,8 +69,11 @@ def _sheet(path: Path, drafts: Path | None, count: int, seed: int) -> Sheet:
         raise DragomanError(f"{path} is not there: give --drafts FOLDER to draw a new sheet")
     origin, drafted = load_folder(drafts)
     # One of each turn: the drafts of neighbouring frames are much alike.
-    natural = {one.dialogue: one for one in drafted if one.kind == "natural" and one.early == 0}
-    items = [Item(one.name, one.dialogue, one.draft.text, one.draft.complete) for one in natural.values()]
+    natural = {one.dialogue: one for one in drafted if one.kind == "natural"}
+    items = [
+        Item(one.name, one.dialogue, one.said, one.draft.complete and one.said == one.draft.text)
+        for one in natural.values()
+    ]
     if not items:
         raise DragomanError(f"{drafts} holds no natural drafts: run `dragoman data drafts`")
     return Sheet.draw(path, items, origin.drafter, count, seed)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.agent.cli.data import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.train_all import everything
+from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_ranker import ranker
 from dragoman.agent.cli.train_verifier import verifier
@@ -21,6 +22,7 @@ from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
+app.command()(drafter)
 app.command()(duplex)
 app.command()(ranker)
 app.command()(verifier)

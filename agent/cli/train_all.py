@@ -1,4 +1,4 @@
-"""``dragoman train all``: the ear, the fast path that listens with it, its verifier: from nothing to adapters."""
+"""``dragoman train all``: ear, turn-taking on it, drafter and verifier: from nothing to adapters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import typer
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.verifying import RANKER
-from dragoman.asr.causal.catalog import FOLDER
 from dragoman.audio.types import DragomanError
+from dragoman.models.adapters import FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Step:
 
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
-    """The ear first: what it hears is what the fast path is trained on, and the verifier on what that drafts."""
+    """The ear first: turn-taking is trained on what it hears. Then the drafter, and the verifier on its drafts."""
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
-    ranker, drafts, verifier = (folder / name for name in ("ranker", "drafts", "verifier"))
+    drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
         Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
@@ -48,12 +48,18 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             path / "adapter.npz",
             f"duplex-{EAR}.npz",
         ),
+        Step(("data", "dialogues", "--folder", str(talks))),
+        Step(
+            ("train", "drafter", "--data", str(talks), "--folder", str(drafter), *train),
+            drafter / "adapter.npz",
+            "drafter-en.npz",
+        ),
         Step(("train", "ranker", "--data", str(talks), "--folder", str(ranker)), ranker / "ranker.npz", RANKER),
-        Step(("data", "drafts", "--data", str(talks), "--folder", str(drafts), "--ear", EAR)),
+        Step(("data", "drafts", "--data", str(talks), "--folder", str(drafts))),
         Step(
             ("train", "verifier", "--drafts", str(drafts), "--folder", str(verifier)),
             verifier / "verifier.npz",
-            f"verifier-{EAR}.npz",
+            "verifier-en.npz",
         ),
     ]
 
@@ -80,7 +86,7 @@ def everything(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Make the data and train all that dragoman ships for English: the ear, the fast path on it, and its verifier.
+    """Make the data and train all that dragoman ships for English: ear, turn-taking, drafter, ranker and verifier.
 
     Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
     """

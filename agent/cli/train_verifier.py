@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data_drafts import default_folder
 from dragoman.agent.cli.output import Json, console, emit, errors
-from dragoman.agent.duplex.labelled import load_folder, load_labels
+from dragoman.agent.drafter.labelled import load_folder, load_labels
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.features import features_of
 

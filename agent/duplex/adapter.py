@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 from dragoman.agent.duplex.body import Array, Body
 from dragoman.agent.duplex.policy import Policy
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 
 LARGEST: Final = 40_000_000
 """Bytes that an adapter may have."""
@@ -77,8 +77,7 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     arrays = {name: array.astype(np.float16) for name, array in adapter._arrays().items()}
     if sum(array.nbytes for array in arrays.values()) > LARGEST:
         raise DragomanError(f"the adapter has more than {LARGEST // 10**6} MB: train with a smaller rank")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
@@ -86,7 +85,6 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
             kept=np.asarray(adapter.kept, np.int32),
             **arrays,
         )
-    partial.replace(path)
 
 
 def load_adapter(path: Path) -> Adapter:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,8 @@ from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.examples import BODY, ear_digest
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.runtime import DuplexRuntime
-from dragoman.asr.causal.catalog import FOLDER
 from dragoman.audio.types import DragomanError
+from dragoman.models.adapters import find_adapter
 from dragoman.models.catalog import Progress, cache_dir, resolve
 from dragoman.models.store import silent
 
@@ -23,10 +23,8 @@ SHIPPED: Final = Path(__file__).parent / "adapters"
 
 
 def adapter_path(ear: str = EAR) -> Path | None:
-    """The duplex adapter for an ear, ``duplex-<ear>.npz``, if there is one: a user's own goes before the shipped."""
-    own = os.environ.get(FOLDER)
-    folders: list[Path] = [Path(own)] if own else []
-    return next((p for folder in (*folders, SHIPPED) if (p := folder / f"duplex-{ear}.npz").is_file()), None)
+    """The duplex adapter for an ear, ``duplex-<ear>.npz``, if there is one."""
+    return find_adapter(f"duplex-{ear}.npz", SHIPPED)
 
 
 def open_duplex(
@@ -54,15 +52,26 @@ def open_duplex(
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress) -> Path:
     """The folder of an adapter's graphs, built now unless they are there."""
+    name = f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
+    return built(
+        name,
+        "building the fast path",
+        lambda folder: graph.write(load_body(body), adapter, folder, quantized=quantized),
+        progress,
+    )
+
+
+def built(name: str, title: str, write: Callable[[Path], None], progress: Progress | None = None) -> Path:
+    """The folder ``name`` of graphs that are kept; ``write`` fills it unless it is there."""
     root = cache_dir().parent / "duplex"
-    folder = root / f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
+    folder, told = root / name, progress or silent
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
-        progress("building the fast path", 0, 1)
+        told(title, 0, 1)
         # Beside it and then renamed: it is whole or not there. Another process may have been faster.
         with tempfile.TemporaryDirectory(dir=root) as partial:
-            graph.write(load_body(body), adapter, Path(partial) / "graphs", quantized=quantized)
+            write(Path(partial) / "graphs")
             with contextlib.suppress(OSError):
                 (Path(partial) / "graphs").rename(folder)
-        progress("building the fast path", 1, 1)
+        told(title, 1, 1)
     return folder

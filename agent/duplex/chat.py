@@ -74,9 +74,19 @@ class Chat:
 
     def __init__(self, talks: Mapping[str, Sequence[Line]], split: Split) -> None:
         """``talks``: by name, lines in their order."""
-        self._talks = [lines for name, lines in sorted(talks.items()) if split_of(name) == split and len(lines) > 1]
+        self._named = [
+            (name, talks[name]) for name in sorted(talks) if split_of(name) == split and len(talks[name]) > 1
+        ]
+        self._talks = [lines for _, lines in self._named]
         if not self._talks:
             raise DragomanError(f"there are no conversations for the split {split!r}")
+
+    def stretches(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The longest stretch of each talk that has one, with the talk's name."""
+        for name, lines in self._named:
+            found = max(_turns(lines), key=len, default=())
+            if len(found) >= LEAST_TURNS:
+                yield name, found
 
     def draw(self, rng: Random, turns: int) -> tuple[str, ...]:
         """Up to ``turns`` turns of two people in alternation, at least ``LEAST_TURNS``. Raises ``DragomanError``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 
 Array = npt.NDArray[np.float32]
 
@@ -42,8 +42,7 @@ def save_drafts(path: Path, drafts: Sequence[Draft], names: Sequence[str]) -> No
         for name, draft in zip(names, drafts, strict=True)
     ]
     width = drafts[0].hidden.shape[1] if drafts else 0
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
@@ -51,7 +50,6 @@ def save_drafts(path: Path, drafts: Sequence[Draft], names: Sequence[str]) -> No
             hidden=np.concatenate([np.zeros((0, width), np.float16), *(d.hidden.astype(np.float16) for d in drafts)]),
             **{name: np.concatenate([_NONE, *(getattr(d, name) for d in drafts)]) for name in _SCALARS},
         )
-    partial.replace(path)
 
 
 def load_drafts(path: Path) -> list[tuple[str, Draft]]:

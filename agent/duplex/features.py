@@ -6,7 +6,6 @@ digest stands in the file.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dragoman.asr.causal.catalog import adapter_path, open_recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.runtime import CausalModel
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.writing import replacing
 
 Features = npt.NDArray[np.float16]
 """What is heard in each frame of a conversation, shape [frames, BLOCK, width of the ear]."""
@@ -75,8 +75,7 @@ def make_features(shard: Path, ear: Ear, told: Callable[[float], None] = lambda 
     for conversation in load_conversations(shard):
         made.append(heard(ear, conversation.pcm))
         told(conversation.seconds)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
@@ -84,7 +83,6 @@ def make_features(shard: Path, ear: Ear, told: Callable[[float], None] = lambda 
             frames=np.array([len(one) for one in made], np.int64),
             ear=np.frombuffer(ear.digest.encode(), np.uint8),
         )
-    partial.replace(path)
     return path
 
 

@@ -1,4 +1,4 @@
-"""The fast path as sessions use it: one model for all, a stream for each, frames of all that wait computed together."""
+"""The duplex model as sessions use it: one for all, a stream for each; frames that wait are computed together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.duplex.features import Ear
 from dragoman.agent.duplex.frames import Control
+from dragoman.agent.duplex.history import WORDS
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.workers import Worker
 from dragoman.asr.causal.features import BLOCK, FeatureStream
@@ -29,7 +29,7 @@ class _Frame:
     error: Exception | None = None
 
 
-class FastPath:
+class LiveDuplex:
     """The duplex model and its ear on a thread of their own, shared by all sessions."""
 
     language = "en"
@@ -58,15 +58,6 @@ class FastPath:
             raise frame.error
         return frame.decided
 
-    async def draft(self, stream: Stream, words: int) -> Draft:
-        """The first words of a reply that would begin now."""
-
-        def write() -> Draft:
-            [draft] = self.runtime.draft([self.runtime.fork(stream)], words)
-            return draft
-
-        return await self._worker.run(write)
-
     async def remember(self, stream: Stream, dialogue: Sequence[tuple[str, str]]) -> None:
         """Replace the dialogue that stands before a stream's frames."""
         await self._worker.run(self.runtime.remember, stream, dialogue)
@@ -92,7 +83,7 @@ class FastPath:
 class FrameStream:
     """One session's frames. They are given in order, each when the one before it has been decided and told."""
 
-    def __init__(self, path: FastPath, state: Stream) -> None:
+    def __init__(self, path: LiveDuplex, state: Stream) -> None:
         self.state = state
         self.policy = path.policy
         self._path = path
@@ -110,12 +101,8 @@ class FrameStream:
 
     async def frame(self, pcm: Samples, *, sounding: bool) -> Decided | None:
         """Hear the next 160 ms; ``sounding``: the agent's voice is audible. None for the first frame."""
-        words = [self._words.popleft() for _ in range(min(len(self._words), _WORDS))]
+        words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return await self._path.decide(_Frame(self, pcm, sounding, words))
-
-    async def draft(self, words: int) -> Draft:
-        """The first words of a reply that would begin now. The stream goes on as if there were none."""
-        return await self._path.draft(self.state, words)
 
     def read(self, words: Sequence[str]) -> None:
         """Words that were recognized since the last frame."""
@@ -135,7 +122,3 @@ class FrameStream:
     async def remember(self, dialogue: Sequence[tuple[str, str]]) -> None:
         """The dialogue before the frames that are remembered."""
         await self._path.remember(self.state, dialogue)
-
-
-_WORDS = 6
-"""Tokens of words that a frame can hold, as in training."""

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dragoman.agent.duplex.adapted import Past
 from dragoman.agent.duplex.history import Numbers
-from dragoman.agent.duplex.network import DuplexNetwork, Past
+from dragoman.agent.duplex.network import DuplexNetwork
 
 
 class NetworkStreams:

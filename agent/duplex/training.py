@@ -292,8 +292,7 @@ class Trainer:
         try:
             # The drafts' table was chosen for the conversations that there were then.
             self.vocabulary = Vocabulary(self._body.merges, state["kept"])
-            output = self.network.stock.get("output", self.network.stock["tokens"])
-            self.network.stock["drafts"] = output[torch.tensor(state["kept"], device=self._device)]
+            self.network.keep(state["kept"])
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             reason = f"{self.folder} was trained with another rank or other layers: give the same, or another folder"

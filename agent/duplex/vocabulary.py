@@ -47,6 +47,12 @@ class Merges:
         begin = int(fields.get("tokenizer.ggml.bos_token_id", 0))
         return cls(tuple(fields["tokenizer.ggml.tokens"]), pairs, str(fields["tokenizer.ggml.pre"]), begin)
 
+    @classmethod
+    def restored(cls, about: Mapping[str, Any]) -> Merges:
+        """Out of its fields as JSON keeps them."""
+        pairs = tuple((left, right) for left, right in about["pairs"])
+        return cls(tuple(about["tokens"]), pairs, about["split"], about["begin"])
+
     def tokenizer(self, kept: Iterable[int] | None = None) -> Tokenizer:
         """The tokenizer; with ``kept``, one that writes with these tokens alone."""
         numbers = range(len(self.tokens)) if kept is None else kept

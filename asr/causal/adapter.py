@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from dragoman.asr.causal.weights import Array, Weights
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     for name, (up, down) in adapter.changes.items():
         arrays[f"{name}/up"], arrays[f"{name}/down"] = up.astype(np.float16), down.astype(np.float16)
     header = json.dumps({"base_sha256": adapter.base_sha256, "card": adapter.card}).encode()
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, header=np.frombuffer(header, np.uint8), **arrays)
-    partial.replace(path)
 
 
 def load_adapter(path: Path) -> Adapter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from dragoman.asr.engine import MAX_SECONDS
 from dragoman.asr.processor import multiplies_bytes
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.types import DragomanError
+from dragoman.models.adapters import find_adapter
 from dragoman.models.catalog import Progress, cache_dir, resolve
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
@@ -22,19 +22,10 @@ FRAME_MS: Final = 20
 _SMALL: Final = 100_000_000
 """Bytes of weights: tiny has fewer, base more."""
 
-FOLDER: Final = "DRAGOMAN_ADAPTERS"
-"""Environment variable: a folder whose adapters go before the shipped ones."""
-
 
 def adapter_path(model: str) -> Path | None:
     """The adapter for a catalog model, ``<model>.npz``, if there is one."""
-    own = os.environ.get(FOLDER)
-    folders: list[Path] = [Path(own)] if own else []
-    for folder in (*folders, SHIPPED):
-        path = folder / f"{model}.npz"
-        if path.is_file():
-            return path
-    return None
+    return find_adapter(f"{model}.npz", SHIPPED)
 
 
 def open_recognizer(

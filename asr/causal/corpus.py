@@ -8,7 +8,6 @@ was, and two machines can share the work.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from dragoman.audio.resample import resample
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
+from dragoman.audio.writing import replacing
 
 CLIPS_PER_SHARD: Final = 40
 LONGEST_S: Final = 28.0
@@ -127,14 +127,12 @@ def save_clips(path: Path, clips: Sequence[Clip]) -> None:
 def write_shard(path: Path, pcm: Samples, index: Sequence[Mapping[str, object]]) -> None:
     """Write sound as 16 bits with a JSON index; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(
             file,
             pcm=np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16),
             index=np.frombuffer(json.dumps(index).encode(), np.uint8),
         )
-    partial.replace(path)
 
 
 def load_clips(path: Path) -> Iterator[Clip]:

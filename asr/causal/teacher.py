@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from dragoman.asr.causal.corpus import Clip
 from dragoman.asr.causal.examples import TextEncoder
 from dragoman.asr.causal.mel import stock_log_mel
 from dragoman.asr.causal.network import CausalWhisper, precision
+from dragoman.audio.writing import replacing
 
 _TOP: Final = 20
 
@@ -58,10 +58,8 @@ class Teacher:
         path = self._folder / f"{name}.npz"
         if not path.is_file():
             lesson = self._compute(clip)
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
-            with partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.savez(file, features=lesson.features, tokens=lesson.tokens, logp=lesson.logp)
-            partial.replace(path)
             return lesson
         with np.load(path) as data:
             return Lesson(data["features"], data["tokens"], data["logp"])

@@ -1,19 +1,19 @@
-"""A folder of drafts with their labels: for each shard of conversations ``<shard>.npz`` and ``<shard>.json``, and the
+"""A folder of drafts with their labels: for each shard ``<shard>.npz`` and ``<shard>.json``, and the
 labels of all in ``labels.json``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from dragoman.agent.duplex.drafting import Drafted
-from dragoman.agent.duplex.drafts import load_drafts, save_drafts
+from dragoman.agent.drafter.drafting import Drafted
+from dragoman.agent.duplex.drafts import Draft, load_drafts, save_drafts
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import replacing
 from dragoman.verifier.figures import Json
 from dragoman.verifier.labels import Label
 
@@ -22,11 +22,10 @@ LABELS: Final = "labels.json"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where drafts come from: digest of the drafter, seed, and whether a recognizer gave it words."""
+    """Where drafts come from: digest of the drafter, and seed."""
 
     drafter: str
     seed: int
-    recognized: bool
 
 
 def save_shard(folder: Path, shard: str, drafted: Sequence[Drafted], origin: Origin) -> None:
@@ -87,15 +86,15 @@ def load_labels(folder: Path) -> tuple[dict[str, Label], dict[str, Json]]:
         raise DragomanError(f"{path}: not labels of drafts ({error}); delete it and make it anew") from error
 
 
-_FIELDS: Final = ("name", "conversation", "kind", "early", "situation", "dialogue")
+_FIELDS: Final = ("name", "conversation", "kind", "situation", "dialogue", "heard", "said")
 
 
-def _of(entry: Mapping[str, object], draft: object) -> Drafted:
-    dialogue = tuple((role, text) for role, text in entry["dialogue"])  # type: ignore[attr-defined]
-    return Drafted(**{**entry, "dialogue": dialogue, "draft": draft})  # type: ignore[arg-type]
+def _of(entry: Mapping[str, Any], draft: Draft) -> Drafted:
+    dialogue = tuple((role, text) for role, text in entry["dialogue"])
+    return Drafted(**{**entry, "dialogue": dialogue, "draft": draft})
 
 
-def _read(path: Path) -> tuple[Origin, list[dict[str, object]]]:
+def _read(path: Path) -> tuple[Origin, list[dict[str, Any]]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Origin(**data["origin"]), list(data["drafts"])
@@ -104,6 +103,5 @@ def _read(path: Path) -> tuple[Origin, list[dict[str, object]]]:
 
 
 def _write(path: Path, data: Mapping[str, object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

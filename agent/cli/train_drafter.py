@@ -1,0 +1,107 @@
+"""``dragoman train drafter``: train what writes the first words of replies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dragoman.agent.cli.data_duplex import default_folder
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.drafter.dialogues import TextDialogue, dialogue_shards, load_dialogues
+from dragoman.agent.drafter.lessons import of_conversation
+from dragoman.agent.duplex.examples import BODY
+from dragoman.agent.duplex.store import load_conversations, shards
+from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
+
+if TYPE_CHECKING:
+    from dragoman.agent.drafter.training import Report
+
+
+def drafter(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folders of `dragoman data dialogues`, and of `data duplex`, whose words are read too."),
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
+    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
+    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 60.0,
+    lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
+    rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
+    check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 50,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the order and of what is misheard.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> None:
+    """Teach a small language model to begin replies as the slow path does. Stop it when you like: it goes on."""
+    with errors():
+        try:
+            import torch
+        except ImportError as error:
+            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        from dragoman.agent.drafter.training import Options, Trainer
+        from dragoman.agent.duplex.body import load_body
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        options = Options(steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed)
+        source = _Source(data or [default_folder()])
+        with progress_of("preparing", quiet=as_json) as progress:
+            found = list(source.new())
+            progress(f"reading {body}", 0, 1)
+            loaded = load_body(resolve(body, progress=progress))
+            progress(f"reading {body}", 1, 1)
+        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "drafter"
+        trainer = Trainer(loaded, found, target, options, device, lambda: list(source.new()))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
+        with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+            task = bars.add_task("training", total=1.0)
+
+            def told(report: Report) -> None:
+                done = max(report.step / steps, report.minutes / minutes)
+                bars.update(task, completed=done, description=f"step {report.step}  drafts {report.drafts:.3f}")
+                if report.check:
+                    figures = "  ".join(f"{name} {value:.3f}" for name, value in report.check.items())
+                    console.print(f"step {report.step}, unseen dialogues: {figures}")
+                if as_json:
+                    emit("step", step=report.step, loss=report.drafts, **report.check)
+
+            trainer.run(told)
+        if as_json:
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+        else:
+            print(target / "adapter.npz")
+
+
+class _Source:
+    """Dialogues of the drafter's split, each once."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._folders = folders
+        self._read = set[Path]()
+
+    def new(self) -> Iterator[TextDialogue]:
+        """Those that were not given yet: what is made as text first, so that the checks are on that."""
+        for folder in self._folders:
+            for path in dialogue_shards(folder, "drafter"):
+                if path not in self._read:
+                    self._read.add(path)
+                    yield from (one for one in load_dialogues(path) if one.turns)
+        for folder in self._folders:
+            for path in shards(folder, "drafter"):
+                if path not in self._read:
+                    self._read.add(path)
+                    found = (of_conversation(one) for one in load_conversations(path, sound=False))
+                    yield from (one for one in found if one.turns)

@@ -1,0 +1,55 @@
+"""The drafters that there are, by language, and the run time made of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from dragoman.agent.drafter import graph
+from dragoman.agent.drafter.runtime import DrafterRuntime
+from dragoman.agent.duplex.adapter import Adapter, load_adapter
+from dragoman.agent.duplex.body import body_sha256, load_body
+from dragoman.agent.duplex.catalog import built
+from dragoman.agent.duplex.examples import BODY
+from dragoman.audio.types import DragomanError
+from dragoman.models.adapters import find_adapter
+from dragoman.models.catalog import Progress, resolve
+
+SHIPPED: Final = Path(__file__).parent / "adapters"
+
+
+def adapter_path(language: str = "en") -> Path | None:
+    """The drafter's adapter for a language, ``drafter-<language>.npz``, if there is one."""
+    return find_adapter(f"drafter-{language}.npz", SHIPPED)
+
+
+def open_drafter(
+    language: str = "en",
+    *,
+    body: str = BODY,
+    adapter: Path | None = None,
+    threads: int = 1,
+    quantized: bool = True,
+    progress: Progress | None = None,
+) -> DrafterRuntime:
+    """Load the drafter of a language. Some ten seconds the first time, one afterwards.
+
+    Raises ``DragomanError`` when the adapter or the body is missing, or the adapter belongs to another body.
+    """
+    path = adapter or adapter_path(language)
+    if path is None:
+        raise DragomanError(f"no drafter for the language {language}: train one with `dragoman train drafter`")
+    loaded = load_adapter(path)
+    file = resolve(body, progress=progress)
+    loaded.check("", body_sha256(file))
+    return DrafterRuntime(_graphs(loaded, file, quantized, progress), threads=threads)
+
+
+def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:
+    name = f"drafter-{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
+    return built(
+        name,
+        "building the drafter",
+        lambda folder: graph.write(load_body(body), adapter, folder, quantized=quantized),
+        progress,
+    )

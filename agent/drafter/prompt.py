@@ -1,0 +1,30 @@
+"""How a dialogue is put to the drafter: as lines of text, of which the last one is the reply that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from dragoman.agent.duplex.vocabulary import Vocabulary
+
+CONTEXT: Final = 96
+"""Tokens of the dialogue before the user's turn, at most."""
+
+TURN: Final = 80
+"""Tokens of the user's turn, at most: of a longer one, the last."""
+
+DRAFT: Final = 24
+"""Tokens of a draft, at most."""
+
+REPLY: Final = "assistant:"
+"""Stands before the reply."""
+
+
+def line(vocabulary: Vocabulary, role: str, text: str) -> list[int]:
+    """A turn as tokens."""
+    return vocabulary.read(f"{role}: {text.strip()}\n")
+
+
+def before(vocabulary: Vocabulary, turns: Sequence[tuple[str, str]]) -> list[int]:
+    """Tokens of the dialogue (role, text) before the user's turn: the last of it that fits."""
+    return vocabulary.context(turns, CONTEXT)

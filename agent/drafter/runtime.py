@@ -1,0 +1,93 @@
+"""The drafter on ONNX Runtime: it reads a turn word by word as it is heard, and writes the first words of the reply.
+
+Most of a turn is read while the user still speaks, so that a draft waits for its own words alone. NumPy and ONNX
+Runtime alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from dragoman.agent.drafter.graph import POSITIONS
+from dragoman.agent.drafter.prompt import DRAFT, REPLY, TURN, before
+from dragoman.agent.duplex.body import Dims
+from dragoman.agent.duplex.drafts import Array, Draft
+from dragoman.agent.duplex.past import Past, Reader
+from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
+from dragoman.agent.duplex.writing import Fork, Writer
+
+_OPEN = "user:"
+
+
+class Reading:
+    """A turn that is read: the past of what was read, and what that was. One thread at a time."""
+
+    def __init__(self, dialogue: tuple[tuple[str, str], ...], past: Past) -> None:
+        self.dialogue = dialogue
+        """Turns (role, text) before."""
+        self.past = past
+        self.first = past.length
+        """Where the turn's own tokens begin."""
+        self.tokens: list[int] = []
+
+
+class DrafterRuntime:
+    """The graphs, loaded. Calls release the interpreter lock; several threads may call it for different readings."""
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        """Load what ``graph.write`` wrote."""
+        with np.load(folder / "tables.npz") as data:
+            about = json.loads(data["about"].tobytes())
+            kept = tuple(map(int, data["kept"]))
+        self.dims = Dims(**about["dims"])
+        self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)
+        self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        body, drafts = (
+            ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+            for name in ("body", "drafts")
+        )
+        self._reader = Reader(body, self.dims, POSITIONS)
+        self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
+        self._reply = (*self.vocabulary.read("\n"), *self.vocabulary.read(REPLY))
+
+    def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Reading:
+        """Begin to read the turn after a dialogue of turns (role, text)."""
+        past = self._reader.past()
+        self._read(past, [*before(self.vocabulary, dialogue), *self.vocabulary.read(_OPEN)])
+        return Reading(tuple(dialogue), past)
+
+    def read(self, reading: Reading, text: str) -> None:
+        """The turn so far; what is not as it was before is read anew. A text that is too long is read from its end."""
+        tokens = self.vocabulary.read(" " + text.strip())[-TURN:]
+        same = 0
+        while same < min(len(tokens), len(reading.tokens)) and tokens[same] == reading.tokens[same]:
+            same += 1
+        # What lies behind the length of a past is written over.
+        reading.past.length = reading.first + same
+        self._read(reading.past, tokens[same:])
+        reading.tokens = tokens
+
+    def draft(self, reading: Reading, words: int = 5) -> Draft:
+        """The first words of the reply to the turn as it was read, or all that there are. The reading may go on."""
+        past = reading.past.copy()
+        self._read(past, self._reply[:-1])
+        [draft] = self._writer.draft([Fork(past, self._reply[-1], DRAFT)], words)
+        return draft
+
+    def _read(self, past: Past, tokens: Sequence[int]) -> None:
+        if len(tokens):
+            x = self._tokens[np.asarray(tokens, np.int64)].astype(np.float32)
+            self._reader.read([past], x[None])
+
+    def _embedded(self, token: int) -> Array:
+        return np.asarray(self._tokens[token], np.float32)

@@ -1,0 +1,114 @@
+"""A small language model in PyTorch, frozen but for low-rank changes: what all of the fast path's models are made of.
+
+Needs the ``train`` extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dragoman.agent.duplex.body import LINEARS, Body
+
+Past = tuple[tuple[Tensor, Tensor], ...]
+"""Keys (rotated) and values of each layer, [B, kv_heads, s, head]."""
+
+
+class AdaptedBody(nn.Module):
+    """The body's weights, frozen, and what is trained: ``own`` and ``lora``.
+
+    It can write: with a part of the body's tokens, and an end of its own behind them.
+    """
+
+    def __init__(
+        self, body: Body, kept: Sequence[int], *, rank: int = 16, own: Mapping[str, nn.Parameter] | None = None
+    ) -> None:
+        """``kept``: tokens that are written with (``Vocabulary.kept``); ``own``: parameters of a model on it."""
+        super().__init__()
+        dims = self.dims = body.dims
+        # Never written to, but torch warns of memory that can't be.
+        arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in body.arrays.items()}
+        self.stock = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.keep(kept)
+        self.own = nn.ParameterDict(
+            {**(own or {}), "end": nn.Parameter(torch.zeros(dims.width)), "end_bias": nn.Parameter(torch.zeros(1))}
+        )
+        self.lora = nn.ParameterDict()
+        for layer in range(dims.layers):
+            for kind in LINEARS:
+                out, inner = body.arrays[f"{layer}.{kind}"].shape
+                key = f"{layer}/{kind.replace('.', '/')}"
+                self.lora[f"{key}/down"] = nn.Parameter(torch.randn(rank, inner) / inner**0.5)
+                self.lora[f"{key}/up"] = nn.Parameter(torch.zeros(out, rank))
+        half = dims.head // 2
+        self.frequencies = torch.tensor(dims.rope_base, dtype=torch.float64) ** (-torch.arange(half) / half)
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Write with these tokens."""
+        output = self.stock.get("output", self.stock["tokens"])
+        self.stock["drafts"] = output[torch.tensor(list(kept), device=output.device)]
+
+    def place(self, device: torch.device) -> Self:
+        """Move it, the frozen weights too."""
+        self.to(device)
+        self.stock = {name: tensor.to(device) for name, tensor in self.stock.items()}
+        self.frequencies = self.frequencies.to(device)
+        return self
+
+    def read(self, x: Tensor, positions: Tensor, seen: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
+        """Hidden states [B, n, d] of inputs ``x`` [B, n, d] at ``positions`` [B, n], and all keys and values.
+
+        ``seen`` [B, n, s + n]: what each sees of the ``past`` and of the inputs.
+        """
+        angles = positions[:, None, :, None].double() * self.frequencies
+        cos, sin = angles.cos().float(), angles.sin().float()
+        kept = []
+        for layer in range(self.dims.layers):
+            q, k, v = self._split(self._linear(self._norm(x, f"{layer}.attn.norm"), f"{layer}.attn.qkv"))
+            q, k = rotated(q, cos, sin), rotated(k, cos, sin)
+            if past is not None:
+                k, v = torch.cat([past[layer][0], k], 2), torch.cat([past[layer][1], v], 2)
+            kept.append((k, v))
+            shared = self.dims.shared
+            out = F.scaled_dot_product_attention(
+                q,
+                k.repeat_interleave(shared, 1).to(q.dtype),
+                v.repeat_interleave(shared, 1).to(q.dtype),
+                attn_mask=seen[:, None],
+            )
+            x = x + self._linear(out.transpose(1, 2).flatten(2), f"{layer}.attn.out")
+            gate, up = self._linear(self._norm(x, f"{layer}.ffn.norm"), f"{layer}.ffn.in").chunk(2, -1)
+            x = x + self._linear(F.silu(gate) * up, f"{layer}.ffn.out")
+        return self._norm(x, "norm"), tuple(kept)
+
+    def drafts(self, hidden: Tensor) -> Tensor:
+        """Logits over the drafts' table and, last, the end: [..., kept + 1]."""
+        end = (hidden * self.own["end"]).sum(-1, keepdim=True) + self.own["end_bias"]
+        return torch.cat([F.linear(hidden, self.stock["drafts"].to(hidden.dtype)), end.to(hidden.dtype)], -1)
+
+    def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dims = self.dims
+        heads = joined.reshape(*joined.shape[:2], -1, dims.head).transpose(1, 2)
+        keys, values = dims.heads, dims.heads + dims.kv_heads
+        return heads[:, :keys], heads[:, keys:values], heads[:, values:]
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        return F.rms_norm(x, (self.dims.width,), self.stock[name], self.dims.epsilon)
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        key = name.replace(".", "/")
+        low = F.linear(x, self.lora[f"{key}/down"])
+        out = F.linear(x, self.stock[name], self.stock.get(f"{name}.bias"))
+        # The change is applied beside the frozen weight: added to it, its gradient would cost a third as much again.
+        return out + F.linear(low, self.lora[f"{key}/up"])
+
+
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions: the first half of each head turned with the second."""
+    first, second = x.float().chunk(2, -1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x.dtype)

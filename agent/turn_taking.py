@@ -187,9 +187,11 @@ class TurnTaker:
 
     def _say(self) -> None:
         """Tell the model the words of its reply, when there are some."""
+        if not self._unsaid:
+            return
         floor = self._floor()
         words = floor.text.split()
-        if self._unsaid and (len(words) > _EARLY or (words and floor.written)):
+        if len(words) > _EARLY or (words and floor.written):
             self._unsaid = False
             self._stream.say(" ".join(words[:_SAID]), complete=floor.written and len(words) <= _SAID)
 

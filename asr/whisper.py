@@ -15,6 +15,7 @@ from typing import Final
 
 from dragoman.asr.engine import MAX_SECONDS, Decoded, Encoded, Engine
 from dragoman.asr.window import Window, settled
+from dragoman.audio.text import common
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
 
 _SHORTEST: Final = 10.0
@@ -121,7 +122,7 @@ class WhisperStream:
         text, agreed = "", 0
         if (span := self._window.span()) is not None:
             text = self._quick(span)
-            agreed = _common(text.split(), self._open_text.split())
+            agreed = common(text.split(), self._open_text.split())
         self._open_text, self._partial_of = text, speech
         closed = " ".join(self._closed_text)
         self._partial = Hypothesis(
@@ -220,13 +221,3 @@ class WhisperStream:
 def _begun(text: str) -> str:
     """A turn begins with a capital; small Whisper models forget it now and then, and then it comes and goes."""
     return text[:1].upper() + text[1:]
-
-
-def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many leading words are the same."""
-    count = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count

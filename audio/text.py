@@ -6,6 +6,7 @@ Words are whitespace tokens with their punctuation attached ("Dr.", "3.5", "well
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 CLOSERS: Final = "\"'”’»)]}"
@@ -62,3 +63,13 @@ def belong_together(first: str, second: str) -> bool:
 
 def _is_capitalized(word: str) -> bool:
     return core(word)[:1].isupper()
+
+
+def common(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many leading words are the same, case and punctuation included."""
+    count = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

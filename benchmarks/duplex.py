@@ -117,6 +117,7 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, progress: Progress) -> Systems:
     """Load what is wanted. What is not on this machine is left out where all systems were wanted."""
+    from dragoman.agent.drafter.catalog import adapter_path, open_drafter
     from dragoman.agent.duplex.catalog import open_duplex
     from dragoman.agent.duplex.features import open_ear
     from dragoman.asr.causal.catalog import open_recognizer
@@ -128,6 +129,7 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, pro
     if DUPLEX in systems:
         with _optional(DUPLEX, len(systems) == len(SYSTEMS) and adapter is None):
             loaded.runtime, loaded.ear = open_duplex(adapter=adapter, progress=progress), open_ear()
+            loaded.drafter = open_drafter(progress=progress) if adapter_path() is not None else None
             loaded.recognizer = open_recognizer(progress=progress) if words else None
             own = loaded.runtime.policy
             loaded.policies = {DUPLEX: own, **{f"{DUPLEX}@{t:g}": replace(own, begin=t) for t in thresholds}}

@@ -1,5 +1,5 @@
 """The duplex model as it lives in a session: it hears frame after frame, its own decisions are fed back, and at each
-begin it drafts the first words of the reply, which it is then told that it says.
+begin the drafter writes the first words of a reply.
 
 As in a session, nothing is answered before a voice was heard, and what was said in frames that are dropped is read as
 text. The long silence that ends a turn in a session where the model says nothing does not help it here. Several
@@ -16,12 +16,13 @@ from typing import Final
 
 import numpy as np
 
+from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.features import Ear, Features
-from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s
+from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.history import WORDS, dialogue_before
 from dragoman.agent.duplex.policy import Policy
-from dragoman.agent.duplex.runtime import DuplexRuntime, Heard, Stream
+from dragoman.agent.duplex.runtime import DuplexRuntime, Heard
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.mel import AHEAD
@@ -32,6 +33,9 @@ from dragoman.benchmarks.turn_taking import Played
 AHEAD_S: Final = AHEAD / INPUT_RATE
 """The ear hears so much after the end of a frame before it is done with it."""
 
+WORDS_AFTER_S: Final = 0.4
+"""The ear has a word so long after its end."""
+
 DRAFTED: Final = 5
 """Words of a draft."""
 
@@ -41,19 +45,21 @@ _ROUNDING_S: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A conversation as the model hears it: the ear's features, what the voice detector said, and the tokens of the
-    words that were newly recognized at each frame, if they are given.
+    """A conversation as the model hears it: the ear's features, what the voice detector said, and the words that were
+    newly recognized at each frame, if they are given.
     """
 
     conversation: Conversation
     features: Features
     activity: Activity
-    words: Sequence[Sequence[int]] = ()
+    words: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drafting:
-    """Processor time from a begin to the first word of its draft, and to five words or all that there are."""
+    """Processor time from a begin to the first word of its draft, and to five words or all that there are; the last
+    words of the turn are read in it.
+    """
 
     first_ms: float
     five_ms: float
@@ -70,10 +76,12 @@ class Performance:
     drafts: dict[float, Drafting] = field(default_factory=dict)
 
 
-def perform(runtime: DuplexRuntime, cases: Sequence[Case], policy: Policy) -> Iterator[Performance]:
-    """Run the model over conversations, in their order."""
+def perform(
+    runtime: DuplexRuntime, cases: Sequence[Case], policy: Policy, drafter: DrafterRuntime | None = None
+) -> Iterator[Performance]:
+    """Run the model over conversations, in their order; ``drafter`` writes at each begin."""
     for first in range(0, len(cases), _TOGETHER):
-        actors = [_Actor(runtime, case) for case in cases[first : first + _TOGETHER]]
+        actors = [_Actor(runtime, case, drafter) for case in cases[first : first + _TOGETHER]]
         for frame in range(max(len(actor.case.features) for actor in actors)):
             going = [actor for actor in actors if frame < len(actor.case.features)]
             decided = runtime.step([actor.stream for actor in going], [actor.heard(frame) for actor in going])
@@ -86,19 +94,20 @@ def perform(runtime: DuplexRuntime, cases: Sequence[Case], policy: Policy) -> It
 
 
 class _Actor:
-    def __init__(self, runtime: DuplexRuntime, case: Case) -> None:
+    def __init__(self, runtime: DuplexRuntime, case: Case, drafter: DrafterRuntime | None) -> None:
         self.case = case
         self.stream = runtime.open(case.conversation.context)
         self.voice = AgentVoice(case.conversation)
         self.performance = Performance(self.voice.played)
-        self._runtime = runtime
+        self._runtime, self._drafter = runtime, drafter
         self._opened = open_turns(case.activity, self.voice)
         self._words: deque[int] = deque()
         self._frames = 0
 
     def heard(self, frame: int) -> Heard:
         if self.case.words:
-            self._words += self.case.words[frame]
+            for word in self.case.words[frame]:
+                self._words += self._runtime.vocabulary.read(" " + word)
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
 
@@ -111,7 +120,9 @@ class _Actor:
         match control:
             case Control.BOS:
                 self.voice.begin(now)
-                self.performance.drafts[now] = draft(self._runtime, self.stream)
+                self._say(now)
+                if self._drafter is not None:
+                    self.performance.drafts[now] = draft(self._drafter, self.case.conversation, now)
             case Control.STP:
                 self.voice.stop(now)
             case Control.BOC:
@@ -121,18 +132,34 @@ class _Actor:
             self._runtime.remember(self.stream, dialogue_before(self.case.conversation, first))
         self._frames = self.stream.frames
 
+    def _say(self, now: float) -> None:
+        """The model is told the words of the reply that is due about now, as a session tells it those of its own."""
+        replies = [said for said in self.case.conversation.agent if said.kind == "reply"]
+        nearest = min(replies, key=lambda said: abs(said.start_s - now), default=None)
+        if nearest is not None:
+            self.stream.own.say(self._runtime.vocabulary.write(nearest.text))
 
-def draft(runtime: DuplexRuntime, stream: Stream) -> Drafting:
-    """Draft the first words of a reply, and let the stream say them."""
+
+def draft(drafter: DrafterRuntime, conversation: Conversation, now: float) -> Drafting:
+    """Draft the first words of a reply to what the user said until now, of which all but the last moments were read.
+
+    As the words of a recognizer, those that ended within ``WORDS_AFTER_S`` are read when the draft is asked for.
+    """
+    event = max((event for event in conversation.user if event.start_s < now), key=lambda event: event.start_s)
+    reading = drafter.open(dialogue_before(conversation, first_decided(event.start_s)))
+    spoken = [word for word in event.words if word.end <= now]
+    drafter.read(reading, " ".join(word.text for word in spoken if word.end <= now - WORDS_AFTER_S))
     began = time.process_time()
-    fork = runtime.fork(stream)
-    runtime.draft([fork], 1)
+    drafter.read(reading, " ".join(word.text for word in spoken))
+    heard = time.process_time()
+    drafter.draft(reading, 1)
     first = time.process_time()
-    [made] = runtime.draft([fork], DRAFTED)
+    made = drafter.draft(reading, DRAFTED)
     ended = time.process_time()
-    stream.own.say([*made.tokens, *([runtime.vocabulary.control(Control.EOS)] if made.complete else [])])
     count = len(made.text.split())
-    return Drafting(1000 * (first - began), 1000 * (ended - began), count >= DRAFTED or (made.complete and count > 0))
+    read_ms = 1000 * (heard - began)
+    whole = count >= DRAFTED or (made.complete and count > 0)
+    return Drafting(read_ms + 1000 * (first - heard), read_ms + 1000 * (ended - first), whole)
 
 
 def frame_costs(runtime: DuplexRuntime, ear: Ear, pcm: Samples, most: int = 300) -> list[float]:
@@ -149,22 +176,20 @@ def frame_costs(runtime: DuplexRuntime, ear: Ear, pcm: Samples, most: int = 300)
     return costs
 
 
-def recognized(runtime: DuplexRuntime, recognizer: Recognizer, pcm: Samples) -> list[list[int]]:
-    """For each frame the tokens of the words that the streaming recognizer was sure of since the last: what it finds
-    in the sound up to a frame comes with the next.
+def recognized(recognizer: Recognizer, pcm: Samples) -> list[list[str]]:
+    """For each frame the words that the streaming recognizer was sure of since the last: what it finds in the sound up
+    to a frame comes with the next.
     """
     stream, known = recognizer.open("en"), 0
-    out: list[list[int]] = [[]]
+    out: list[list[str]] = [[]]
     for frame in range(len(pcm) // FRAME):
         stream.accept(pcm[frame * FRAME : (frame + 1) * FRAME])
-        tokens: list[int] = []
+        stable: list[str] = []
         if frame % 2:
             heard = stream.partial()
             stable = heard.text.split()[: heard.stable]
-            for word in stable[known:]:
-                tokens += runtime.vocabulary.read(" " + word)
-            known = max(known, len(stable))
-        out.append(tokens)
+        out.append(stable[known:])
+        known = max(known, len(stable))
     return out[:-1]
 
 

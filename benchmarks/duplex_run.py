@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.features import Ear, Features, check_features, heard, load_features, make_features
 from dragoman.agent.duplex.frames import FRAME_S
@@ -40,7 +41,7 @@ READY_MS: Final = 160.0
 @dataclass
 class Systems:
     """What is compared, loaded. ``policies``: by the name of the system, the duplex model's thresholds; ``recognizer``:
-    gives it words, where there is one.
+    gives it words, and ``drafter`` writes first words, where there are any.
     """
 
     silences_ms: Sequence[int] = ()
@@ -49,6 +50,7 @@ class Systems:
     runtime: DuplexRuntime | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
     recognizer: Recognizer | None = None
+    drafter: DrafterRuntime | None = None
 
 
 @dataclass
@@ -83,7 +85,7 @@ def run_shard(systems: Systems, found: Results, of: Conversations, shard: Path, 
             found.frame_ms[DUPLEX] = frame_costs(systems.runtime, systems.ear, cases[0].conversation.pcm)
             found.delay_s = AHEAD_S + float(np.median(found.frame_ms[DUPLEX])) / 1000
         for name, policy in systems.policies.items():
-            _duplex(systems.runtime, found, cases, name, policy, progress)
+            _duplex(systems.runtime, systems.drafter, found, cases, name, policy, progress)
     found.turns += sum(len(turns_of(case.conversation)) for case in cases)
 
 
@@ -99,9 +101,9 @@ def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress
         own: Features = np.zeros((0, 0, 0), np.float16)
         if systems.ear is not None:
             own = features[number] if features is not None else heard(systems.ear, conversation.pcm)
-        words: Sequence[Sequence[int]] = ()
+        words: Sequence[Sequence[str]] = ()
         if systems.runtime is not None and systems.recognizer is not None:
-            words = recognized(systems.runtime, systems.recognizer, conversation.pcm)
+            words = recognized(systems.recognizer, conversation.pcm)
         yield Case(conversation, own, detect(conversation.pcm), words)
     progress(what, 1, 1)
 
@@ -153,11 +155,18 @@ def _with_questions(activity: Activity, asking: Asking) -> list[float]:
 
 
 def _duplex(
-    runtime: DuplexRuntime, found: Results, cases: Sequence[Case], name: str, policy: Policy, progress: Progress
+    runtime: DuplexRuntime,
+    drafter: DrafterRuntime | None,
+    found: Results,
+    cases: Sequence[Case],
+    name: str,
+    policy: Policy,
+    progress: Progress,
 ) -> None:
     what = f"{found.name}: {name} ({len(cases)} conversations)"
     progress(what, 0, len(cases))
-    for number, (case, done) in enumerate(zip(cases, perform(runtime, cases, policy), strict=True)):
+    performed = perform(runtime, cases, policy, drafter if name == DUPLEX else None)
+    for number, (case, done) in enumerate(zip(cases, performed, strict=True)):
         done.played.delay_s = found.delay_s
         _add(found, name, case, done.played)
         if name == DUPLEX:
@@ -171,7 +180,7 @@ def _readiness(conversation: Conversation, played: Played, drafts: Mapping[float
     """Of each turn that was answered without a cut-off: whether its draft was ready."""
     outcomes = judge(conversation, played).outcomes
     for turn, outcome in zip(turns_of(conversation), outcomes, strict=True):
-        if outcome.answered:
+        if outcome.answered and drafts:
             made = drafts[min(at for at in played.begins if at >= turn.event.end_s - 1e-6)]
             yield made.whole and made.five_ms <= READY_MS
 

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.ports import Recognizer
+from dragoman.audio.text import common
 from dragoman.audio.types import INPUT_RATE, Samples, Word
-from dragoman.translation.alignment import common
 from dragoman.translation.retranslation import Request, Retranslator, Stability
 from dragoman.translation.segmenter import Heard, Segment, Source
 from dragoman.translation.steering import Steering, Translation, Translator, steered

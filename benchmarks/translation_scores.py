@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean
 
-from dragoman.audio.text import core
+from dragoman.audio.text import common, core
 from dragoman.benchmarks.interpreting import Interpreted, Recording
-from dragoman.translation.alignment import common
 
 WIDE = 3
 """An update that takes back more words than this is wide."""

@@ -16,7 +16,8 @@ import numpy as np
 
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation
 from dragoman.agent.duplex.frames import FRAME, STOP_AFTER_S, decided_s
-from dragoman.asr.smart_turn import COMPLETE, SmartTurn
+from dragoman.agent.ports import SoundTurnDetector
+from dragoman.asr.smart_turn import COMPLETE
 from dragoman.asr.vad import WINDOW, Ended, SileroVad, SpeechEdges, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.benchmarks.turn_taking import ANSWERED_S, Played, turns_of
@@ -140,7 +141,7 @@ def silence(milliseconds: int) -> Patience:
 class Asking:
     """smart-turn as its makers use it: asked once in each pause; when it says no, a long silence ends the turn."""
 
-    detector: SmartTurn
+    detector: SoundTurnDetector
     pcm: Samples
     asked_ms: list[float] = field(default_factory=list)
     """Processor time of each question."""

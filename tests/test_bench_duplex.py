@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drafter_small import runtime as small_drafter
 from duplex_small import adapter, body, conversation, example
 from duplex_spoken import AGENT, USER, dialogue, plain, staged, talks
 from typer.testing import CliRunner
@@ -232,7 +233,7 @@ def test_smart_turn_is_asked_once_in_a_pause() -> None:
     """With the turn from its start; when it says no, three seconds more end the turn."""
     talk, heard = hesitant()
     detector = Undecided()
-    asking = Asking(detector, talk.pcm)  # type: ignore[arg-type]
+    asking = Asking(detector, talk.pcm)
     played = listen(talk, heard, asking)
     assert len(detector.heard) == 4
     assert detector.heard[0] == pytest.approx(2.0 + 0.2 - 0.5, abs=0.05)
@@ -285,12 +286,12 @@ def test_the_model_plays_alone_as_it_does_beside_others(small: DuplexRuntime) ->
     assert any(one.played.begins for one in together)
 
 
-def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime) -> None:
+def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime, tmp_path: Path) -> None:
     """A model that would always begin does so when it hears someone, and again when its reply is over and someone has
     spoken since; it drafts each time.
     """
     [case] = cases(1)
-    [found] = perform(small, [case], Policy(begin=0.0, stop=1.1))
+    [found] = perform(small, [case], Policy(begin=0.0, stop=1.1), small_drafter(tmp_path))
     assert found.played.begins[0] == decided_s(first_decided(0.5 + 2 * WINDOW / INPUT_RATE))
     assert list(found.drafts) == found.played.begins
     assert all(one.first_ms <= one.five_ms for one in found.drafts.values())
@@ -304,8 +305,8 @@ def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime) -> N
 def test_recognized_words_reach_the_model(small: DuplexRuntime) -> None:
     """With words the model's foresight is another from their frame on, and the same before."""
     [case] = cases(1)
-    words: list[Sequence[int]] = [[]] * len(case.features)
-    words[20] = small.vocabulary.read(" good")
+    words: list[Sequence[str]] = [[]] * len(case.features)
+    words[20] = ["good"]
     [without], [given] = (list(perform(small, [c], Policy(1.1, 1.1, 1.1))) for c in (case, replace(case, words=words)))
     assert without.ends[:20] == given.ends[:20]
     assert without.ends[20] != given.ends[20]

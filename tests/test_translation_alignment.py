@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.translation.alignment import common, continuation
+from dragoman.audio.text import common
+from dragoman.translation.alignment import continuation
 
 
 def test_common_counts_exact_words() -> None:

@@ -7,16 +7,6 @@ from collections.abc import Sequence
 from dragoman.audio.text import core
 
 
-def common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many leading words are the same, case and punctuation included."""
-    count = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
-
-
 def continuation(given: Sequence[str], whole: Sequence[str]) -> int:
     """How many leading words of ``whole`` say what ``given`` says; the rest continues it.
 

@@ -22,7 +22,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dragoman.translation.alignment import common, continuation
+from dragoman.audio.text import common
+from dragoman.translation.alignment import continuation
 from dragoman.translation.segmenter import Segment, Source
 from dragoman.translation.steering import Steering, Translation
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from dragoman.agent.drafter import graph
-from dragoman.agent.drafter.runtime import DrafterRuntime
+from dragoman.agent.drafter.runtime import FORMAT, DrafterRuntime
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
-from dragoman.agent.duplex.catalog import built
 from dragoman.agent.duplex.examples import BODY
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter
-from dragoman.models.catalog import Progress, resolve
+from dragoman.models.built import built
+from dragoman.models.catalog import Progress, cache_dir, resolve
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
 
@@ -46,10 +45,11 @@ def open_drafter(
 
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:
-    name = f"drafter-{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
-    return built(
-        name,
-        "building the drafter",
-        lambda folder: graph.write(load_body(body), adapter, folder, quantized=quantized),
-        progress,
-    )
+    name = f"drafter-{adapter.digest()}-{FORMAT}-{'int8' if quantized else 'float'}"
+
+    def write(folder: Path) -> None:
+        from dragoman.agent.drafter import graph  # what builds graphs loads slowly, and is needed once
+
+        graph.write(load_body(body), adapter, folder, quantized=quantized)
+
+    return built(cache_dir().parent / "duplex" / name, "building the drafter", write, progress)

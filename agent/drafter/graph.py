@@ -5,21 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import onnx
 
-from dragoman.agent.drafter.prompt import CONTEXT, DRAFT, TURN
+from dragoman.agent.drafter.prompt import POSITIONS
 from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Body
 from dragoman.agent.duplex.body_graph import body_graph, drafts_graph
-
-FORMAT: Final = 1
-"""Raised when what ``write`` writes changes: graphs kept from before are not used then."""
-
-POSITIONS: Final = CONTEXT + TURN + DRAFT + 8
-"""Tokens that a past can hold; some are those of the roles."""
 
 
 def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True) -> None:

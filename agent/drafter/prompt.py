@@ -16,6 +16,9 @@ TURN: Final = 80
 DRAFT: Final = 24
 """Tokens of a draft, at most."""
 
+POSITIONS: Final = CONTEXT + TURN + DRAFT + 8
+"""Tokens that a past can hold; some are those of the roles."""
+
 REPLY: Final = "assistant:"
 """Stands before the reply."""
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from dragoman.agent.drafter.graph import POSITIONS
-from dragoman.agent.drafter.prompt import DRAFT, REPLY, TURN, before
+from dragoman.agent.drafter.prompt import DRAFT, POSITIONS, REPLY, TURN, before
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.drafts import Array, Draft
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.agent.duplex.writing import Fork, Writer
 
-_OPEN = "user:"
+FORMAT: Final = 1
+"""Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
+
+_OPEN: Final = "user:"
 
 
 class Reading:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.examples import BODY, ear_digest
 from dragoman.agent.duplex.features import EAR
-from dragoman.agent.duplex.runtime import DuplexRuntime
+from dragoman.agent.duplex.runtime import FORMAT, DuplexRuntime
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter
+from dragoman.models.built import built
 from dragoman.models.catalog import Progress, cache_dir, resolve
-from dragoman.models.store import silent
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
 
@@ -46,32 +42,17 @@ def open_duplex(
     loaded = load_adapter(path)
     file = resolve(body, progress=progress)
     loaded.check(ear_digest(ear), body_sha256(file))
-    graphs = _graphs(loaded, file, quantized, progress or silent)
+    graphs = _graphs(loaded, file, quantized, progress)
     return DuplexRuntime(graphs, threads=threads, policy=loaded.policy)
 
 
-def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress) -> Path:
+def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:
     """The folder of an adapter's graphs, built now unless they are there."""
-    name = f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
-    return built(
-        name,
-        "building the fast path",
-        lambda folder: graph.write(load_body(body), adapter, folder, quantized=quantized),
-        progress,
-    )
+    name = f"{adapter.digest()}-{FORMAT}-{'int8' if quantized else 'float'}"
 
+    def write(folder: Path) -> None:
+        from dragoman.agent.duplex import graph  # what builds graphs loads slowly, and is needed once
 
-def built(name: str, title: str, write: Callable[[Path], None], progress: Progress | None = None) -> Path:
-    """The folder ``name`` of graphs that are kept; ``write`` fills it unless it is there."""
-    root = cache_dir().parent / "duplex"
-    folder, told = root / name, progress or silent
-    if not folder.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        told(title, 0, 1)
-        # Beside it and then renamed: it is whole or not there. Another process may have been faster.
-        with tempfile.TemporaryDirectory(dir=root) as partial:
-            write(Path(partial) / "graphs")
-            with contextlib.suppress(OSError):
-                (Path(partial) / "graphs").rename(folder)
-        told(title, 1, 1)
-    return folder
+        graph.write(load_body(body), adapter, folder, quantized=quantized)
+
+    return built(cache_dir().parent / "duplex" / name, "building the fast path", write, progress)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import onnx
@@ -22,16 +21,8 @@ import onnx
 from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Body, Dims
 from dragoman.agent.duplex.body_graph import BodyGraph, body_graph, drafts_graph
-from dragoman.agent.duplex.windows import DRAFT, SINK, WINDOW
+from dragoman.agent.duplex.windows import POSITIONS
 from dragoman.asr.causal.features import BLOCK
-
-FORMAT: Final = 1
-"""Raised when what ``write`` writes changes: graphs kept from before are not used then."""
-
-GRAPHS: Final = ("ear", "body", "drafts")
-
-POSITIONS: Final = SINK + WINDOW + DRAFT
-"""Tokens and frames that a past can hold."""
 
 
 def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:

@@ -20,12 +20,14 @@ import onnxruntime as ort
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.drafts import Array, Draft
 from dragoman.agent.duplex.frames import Control
-from dragoman.agent.duplex.graph import GRAPHS, POSITIONS
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
-from dragoman.agent.duplex.windows import DRAFT, SINK, WINDOW
+from dragoman.agent.duplex.windows import DRAFT, POSITIONS, SINK, WINDOW
 from dragoman.agent.duplex.writing import Fork, Writer
+
+FORMAT: Final = 1
+"""Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
 
 ROLL: Final = 32
 """Frames that are dropped at a time."""
@@ -86,7 +88,7 @@ class DuplexRuntime:
         options.log_severity_level = 3
         self._ear, body, drafts = (
             ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in GRAPHS
+            for name in ("ear", "body", "drafts")
         )
         self._reader = Reader(body, self.dims, POSITIONS, ("decided",))
         self.writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)

@@ -31,6 +31,9 @@ ARMED: Final = 3
 DRAFT: Final = 16
 """Tokens of a draft at most."""
 
+POSITIONS: Final = SINK + WINDOW + DRAFT
+"""Tokens and frames that a past can hold."""
+
 IGNORED: Final = -1
 
 Features = npt.NDArray[np.floating]

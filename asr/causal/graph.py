@@ -18,7 +18,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import onnx
@@ -26,11 +25,6 @@ from onnx import TensorProto
 
 from dragoman.asr.causal.weights import Weights
 from dragoman.models.onnx_graph import FLOAT, Graph
-
-FORMAT: Final = 5
-"""Raised when what ``write`` writes changes: graphs kept from before are not used then."""
-
-GRAPHS: Final = ("front", "encoder", "cross", "decoder")
 
 
 def build(weights: Weights, *, quantized: bool = False) -> dict[str, onnx.ModelProto]:

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from dragoman.asr.causal.graph import GRAPHS
 from dragoman.asr.causal.mel import Mel
 from dragoman.asr.causal.weights import Array, Dims
+
+FORMAT: Final = 5
+"""Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
 
 _HIDDEN: Final = np.float32(-1e9)
 _ROOM: Final = 256  # frames by which buffers grow
@@ -73,7 +75,7 @@ class CausalModel:
         options.log_severity_level = 3
         self._front, self._encoder, self._cross, self._decoder = (
             ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in GRAPHS
+            for name in ("front", "encoder", "cross", "decoder")
         )
 
     def fresh(self) -> EncoderState:

@@ -7,8 +7,6 @@ again what follows them. So the past is bounded, and a stream may go on for hour
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -18,10 +16,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.asr.causal import graph
 from dragoman.asr.causal.adapter import Adapter, adapted, check_base
 from dragoman.asr.causal.decoding import Transcript
-from dragoman.asr.causal.runtime import CausalModel
+from dragoman.asr.causal.runtime import FORMAT, CausalModel
 from dragoman.asr.causal.segment import AHEAD, BLOCK, STEP, Segment
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights, weights_sha256
@@ -29,6 +26,7 @@ from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
 from dragoman.asr.whisper import Hypothesis
 from dragoman.audio.levels import dbfs
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
+from dragoman.models.built import built
 
 _BEFORE: Final = 14  # windows of 32 ms before the speech that belong to it
 _AFTER: Final = 30  # windows of silence that are still heard: the decoder needs some to end a sentence
@@ -295,13 +293,13 @@ def open_causal(
     Takes some seconds, the first time some more. Raises ``DragomanError`` when the adapter is for other weights.
     """
     check_base(adapter, weights_sha256(folder))
-    graphs = cache / f"{adapter.digest()}-{graph.FORMAT}-{'int8' if quantized else 'float'}"
-    if not graphs.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Beside it and then renamed: it is whole or not there. Another process may have been faster.
-        with tempfile.TemporaryDirectory(dir=cache) as partial:
-            graph.write(adapted(load_weights(folder), adapter), Path(partial) / "graphs", quantized=quantized)
-            with contextlib.suppress(OSError):
-                (Path(partial) / "graphs").rename(graphs)
+    graphs = cache / f"{adapter.digest()}-{FORMAT}-{'int8' if quantized else 'float'}"
+
+    def write(into: Path) -> None:
+        from dragoman.asr.causal import graph  # what builds graphs loads slowly, and is needed once
+
+        graph.write(adapted(load_weights(folder), adapter), into, quantized=quantized)
+
+    built(graphs, "building the causal ear", write)
     model = CausalModel(graphs, threads=threads)
     return CausalRecognizer(model, Tokens(folder, model.dims.vocabulary), languages, second=second)

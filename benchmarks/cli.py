@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.benchmarks import asr, duplex, talk, translate
+from dragoman.benchmarks import asr, duplex, onset, talk, translate
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -21,5 +21,6 @@ def _group() -> None:
 
 asr.register(app)
 duplex.register(app)
+onset.register(app)
 talk.register(app)
 translate.register(app)

@@ -1,0 +1,207 @@
+"""The models of a session, wrapped: slowed down as a benchmark wants, and with what each result cost beside it.
+
+Nothing here changes what is said. Costs are seconds: a voice's and a judge's by their thread's processor time, a
+language model's and a drafter's by the loop's clock while they are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
+
+from dragoman.agent.openings import Dialogue, Drafted, Drafter, Judge, TurnDrafter
+from dragoman.agent.parts import Parts
+from dragoman.agent.ports import Message, Responder, Synthesizer
+from dragoman.audio.types import Speech
+
+Stage: TypeAlias = Literal["draft", "judge", "voice", "brain"]
+
+_SILENT_S: Final = 30.0
+"""Longer than any reply is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a stage made, and what that cost. A brain's ``text`` comes after the words that it was given to continue."""
+
+    stage: Stage
+    text: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Meter:
+    """All that was made for one turn."""
+
+    spent: list[Spent] = field(default_factory=list)
+
+    def wasted(self, said: str) -> float:
+        """Seconds that went into words that are no part of the reply that was ``said``."""
+        return sum(one.seconds for one in self.spent if not _used(one, said))
+
+
+def _used(one: Spent, said: str) -> bool:
+    words, reply = (re.findall(r"\w+", text.lower()) for text in (one.text, said))
+    if not words:
+        return False
+    if one.stage == "brain":
+        return reply[-len(words) :] == words
+    if one.stage == "voice":
+        return any(reply[i : i + len(words)] == words for i in range(len(reply) - len(words) + 1))
+    # A draft is a word or more longer than what is said of it, and whoever goes on says something else after that.
+    return reply[: min(3, len(words))] == words[:3]
+
+
+def metered(parts: Parts, voice: Synthesizer, meter: Meter) -> Parts:
+    """The same models, for one session; ``voice`` is the one that it speaks with."""
+    made = replace(
+        parts,
+        responder=_MeteredResponder(parts.responder, meter),
+        drafter=None if parts.drafter is None else _MeteredDrafter(parts.drafter, meter),
+        judge=None if parts.judge is None else _MeteredJudge(parts.judge, meter),
+        _voices={},  # not the process's own: another session must not be metered
+    )
+    made.keep({(voice.language, None): _MeteredVoice(voice, meter)})
+    return made
+
+
+class Delayed:
+    """A responder whose first token comes so many seconds later, as from a server far away."""
+
+    def __init__(self, inner: Responder, seconds: float) -> None:
+        self._inner, self._seconds = inner, seconds
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str, None]:
+        """The inner one's text, later."""
+        await asyncio.sleep(self._seconds)
+        async with aclosing(self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        """As the inner one."""
+        await self._inner.warm(messages, open_end=open_end)
+
+    async def aclose(self) -> None:
+        """As the inner one."""
+        await self._inner.aclose()
+
+
+class Mute:
+    """No slow path: whoever asks it for a whole reply waits in vain, and nothing follows the first words."""
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str, None]:
+        """No words."""
+        if not prefix:
+            await asyncio.sleep(_SILENT_S)
+        yield ""
+
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        """Nothing to do."""
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+
+class Trusting:
+    """No verifier: every draft is good."""
+
+    threshold: Final = 0.0
+
+    def trust(self, draft: Drafted) -> float:
+        """Certainty."""
+        return 1.0
+
+
+class _MeteredResponder:
+    def __init__(self, inner: Responder, meter: Meter) -> None:
+        self._inner, self._meter = inner, meter
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str, None]:
+        clock = asyncio.get_running_loop()
+        text, spent, asked = "", 0.0, clock.time()
+        try:
+            async with aclosing(self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+                async for piece in pieces:
+                    spent, text = spent + clock.time() - asked, text + piece
+                    yield piece
+                    asked = clock.time()
+        finally:
+            self._meter.spent.append(Spent("brain", text, spent if text else clock.time() - asked))
+
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        await self._inner.warm(messages, open_end=open_end)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _MeteredDrafter:
+    def __init__(self, inner: Drafter, meter: Meter) -> None:
+        self._inner, self._meter = inner, meter
+
+    @property
+    def language(self) -> str:
+        return self._inner.language
+
+    def open(self) -> TurnDrafter:
+        return _MeteredTurnDrafter(self._inner.open(), self._meter)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _MeteredTurnDrafter:
+    def __init__(self, inner: TurnDrafter, meter: Meter) -> None:
+        self._inner, self._meter = inner, meter
+
+    async def read(self, dialogue: Dialogue, text: str) -> None:
+        await self._inner.read(dialogue, text)
+
+    async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        drafted = await self._inner.draft(dialogue, text, words)
+        self._meter.spent.append(Spent("draft", drafted.text, clock.time() - began))
+        return drafted
+
+
+class _MeteredJudge:
+    def __init__(self, inner: Judge, meter: Meter) -> None:
+        self._inner, self._meter = inner, meter
+
+    @property
+    def threshold(self) -> float:
+        return self._inner.threshold
+
+    def trust(self, draft: Drafted) -> float:
+        began = time.thread_time()
+        found = self._inner.trust(draft)
+        self._meter.spent.append(Spent("judge", draft.text, time.thread_time() - began))
+        return found
+
+
+class _MeteredVoice:
+    def __init__(self, inner: Synthesizer, meter: Meter) -> None:
+        self._inner, self._meter = inner, meter
+
+    @property
+    def language(self) -> str:
+        return self._inner.language
+
+    def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+        began = time.thread_time()
+        speech = self._inner.synthesize(text, rate=rate, final=final)
+        self._meter.spent.append(Spent("voice", text, time.thread_time() - began))
+        return speech

@@ -1,0 +1,293 @@
+"""The hand-off for a cascade of someone else's: first words or none, the request for the rest, and the seam."""
+
+from __future__ import annotations
+
+import asyncio
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from relay_scripted import ScriptedDrafter, Trusting, Written
+from test_llm_openai import Server, serving
+
+from dragoman.agent.llm.openai_api import OpenAIResponder, continuation
+from dragoman.agent.llm.servers import KINDS, UNKNOWN, Kind
+from dragoman.agent.ports import Message
+from dragoman.agent.relay import ASKED, Opening, Relay, Seam, continued, following, server_kind
+from dragoman.audio.clock import run_virtual
+from dragoman.audio.types import DragomanError
+
+T = TypeVar("T")
+
+ASKS = [("assistant", "How was your day?"), ("user", "I got the job!")]
+GLAD = Written("That is wonderful, I am so happy for")
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "I got the job!"}]
+
+
+def relay(*script: Written | Exception, trust: float = 0.9, **options: float) -> Relay:
+    return Relay(ScriptedDrafter(list(script)), Trusting(trust), **options)
+
+
+def begin(given: Relay, dialogue: Sequence[tuple[str, str]] = ASKS) -> Opening | None:
+    try:
+        return asyncio.run(given.begin(dialogue))
+    finally:
+        given.close()
+
+
+# --- first words --------------------------------------------------------------------------------------------------
+
+
+def test_a_trusted_draft_is_cut_where_one_can_breathe() -> None:
+    drafter = ScriptedDrafter([GLAD])
+    opening = begin(Relay(drafter, Trusting(0.9)))
+    assert opening == Opening("That is wonderful,", 0.9, False)
+    assert drafter.read == [(tuple(ASKS), 8)]
+
+
+def test_a_draft_that_is_not_trusted_is_not_said() -> None:
+    given = relay(GLAD, trust=0.49)
+    assert begin(given) is None
+    assert (given.asked, given.opened) == (1, 0)
+
+
+def test_the_threshold_is_the_verifiers_unless_another_is_given() -> None:
+    assert relay().threshold == 0.5
+    assert begin(relay(GLAD, trust=0.5)) is not None
+    assert begin(relay(GLAD, trust=0.9, threshold=0.95)) is None
+    assert begin(relay(GLAD, trust=0.1, threshold=0.1)) is not None
+
+
+def test_a_draft_that_is_too_short_to_be_cut_is_not_said() -> None:
+    assert begin(relay(Written("That is"))) is None
+    assert begin(relay(Written(""))) is None
+    assert begin(relay(Written("That is great!", complete=True))) == Opening("That is great!", 0.9, True)
+
+
+@pytest.mark.parametrize("dialogue", [[], [("assistant", "Hello.")], [("user", "  ")]])
+def test_only_the_user_is_answered(dialogue: list[tuple[str, str]]) -> None:
+    given = relay(GLAD)
+    assert begin(given, dialogue) is None
+    assert given.asked == 0
+
+
+@pytest.mark.parametrize("error", [DragomanError("no model"), TimeoutError("no model")])
+def test_what_the_drafter_raises_is_not_hidden(error: Exception) -> None:
+    with pytest.raises(type(error), match="no model"):
+        begin(relay(error))
+
+
+def test_a_late_draft_is_not_waited_for() -> None:
+    """The wait is over after half a second; the next draft is served when the late one is done."""
+    drafter = ScriptedDrafter([GLAD, GLAD], gate=threading.Event())
+    given = Relay(drafter, Trusting(), late_s=0.05)
+
+    async def scenario() -> None:
+        assert await given.begin(ASKS) is None
+        drafter.gate.set()
+        given._late_s = 10.0
+        assert await given.begin(ASKS) is not None
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        given.close()
+
+
+def test_a_draft_can_be_dropped_while_it_is_written() -> None:
+    drafter = ScriptedDrafter([GLAD, Written("I see what you mean there now")], gate=threading.Event())
+    given = Relay(drafter, Trusting())
+
+    async def scenario() -> None:
+        first = asyncio.create_task(given.begin(ASKS))
+        await asyncio.to_thread(drafter.began.wait, 10)
+        first.cancel()
+        drafter.gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        second = await given.begin(ASKS)
+        assert second is not None
+        assert second.text == "I see what you mean"
+        assert (given.asked, given.opened) == (2, 1)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        given.close()
+
+
+def test_conversations_share_a_relay_in_virtual_time() -> None:
+    given = relay(GLAD, GLAD, GLAD)
+
+    async def scenario() -> list[Opening | None]:
+        return await asyncio.gather(*(given.begin(ASKS) for _ in range(3)))
+
+    try:
+        assert [opening is not None for opening in run_virtual(scenario(), measured=False)] == [True] * 3
+    finally:
+        given.close()
+
+
+# --- the request for the rest -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vLLM", "llama.cpp", "Ollama"])
+def test_a_server_that_can_continue_is_given_the_beginning(name: str) -> None:
+    request = continued(MESSAGES, "That is wonderful,", server_kind(name))
+    assert request.messages == [*MESSAGES, {"role": "assistant", "content": "That is wonderful,"}]
+    flags = {"continue_final_message": True, "add_generation_prompt": False}
+    assert request.extra_body == (flags if name == "vLLM" else {})
+
+
+@pytest.mark.parametrize("server", [ASKED, server_kind("lm studio")])
+def test_any_other_server_is_asked_in_words(server: Kind) -> None:
+    request = continued(MESSAGES, "That is wonderful,", server)
+    assert request.messages[:-1] == MESSAGES
+    assert request.messages[-1]["role"] == "system"
+    assert "«That is wonderful,»" in str(request.messages[-1]["content"])
+    assert request.extra_body == {}
+
+
+def test_without_first_words_it_is_the_plain_request() -> None:
+    request = continued(MESSAGES, "", server_kind("vLLM"))
+    assert (request.messages, request.extra_body) == (MESSAGES, {})
+
+
+def test_a_kind_of_server_that_is_not_known_is_told() -> None:
+    with pytest.raises(DragomanError, match="no kind of server is called Bard: there are Ollama, "):
+        server_kind("Bard")
+
+
+@pytest.mark.parametrize("owner", ["vllm", "llamacpp", "library", "organization_owner", "someone"])
+def test_the_request_is_the_one_that_the_session_sends(owner: str) -> None:
+    """What a cascade sends by itself is what this project's own responder sends to the same kind of server."""
+    with serving(Server(owner)) as server:
+
+        async def ask() -> Kind:
+            responder = await OpenAIResponder.connect(server.url)
+            history = [Message(m["role"], m["content"]) for m in MESSAGES]
+            try:
+                async for _ in responder.reply(history, prefix="That is wonderful,"):
+                    pass
+            finally:
+                await responder.aclose()
+            return responder.server.kind
+
+        request = continued(MESSAGES, "That is wonderful,", asyncio.run(ask()))
+    (body,) = server.bodies
+    assert body["messages"] == request.messages
+    assert {key: body.get(key) for key in request.extra_body} == request.extra_body
+    assert "continue_final_message" not in body or request.extra_body
+
+
+# --- the seam -----------------------------------------------------------------------------------------------------
+
+
+async def written(pieces: Sequence[str]) -> AsyncGenerator[str]:
+    for piece in pieces:
+        yield piece
+
+
+def rest(pieces: Sequence[str], prefix: str = "That is wonderful,", server: Kind = ASKED) -> str:
+    async def scenario() -> str:
+        return "".join([text async for text in following(written(pieces), prefix, server)])
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [" when do", " you start?"],
+        ["when do", " you start?"],
+        ["That is wonderful,", " when do you start?"],
+        ["Th", "at is wonder", "ful, when", " do you start?"],
+        ["\n\nThat is wonderful, when do you start?"],
+    ],
+)
+def test_no_word_is_said_twice_and_no_space_is_missing(pieces: list[str]) -> None:
+    joined = "That is wonderful," + rest(pieces)
+    assert joined.split() == "That is wonderful, when do you start?".split()
+
+
+def test_a_likely_repetition_that_is_none_is_said() -> None:
+    assert rest(["That is", " how it should be."]) == " That is how it should be."
+    assert rest(["That is"]) == " That is"
+    assert rest(["That is wonderful,"]) == ""
+    assert rest([]) == ""
+
+
+def test_a_server_that_continues_exactly_may_go_on_inside_a_word() -> None:
+    assert rest(["ly", " done."], "That was wonderful", server_kind("llama.cpp")) == "ly done."
+
+
+def test_a_whole_reply_passes_as_it_is() -> None:
+    assert rest(["That is ", "fine."], "") == "That is fine."
+
+
+PIECES = st.lists(st.sampled_from(["", " ", "Well", "Well,", " I", " see", "!", "\n", "see"]), max_size=8)
+
+
+@given(PIECES, st.sampled_from(["Well, I see", "Well", "see!"]), st.sampled_from([*KINDS, UNKNOWN]))
+def test_the_seam_is_the_sessions(pieces: list[str], prefix: str, server: Kind) -> None:
+    """However the stream is cut, what is said is what the session's own join makes of it."""
+
+    async def session() -> str:
+        parts = written(pieces) if server.continues == "exactly" else continuation(written(pieces), prefix)
+        return "".join([text async for text in parts])
+
+    assert rest(pieces, prefix, server) == asyncio.run(session())
+
+
+def test_nothing_is_held_back_longer_than_needed() -> None:
+    async def scenario() -> list[str]:
+        seam = Seam("Well, I see", ASKED)
+        return [await seam.feed(piece) for piece in ("Well", ", I", " see", " that", " now")] + [await seam.close()]
+
+    assert asyncio.run(scenario()) == ["", "", "", " that", " now", ""]
+
+
+# --- the example --------------------------------------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "relay_with_your_cascade.py"
+
+
+def run_example(*arguments: str) -> Coroutine[object, object, None]:
+    return runpy.run_path(str(EXAMPLE))["main"](list(arguments))
+
+
+def test_the_example_runs_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(run_example())
+    assert capsys.readouterr().out.splitlines() == [
+        "user:      I got the job!",
+        "at once:   That is wonderful, (trust 0.90)",
+        "then:      when do you start?",
+    ]
+
+
+@pytest.mark.parametrize(("name", "owner"), [("vLLM", "vllm"), ("OpenAI-compatible", "someone")])
+def test_the_example_runs_with_a_server(name: str, owner: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Server(owner, pieces=[" when", " do you", " start?"])) as server:
+        asyncio.run(run_example("--llm", f"{server.url}/v1", "--model", "first", "--server", name))
+    assert capsys.readouterr().out.splitlines()[-1] == "then:      when do you start?"
+    (body,) = server.bodies
+    assert body.get("continue_final_message", False) is (name == "vLLM")
+
+
+# --- without pipecat ----------------------------------------------------------------------------------------------
+
+
+def test_without_pipecat_its_extra_is_named() -> None:
+    """What is imported fails at once, in a line that tells what to install."""
+    code = "import sys; sys.modules['pipecat'] = None; import dragoman.agent.pipecat"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("dragoman.agent.pipecat needs pipecat-ai 1.14 or newer: pip install 'dragoman[pipecat]'")

@@ -56,7 +56,7 @@ packages:
 	./tests/packages.sh
 
 $(SETUP)/train: $(SETUP)/dev
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mic,translate,train,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mic,translate,pipecat,train,dev]'
 	@touch $@
 
 test-all: packages $(SETUP)/train

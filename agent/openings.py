@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
+from dragoman.audio.clock import busy
 from dragoman.audio.text import belong_together, ends_clause
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
 from dragoman.verifier.features import Drafted as Doubted
@@ -168,7 +169,8 @@ class Opener:
         try:
             draft = await self._drafter.draft(dialogue, text, MOST + 1)
             self.drafted += 1
-            trust = await asyncio.to_thread(self._judge.trust, draft)
+            with busy():
+                trust = await asyncio.to_thread(self._judge.trust, draft)
             words = sayable(draft.text, complete=draft.complete)
             if not words:
                 self.wasted += 1

@@ -3,7 +3,7 @@
 A cascade (recognizer, language model, voice) that is not this project's gets its first words here, as text, while its
 language model has not begun yet::
 
-    relay = Relay(drafter, verifier)
+    relay = open_relay()
     opening = await relay.begin([("user", "I got the job!")])
     prefix = opening.text if opening else ""
     ...                                                       # the voice says the prefix at once
@@ -21,9 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+from dragoman.agent.drafter.catalog import open_drafter
+from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, following, server_kind
 from dragoman.agent.openings import MOST, Drafted, Judge, sayable
+from dragoman.agent.verifying import open_verifier
 from dragoman.agent.workers import Worker
+from dragoman.models.catalog import Progress
 
 __all__ = [
     "ASKED",
@@ -37,6 +41,7 @@ __all__ = [
     "TextDrafter",
     "continued",
     "following",
+    "open_relay",
     "server_kind",
 ]
 
@@ -63,6 +68,19 @@ class Opening:
     """Probability that they are a good beginning."""
     complete: bool
     """The drafter would say no more; the language model may."""
+
+
+class Reader:
+    """The drafter that ships, as a ``TextDrafter``."""
+
+    def __init__(self, runtime: DrafterRuntime) -> None:
+        self._runtime = runtime
+
+    def draft(self, dialogue: Dialogue, words: int) -> Drafted:
+        """The first words of the reply to the last turn."""
+        reading = self._runtime.open(dialogue[:-1])
+        self._runtime.read(reading, dialogue[-1][1])
+        return self._runtime.draft(reading, words)
 
 
 class Relay:
@@ -118,3 +136,12 @@ class Relay:
         draft = self._drafter.draft(dialogue, MOST + 1)
         text = sayable(draft.text, complete=draft.complete)
         return Opening(text, self._verifier.trust(draft), draft.complete) if text else None
+
+
+def open_relay(language: str = "en", *, progress: Progress | None = None) -> Relay:
+    """The drafter and the verifier that ship for a language, or those of the user's own. Some seconds.
+
+    Raises ``DragomanError`` when one of them is missing.
+    """
+    verifier = open_verifier(language)
+    return Relay(Reader(open_drafter(language, progress=progress)), verifier)

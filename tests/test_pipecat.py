@@ -32,6 +32,8 @@ from dragoman.agent.pipecat import OpeningFrame, RelaySeam, VLLMService
 from dragoman.agent.relay import ASKED, server_kind
 
 GLAD = Written("That is wonderful, I am so happy for")
+pytestmark = pytest.mark.slow
+
 EXACT = server_kind("llama.cpp")
 SAID = "That is wonderful,"
 BEGUN = {"role": "assistant", "content": SAID}

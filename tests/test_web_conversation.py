@@ -631,3 +631,15 @@ def test_own_events_come_only_when_asked_for() -> None:
     own = {str(each["type"]) for each in extended.said if str(each["type"]).startswith("dragoman.")}
     assert own == {"dragoman.transcript", "dragoman.words", "dragoman.phase", "dragoman.backchannel"}
     assert not [each for each in plain.said if str(each["type"]).startswith("dragoman.")]
+
+
+def test_what_the_fast_path_said_is_told_to_who_asked() -> None:
+    """Words and trust, for the item that begins with them; other clients get the plain protocol."""
+    begun = (on.ReplyStarted(1, 1, 0.0), on.ReplyOpened(1, "Hello there,", 0.8714), on.ReplyText(1, "Hello there,"))
+    desk = Desk(extended=True)
+    said = desk.happen(*begun)
+    [opening] = [each for each in said if each["type"] == "dragoman.opening"]
+    [added] = [each for each in said if each["type"] == "conversation.item.added"]
+    assert (opening["text"], opening["trust"], opening["item_id"]) == ("Hello there,", 0.871, added["item"]["id"])
+    assert desk.happen(on.ReplyOpened(7, "Late", 0.9)) == []
+    assert not any(str(each["type"]).startswith("dragoman") for each in Desk().happen(*begun))

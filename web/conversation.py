@@ -298,6 +298,8 @@ class Conversation:
                 return events
             case on.ReplyStarted(number):
                 return self._replies.started(number)
+            case on.ReplyOpened(number, text, trust):
+                return self._replies.opened(number, text, trust)
             case on.ReplyText(number, text):
                 return self._replies.text(number, text)
             case on.ReplyAudio(number, pcm, words):
@@ -317,5 +319,5 @@ class Conversation:
             case on.Problem(message):
                 self._asked = None
                 return [*self._replies.failed(message), error_event(message, kind="server_error")]
-            case on.UserStopped() | on.ReplyPlaying() | on.AgentAttends() | on.ReplyOpened():
+            case on.UserStopped() | on.ReplyPlaying() | on.AgentAttends():
                 return []

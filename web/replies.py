@@ -99,6 +99,13 @@ class Replies:
         self._reply = reply = _Reply(number, response.item, response)
         return ([] if promised else response.create()) + self._begin(reply, response, 0.0)
 
+    def opened(self, number: int, text: str, trust: float) -> list[ServerEvent]:
+        """It begins with the fast path's words, which the verifier trusted so much."""
+        reply = self._current(number)
+        if reply is None:
+            return []
+        return self._view.extra("opening", item_id=reply.item.id, text=text, trust=round(trust, 3))
+
     def text(self, number: int, text: str) -> list[ServerEvent]:
         """More of its text."""
         reply = self._current(number)

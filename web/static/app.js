@@ -146,7 +146,7 @@ function attend(talk) {
     figures.onsets.push(onset);
     get("latency").hidden = false;
     get("latency").querySelector("b").textContent = `${(onset / 1000).toFixed(2)} s`;
-    log.of(detail.item, (answer) => (answer.note.textContent = `${(onset / 1000).toFixed(2)} s`));
+    log.of(detail.item, (answer) => answer.began(onset));
   });
   sound.addEventListener("played", ({ detail }) => {
     figures.audible = detail.audible;
@@ -183,6 +183,7 @@ function attend(talk) {
       answer.draw();
     }),
   );
+  on("dragoman.opening", ({ item_id, text, trust }) => log.of(item_id, (answer) => answer.opens(text, trust)));
   on("dragoman.words", ({ item_id, words }) =>
     log.of(item_id, (answer) => answer.times.push(...words.map(([, , end]) => end))),
   );

@@ -39,6 +39,7 @@ class Answer extends Entry {
 
   begin() {
     this.text = "";
+    this.quick = 0; // words of the fast path
     this.times = [];
     this.heard = 0;
     this.state = "coming";
@@ -49,6 +50,18 @@ class Answer extends Entry {
   resume() {
     this.before = [this.before, ...split(this.text).slice(0, this.heard)].filter(Boolean).join(" ");
     this.begin();
+  }
+
+  // The fast path's words, and how sure the verifier is of them.
+  opens(text, trust) {
+    this.quick = split(text).length;
+    this.trust = trust;
+    this.note.title = `The underlined words were drafted at once; the verifier trusts them to ${Math.round(100 * trust)} %.`;
+  }
+
+  began(onset) {
+    const trust = this.quick ? ` · first words ${Math.round(100 * this.trust)} %` : "";
+    this.note.textContent = `${(onset / 1000).toFixed(2)} s${trust}`;
   }
 
   played(ms) {
@@ -69,8 +82,15 @@ class Answer extends Entry {
 
   draw() {
     const words = split(this.text);
-    const rest = words.slice(this.heard).join(" ");
-    this.show([[this.before, ...words.slice(0, this.heard)].filter(Boolean).join(" ")], [rest, this.state]);
+    const quick = Math.min(this.quick, words.length);
+    const heard = Math.max(quick, this.heard);
+    this.show(
+      [this.before],
+      [words.slice(0, Math.min(quick, this.heard)).join(" "), "quick"],
+      [words.slice(this.heard, quick).join(" "), `quick ${this.state}`],
+      [words.slice(quick, heard).join(" ")],
+      [words.slice(heard).join(" "), this.state],
+    );
   }
 }
 

@@ -135,10 +135,10 @@ class RelaySeam(FrameProcessor):
         elif self._seam is None:
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame):
-            await self._say(await self._seam.feed(frame.text))
+            await self._say(self._seam.feed(frame.text))
         elif isinstance(frame, LLMFullResponseEndFrame):
             seam, self._seam = self._seam, None
-            await self._say(await seam.close())
+            await self._say(seam.close())
             await self.push_frame(frame, direction)
         elif not isinstance(frame, LLMFullResponseStartFrame):  # the reply has begun already
             await self.push_frame(frame, direction)

@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dragoman.agent.llm import open_responder
-from dragoman.agent.llm.openai_api import OpenAIResponder, continuation
+from dragoman.agent.llm.openai_api import OpenAIResponder
+from dragoman.agent.llm.prefill import ASKED, following
 from dragoman.agent.llm.servers import discover
 from dragoman.agent.ports import Message
 from dragoman.audio.types import DragomanError
@@ -280,6 +281,6 @@ def test_however_it_is_cut_a_prefix_is_said_once(cuts: list[int], repeated: bool
             for start, end in pairwise(edges):
                 yield text[start:end]
 
-        return "".join([piece async for piece in continuation(pieces(), prefix)])
+        return "".join([piece async for piece in following(pieces(), prefix, ASKED)])
 
     assert prefix + asyncio.run(scenario()) == f"{prefix.strip()} big risotto."

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from relay_scripted import ScriptedDrafter, Trusting, Written
 from test_llm_openai import Server, serving
 
-from dragoman.agent.llm.openai_api import OpenAIResponder, continuation
+from dragoman.agent.llm.openai_api import OpenAIResponder
 from dragoman.agent.llm.servers import KINDS, UNKNOWN, Kind
 from dragoman.agent.ports import Message
 from dragoman.agent.relay import ASKED, Opening, Relay, Seam, continued, following, server_kind
@@ -236,22 +236,16 @@ PIECES = st.lists(st.sampled_from(["", " ", "Well", "Well,", " I", " see", "!", 
 
 
 @given(PIECES, st.sampled_from(["Well, I see", "Well", "see!"]), st.sampled_from([*KINDS, UNKNOWN]))
-def test_the_seam_is_the_sessions(pieces: list[str], prefix: str, server: Kind) -> None:
-    """However the stream is cut, what is said is what the session's own join makes of it."""
-
-    async def session() -> str:
-        parts = written(pieces) if server.continues == "exactly" else continuation(written(pieces), prefix)
-        return "".join([text async for text in parts])
-
-    assert rest(pieces, prefix, server) == asyncio.run(session())
+def test_however_it_is_cut_the_seam_says_the_same(pieces: list[str], prefix: str, server: Kind) -> None:
+    """In one piece, letter by letter, or as it comes."""
+    whole = "".join(pieces)
+    assert rest(pieces, prefix, server) == rest([whole], prefix, server) == rest(list(whole), prefix, server)
 
 
 def test_nothing_is_held_back_longer_than_needed() -> None:
-    async def scenario() -> list[str]:
-        seam = Seam("Well, I see", ASKED)
-        return [await seam.feed(piece) for piece in ("Well", ", I", " see", " that", " now")] + [await seam.close()]
-
-    assert asyncio.run(scenario()) == ["", "", "", " that", " now", ""]
+    seam = Seam("Well, I see", ASKED)
+    said = [seam.feed(piece) for piece in ("Well", ", I", " see", " that", " now")]
+    assert [*said, seam.close()] == ["", "", "", " that", " now", ""]
 
 
 # --- the example --------------------------------------------------------------------------------------------------

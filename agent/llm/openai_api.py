@@ -5,21 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urldefrag, urlsplit
 
 import httpx
 from httpx_sse import SSEError, aconnect_sse
 
+from dragoman.agent.llm.prefill import following, last_message
 from dragoman.agent.llm.servers import Found, identify
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
-
-_CONTINUE = (
-    "You have already begun your answer aloud with these words: «{prefix}». "
-    "Write only what follows them. Do not repeat them, and do not begin anew."
-)
 
 
 class OpenAIResponder:
@@ -65,11 +61,12 @@ class OpenAIResponder:
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
         body = self._body(messages, prefix, max_tokens)
-        async with contextlib.aclosing(marked(self._stream(body))) as pieces:
-            exact = not prefix or self._server.kind.continues == "exactly"
-            async with contextlib.aclosing(pieces if exact else continuation(pieces, prefix)) as rest:
-                async for piece in rest:
-                    yield piece
+        async with (
+            contextlib.aclosing(marked(self._stream(body))) as pieces,
+            contextlib.aclosing(following(pieces, prefix, self._server.kind)) as rest,
+        ):
+            async for piece in rest:
+                yield piece
 
     async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``. Does nothing where a prompt read ahead would only cost money."""
@@ -86,10 +83,8 @@ class OpenAIResponder:
     def _body(self, messages: Sequence[Message], prefix: str, max_tokens: int) -> dict[str, object]:
         kind = self._server.kind
         sent = [{"role": m.role, "content": m.content} for m in messages]
-        if prefix and kind.continues == "no":
-            sent.append({"role": "system", "content": _CONTINUE.format(prefix=prefix)})
-        elif prefix:
-            sent.append({"role": "assistant", "content": prefix})
+        if prefix:
+            sent.append(last_message(prefix, kind))
         body: dict[str, object] = {
             "model": self.model,
             "messages": sent,
@@ -118,31 +113,6 @@ class OpenAIResponder:
         except (httpx.HTTPError, SSEError) as error:
             reason = str(error) or type(error).__name__
             raise DragomanError(f"the language model at {url} broke off: {reason}") from error
-
-
-async def continuation(pieces: AsyncIterator[str], prefix: str) -> AsyncGenerator[str]:
-    """What follows ``prefix`` in a stream that may begin by saying it again, joined to it by a space if need be."""
-    wanted, held = prefix.strip(), ""
-    begun = False
-    async for piece in pieces:
-        if begun:
-            yield piece
-            continue
-        held += piece
-        said = held.lstrip()
-        if len(said) < len(wanted) and wanted.startswith(said):
-            continue
-        begun = True
-        rest = said.removeprefix(wanted) if said.startswith(wanted) else held
-        if text := _joined(prefix, rest):
-            yield text
-    if not begun and held and held.strip() != wanted:
-        yield _joined(prefix, held)
-
-
-def _joined(prefix: str, rest: str) -> str:
-    apart = prefix[-1:].isspace() or rest[:1].isspace() or not rest[:1].isalnum()
-    return rest.lstrip() if prefix[-1:].isspace() else rest if apart else f" {rest}"
 
 
 def _delta(url: str, data: str) -> str:

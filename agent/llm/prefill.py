@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from dragoman.agent.llm.openai_api import _CONTINUE, continuation
 from dragoman.agent.llm.servers import KINDS, UNKNOWN, Kind
 from dragoman.audio.types import DragomanError
+
+_CONTINUE: Final = (
+    "You have already begun your answer aloud with these words: «{prefix}». "
+    "Write only what follows them. Do not repeat them, and do not begin anew."
+)
 
 ASKED: Final = UNKNOWN
 """Any server that is not known to continue a beginning: it is asked to, in words."""
@@ -56,14 +59,14 @@ async def following(pieces: AsyncIterator[str], prefix: str, server: Kind) -> As
     """What is said after ``prefix``, of a stream that ``server`` wrote for it: see ``Seam``."""
     seam = Seam(prefix, server)
     async for piece in pieces:
-        if text := await seam.feed(piece):
+        if text := seam.feed(piece):
             yield text
-    if text := await seam.close():
+    if text := seam.close():
         yield text
 
 
 class Seam:
-    """Joins what ``server`` writes to ``prefix``, piece by piece, for who is handed the pieces.
+    """Joins what ``server`` writes to ``prefix``, piece by piece.
 
     Where the server repeats the prefix, that is dropped; where a space is missing, it is added; nothing else changes.
     A server that continues exactly is taken at its word: it may go on inside a word.
@@ -72,41 +75,25 @@ class Seam:
     def __init__(self, prefix: str, server: Kind) -> None:
         self._prefix = prefix
         # What has come while it may still be a repetition; None once all passes as it comes.
-        self._held: list[str] | None = None if not prefix or server.continues == "exactly" else []
+        self._held: str | None = None if not prefix or server.continues == "exactly" else ""
 
-    async def feed(self, piece: str) -> str:
+    def feed(self, piece: str) -> str:
         """What can be said now; may be empty."""
         if self._held is None:
             return piece
-        self._held.append(piece)
-        text = await self._joined(_so_far(self._held))
-        if text:
-            self._held = None
-        return text
+        self._held += piece
+        said, wanted = self._held.lstrip(), self._prefix.strip()
+        if len(said) < len(wanted) and wanted.startswith(said):
+            return ""
+        held, self._held = self._held, None
+        return self._joined(said.removeprefix(wanted) if said.startswith(wanted) else held)
 
-    async def close(self) -> str:
+    def close(self) -> str:
         """What was held back, where the stream ends."""
         held, self._held = self._held, None
-        return await self._joined(_whole(held)) if held else ""
+        return self._joined(held) if held and held.strip() != self._prefix.strip() else ""
 
-    async def _joined(self, pieces: AsyncIterator[str]) -> str:
-        said: list[str] = []
-        with suppress(_MoreToCome):
-            async for text in continuation(pieces, self._prefix):
-                said.append(text)
-        return "".join(said)
-
-
-class _MoreToCome(Exception):
-    """The stream goes on after what there is of it."""
-
-
-async def _whole(pieces: Iterable[str]) -> AsyncGenerator[str]:
-    for piece in pieces:
-        yield piece
-
-
-async def _so_far(pieces: Iterable[str]) -> AsyncGenerator[str]:
-    for piece in pieces:
-        yield piece
-    raise _MoreToCome
+    def _joined(self, rest: str) -> str:
+        if self._prefix[-1:].isspace():
+            return rest.lstrip()
+        return rest if rest[:1].isspace() or not rest[:1].isalnum() else f" {rest}"

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from dragoman.agent.drafter.corruption import Corruption, spoil
 from dragoman.agent.drafter.hearing import heard
-from dragoman.agent.drafter.runtime import DrafterRuntime
+from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.conversation import Conversation, Situation
 from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.duplex.frames import first_decided
@@ -64,18 +64,25 @@ class Drafter:
 
     def __init__(self, runtime: DrafterRuntime, seed: int = 1) -> None:
         self._runtime, self._seed = runtime, seed
+        self._others: Sequence[str] = ()
+        self._words: list[str] = []
 
     def draft(self, asked: Asked, others: Sequence[str]) -> Iterator[Drafted]:
         """The natural draft for a turn, and one for the turn spoilt; ``others`` lend their words."""
         rng = Random(f"{self._seed}/{asked.name}")
-        words = [word for turn in others for word in turn.split()]
-        natural = asked.heard if asked.heard is not None else heard(asked.text, rng, words)
-        yield from self._one(asked, natural, "natural")
-        spoilt, kind = spoil(asked.text, others, rng)
-        yield from self._one(asked, heard(spoilt, rng, words), kind)
-
-    def _one(self, asked: Asked, text: str, kind: Kind) -> Iterator[Drafted]:
+        words = self._words_of(others)
         reading = self._runtime.open(asked.before)
+        natural = asked.heard if asked.heard is not None else heard(asked.text, rng, words)
+        yield from self._one(asked, reading, natural, "natural")
+        spoilt, kind = spoil(asked.text, others, rng)
+        yield from self._one(asked, reading, heard(spoilt, rng, words), kind)
+
+    def _words_of(self, others: Sequence[str]) -> list[str]:
+        if self._others is not others:
+            self._others, self._words = others, [word for turn in others for word in turn.split()]
+        return self._words
+
+    def _one(self, asked: Asked, reading: Reading, text: str, kind: Kind) -> Iterator[Drafted]:
         self._runtime.read(reading, text)
         draft = self._runtime.draft(reading, MOST + 1)
         if said := sayable(draft.text, complete=draft.complete):

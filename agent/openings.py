@@ -33,7 +33,7 @@ Dialogue = Sequence[tuple[str, str]]
 
 
 class Drafted(Doubted, Protocol):
-    """First words of a reply, as the drafter gives them, with its doubts (``duplex.drafts.Draft``)."""
+    """First words of a reply, as the drafter gives them, with its doubts (``drafter.drafts.Draft``)."""
 
     @property
     def text(self) -> str:

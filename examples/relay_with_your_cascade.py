@@ -19,7 +19,7 @@ import numpy as np
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from dragoman.agent.duplex.drafts import Draft
+from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.relay import Dialogue, Drafted, Relay, Request, continued, following, server_kind
 
 

@@ -104,8 +104,6 @@ def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
         "words": matrix(d),
         "frames": matrix(len(FRAME_CONTROLS) + 1, d),
         "frames_bias": matrix(len(FRAME_CONTROLS) + 1),
-        "end": 0.3 * matrix(d),
-        "end_bias": np.full(1, 1.8, np.float32),
     }
     changes = {
         f"{i}.{kind}": (
@@ -115,5 +113,4 @@ def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
         for i in range(of.dims.layers)
         for kind in LINEARS
     }
-    kept = of.merges.chosen(["yes good yes"], of.dims.vocabulary - 2)
-    return Adapter(own, changes, tuple(kept), "ear", ear_width, of.sha256, of.dims.layers, {})
+    return Adapter(own, changes, (), "ear", ear_width, of.sha256, of.dims.layers, {})

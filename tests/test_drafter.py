@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,8 +16,10 @@ from duplex_small import conversation, merges
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.agent.drafter import graph
 from dragoman.agent.drafter.catalog import open_drafter
 from dragoman.agent.drafter.dialogues import Answered, Dialogues, TextDialogue, load_dialogues, save_dialogues
+from dragoman.agent.drafter.drafts import load_drafts, save_drafts
 from dragoman.agent.drafter.hearing import heard
 from dragoman.agent.drafter.lessons import IGNORED, LONGEST, make_batch, make_lesson, of_conversation
 from dragoman.agent.drafter.live import LiveDrafter
@@ -24,9 +27,11 @@ from dragoman.agent.drafter.prompt import DRAFT, TURN
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.adapter import save_adapter
 from dragoman.agent.duplex.answers import Answer, Answers
+from dragoman.agent.duplex.body import load_body
 from dragoman.agent.duplex.chat import Line
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
 
 BEFORE = (("user", "Hello."), ("assistant", "Yes?"))
 SAID = "Is it good there, or is it not so good?"
@@ -88,6 +93,52 @@ def test_eight_bits_are_close(small: DrafterRuntime, tmp_path: Path) -> None:
     rounded = hidden(runtime(tmp_path, quantized=True), [SAID])[0]
     exact = hidden(small, [SAID])[0]
     assert np.linalg.norm(rounded - exact) < 0.1 * np.linalg.norm(exact)
+
+
+def test_a_draft_is_told_with_its_doubts(small: DrafterRuntime, tmp_path: Path) -> None:
+    """Each token has a hidden state and three numbers that agree with each other, and they come back from disk."""
+    drafts = []
+    for said in ("Is it?", "No.", SAID, "yes yes", "good", "And so?"):
+        reading = small.open(BEFORE)
+        small.read(reading, said)
+        drafts.append(small.draft(reading, 4))
+    assert any(draft.tokens for draft in drafts)
+    for draft in drafts:
+        count = len(draft.tokens)
+        assert draft.hidden.shape == (count, small.dims.width)
+        assert len(draft.text.split()) <= 4
+        assert (draft.logp <= 0).all()
+        assert (draft.margin >= 0).all()
+        assert (draft.entropy >= 0).all()
+        # The best of K has at least the mean probability.
+        assert (draft.logp >= -np.log(len(small.vocabulary.kept) + 1)).all()
+    save_drafts(tmp_path / "drafts.npz", drafts, [str(i) for i in range(6)])
+    loaded = load_drafts(tmp_path / "drafts.npz")
+    assert [name for name, _ in loaded] == list("012345")
+    for draft, (_, back) in zip(drafts, loaded, strict=True):
+        assert back == draft
+        np.testing.assert_array_equal(back.margin, draft.margin)
+        np.testing.assert_allclose(back.hidden, draft.hidden, atol=1e-2)
+    (tmp_path / "drafts.npz").write_bytes(b"no")
+    with pytest.raises(DragomanError, match="not a log of drafts"):
+        load_drafts(tmp_path / "drafts.npz")
+
+
+@pytest.mark.slow
+def test_the_real_body_knows_its_capitals(tmp_path: Path) -> None:
+    """SmolLM2 as it came, in 8 bits, read by the run time: its next word is the right one."""
+    try:
+        real = load_body(resolve("smollm2-135m"))
+    except DragomanError as error:
+        pytest.skip(str(error))
+    kept = tuple(real.merges.chosen(["Paris Berlin Rome Madrid"], 4000))
+    own = {"end": np.zeros(real.dims.width, np.float32), "end_bias": np.full(1, -1e3, np.float32)}
+    untrained = replace(adapter(), own=own, changes={}, kept=kept, body=real.sha256, layers=real.dims.layers)
+    graph.write(real, untrained, tmp_path)
+    plain = DrafterRuntime(tmp_path)
+    reading = plain.open()
+    plain.read(reading, "Repeat after me: the capital of Italy is Rome.")
+    assert "Rome" in plain.draft(reading, 20).text
 
 
 def test_sessions_draft_from_their_own_turns(small: DrafterRuntime) -> None:
@@ -225,7 +276,6 @@ def test_training_learns_and_goes_on(tmp_path: Path) -> None:
     was trained writes in the run time what the module writes.
     """
     torch = pytest.importorskip("torch")
-    from dragoman.agent.drafter import graph
     from dragoman.agent.drafter.training import Options, Trainer
     from dragoman.agent.duplex.adapter import load_adapter
 

@@ -10,17 +10,14 @@ import pytest
 from duplex_small import EAR_WIDTH, adapter, body, conversation
 from gguf import GGUFWriter
 
-from dragoman.agent.duplex import graph
-from dragoman.agent.duplex.adapter import Adapter, adapted, load_adapter, save_adapter
+from dragoman.agent.duplex.adapter import adapted, load_adapter, save_adapter
 from dragoman.agent.duplex.body import Body, load_body
 from dragoman.agent.duplex.examples import Examples
 from dragoman.agent.duplex.features import features_path
 from dragoman.agent.duplex.frames import FRAME
-from dragoman.agent.duplex.runtime import DuplexRuntime
 from dragoman.agent.duplex.store import save_conversations, shard_path
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import DragomanError
-from dragoman.models.catalog import resolve
 from dragoman.models.store import silent
 
 
@@ -108,34 +105,6 @@ def test_a_body_comes_out_of_its_file(tmp_path: Path) -> None:
     assert set(loaded.shortened(1).arrays) == {name for name in loaded.arrays if name[0] not in "12"}
     with pytest.raises(DragomanError, match="3 layers, not 4"):
         loaded.shortened(4)
-
-
-@pytest.mark.slow
-def test_the_real_body_knows_its_capitals(tmp_path: Path) -> None:
-    """SmolLM2 as it came, in 8 bits, read by the run time: its next word is the right one."""
-    try:
-        real = load_body(resolve("smollm2-135m"))
-    except DragomanError as error:
-        pytest.skip(str(error))
-    kept = real.merges.chosen(["Paris Berlin Rome Madrid"], 4000)
-    width = real.dims.width
-    none = adapter(body()).own
-    own = {name: np.zeros((*array.shape[:-1], width), np.float32) for name, array in none.items() if array.ndim > 1}
-    own |= {"out": np.zeros((width, 24), np.float32), "in": none["in"], "in_bias": none["in_bias"]}
-    own |= {name: np.zeros(width, np.float32) for name in ("out_bias", "sounding", "words", "end")}
-    own |= {"frames_bias": none["frames_bias"], "end_bias": np.full(1, -1e3, np.float32)}
-    untrained = Adapter(own, {}, tuple(kept), "ear", EAR_WIDTH, real.sha256, real.dims.layers, {})
-    graph.write(real, untrained, tmp_path)
-    runtime = DuplexRuntime(tmp_path)
-    # The turn ends in the middle of a sentence, whose last word is what is read first.
-    stream = runtime.open(
-        [("user", "The capital of France is Paris. The capital of Germany is Berlin. The capital of Italy")]
-    )
-    stream.past.length -= 1  # the line's end
-    fork = runtime.fork(stream)
-    [fork.last] = runtime.vocabulary.read(" is")
-    [draft] = runtime.draft([fork], words=1)
-    assert draft.text.startswith("Rome")
 
 
 def test_examples_are_what_this_ear_hears(tmp_path: Path) -> None:

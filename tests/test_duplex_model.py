@@ -11,7 +11,6 @@ import pytest
 from duplex_small import EAR_WIDTH, adapter, body, conversation, merges
 
 from dragoman.agent.duplex import graph
-from dragoman.agent.duplex.drafts import load_drafts, save_drafts
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.policy import OwnTokens, Policy
@@ -21,7 +20,6 @@ from dragoman.agent.duplex.tuning import TRIED, tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import SINK, WINDOW, cut_window, make_batch
 from dragoman.asr.causal.features import BLOCK
-from dragoman.audio.types import DragomanError
 
 RNG = np.random.default_rng(3)
 HEARD = [
@@ -138,59 +136,6 @@ def test_the_dialogue_is_replaced(shallow: DuplexRuntime) -> None:
         np.testing.assert_allclose(after[0], after[1], atol=1e-4)
 
 
-def test_a_draft_leaves_its_stream_alone(runtime: DuplexRuntime) -> None:
-    """The stream goes on as if nobody had drafted; drafts together are drafts alone."""
-    one, other = runtime.open(TALK), runtime.open(TALK)
-    heard(runtime, one, HEARD[:12])
-    heard(runtime, other, HEARD[:12])
-    forks = [runtime.fork(one), runtime.fork(one, Control.BOC)]
-    drafts = runtime.draft(forks, words=2)
-    again = [runtime.draft([runtime.fork(one, control)], words=2)[0] for control in (Control.BOS, Control.BOC)]
-    assert drafts == again
-    np.testing.assert_array_equal(
-        numbers(heard(runtime, one, HEARD[12:20])), numbers(heard(runtime, other, HEARD[12:20]))
-    )
-
-
-def test_a_draft_is_told_with_its_doubts(runtime: DuplexRuntime, tmp_path: Path) -> None:
-    """Each token has a hidden state and three numbers that agree with each other, and they come back from disk."""
-    stream = runtime.open(TALK)
-    drafts = []
-    for i in range(6):
-        heard(runtime, stream, HEARD[9 * i : 9 * i + 9])
-        drafts += runtime.draft([runtime.fork(stream)], words=4)
-    assert any(draft.tokens for draft in drafts)
-    for draft in drafts:
-        count = len(draft.tokens)
-        assert draft.hidden.shape == (count, runtime.dims.width)
-        assert len(draft.text.split()) <= 4
-        assert (draft.logp <= 0).all()
-        assert (draft.margin >= 0).all()
-        assert (draft.entropy >= 0).all()
-        # The best of K has at least the mean probability.
-        assert (draft.logp >= -np.log(len(runtime.vocabulary.kept) + 1)).all()
-    save_drafts(tmp_path / "drafts.npz", drafts, [str(i) for i in range(6)])
-    loaded = load_drafts(tmp_path / "drafts.npz")
-    assert [name for name, _ in loaded] == list("012345")
-    for draft, (_, back) in zip(drafts, loaded, strict=True):
-        assert back == draft
-        np.testing.assert_array_equal(back.margin, draft.margin)
-        np.testing.assert_allclose(back.hidden, draft.hidden, atol=1e-2)
-    (tmp_path / "drafts.npz").write_bytes(b"no")
-    with pytest.raises(DragomanError, match="not a log of drafts"):
-        load_drafts(tmp_path / "drafts.npz")
-
-
-def test_forks_end(runtime: DuplexRuntime) -> None:
-    """A draft of which no end is in sight ends when its room is full."""
-    stream = runtime.open(TALK)
-    heard(runtime, stream, HEARD[:WINDOW])
-    for _ in range(3):
-        [draft] = runtime.draft([runtime.fork(stream)], words=1000)
-        assert len(draft.tokens) < 20
-        heard(runtime, stream, HEARD[:7])
-
-
 # --- own tokens and policy ---------------------------------------------------------------------------------------
 
 
@@ -293,24 +238,18 @@ def test_late_decisions_stay_due() -> None:
 
 
 def test_windows_become_a_batch() -> None:
-    """Frames see the past, drafts what came before them, and nobody what is padded."""
+    """Frames see the past, and nobody what is padded."""
     made, vocabulary = conversation(), Vocabulary(merges(), range(263))
     features = np.zeros((made.frames, BLOCK, EAR_WIDTH), np.float16)
     history = make_history(made, vocabulary)
     windows = [cut_window(made, features, history, vocabulary, start, frames=30) for start in (0, 25)]
     batch = make_batch(windows)
-    stop = batch.first + 30
-    assert [fork.after for fork in windows[0].forks] == [19]
-    assert [fork.after for fork in windows[1].forks] == [19]
     assert batch.size == sum(window.length for window in windows)
     for b, window in enumerate(windows):
-        last = batch.first + 29
-        assert batch.seen[b, last, : last + 1].sum() == len(window.context) + 30
-        assert not batch.seen[b, last, stop:].any()
-        first_fork = stop
-        assert batch.seen[b, first_fork, batch.first + 19]
-        assert not batch.seen[b, first_fork, batch.first + 20]
-        assert batch.positions[b, first_fork] == batch.positions[b, batch.first + 19] + 1
+        first = batch.first + 29
+        assert batch.seen[b, first].sum() == len(window.context) + 30
+        assert not batch.seen[b, batch.first, batch.first + 1 :].any()
+        assert not batch.seen[b, first, : batch.first - len(window.context)].any()
     # The second window begins after the first turn and its answer: they are in its context.
     assert "Is it?" in vocabulary.text(list(windows[1].context))
 

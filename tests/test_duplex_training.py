@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.runtime import DuplexRuntime, Heard
 from dragoman.agent.duplex.vocabulary import Vocabulary
-from dragoman.agent.duplex.windows import Fork, cut_window, make_batch
+from dragoman.agent.duplex.windows import cut_window, make_batch
 from dragoman.audio.types import DragomanError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def test_streaming_gives_what_one_pass_gives() -> None:
 
     small = body()
     vocabulary = Vocabulary(small.merges, range(small.dims.vocabulary))
-    network = DuplexNetwork(small, EAR_WIDTH, vocabulary.kept, rank=2)
+    network = DuplexNetwork(small, EAR_WIDTH, rank=2)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     windows = []
@@ -73,37 +72,6 @@ def test_streaming_gives_what_one_pass_gives() -> None:
         np.testing.assert_allclose(found[1], ends[:, i].sigmoid(), atol=1e-5)
 
 
-def test_forks_leave_the_frames_alone() -> None:
-    """Frames don't see forks, nor do forks see each other or what comes later."""
-    import torch
-
-    from dragoman.agent.duplex.network import DuplexNetwork
-
-    small = body()
-    vocabulary = Vocabulary(small.merges, range(small.dims.vocabulary))
-    network = DuplexNetwork(small, EAR_WIDTH, vocabulary.kept, rank=2)
-    made = example(3)
-    history = make_history(made.conversation, vocabulary)
-    window = cut_window(made.conversation, made.features, history, vocabulary, 0)
-
-    def hidden(*forks: Fork, stop: int = 60) -> torch.Tensor:
-        cut = cut_window(made.conversation, made.features, history, vocabulary, 0, frames=stop)
-        batch = make_batch([replace(cut, forks=forks)])
-        with torch.no_grad():
-            found: torch.Tensor = network(batch)[0]
-        return found
-
-    one, two = window.forks
-    whole, alone = hidden(one, two), hidden()
-    torch.testing.assert_close(whole[: len(alone)], alone, atol=1e-5, rtol=0)
-    count = len(alone)
-    first = hidden(one)[count : count + len(one.tokens)]
-    torch.testing.assert_close(whole[count : count + len(one.tokens)], first, atol=1e-5, rtol=0)
-    early = hidden(one, stop=one.after + 1)[-len(one.tokens) :]
-    torch.testing.assert_close(first, early, atol=1e-5, rtol=0)
-    assert not torch.allclose(hidden(two)[-1], first[-1], atol=1e-3)
-
-
 def test_training_learns_to_take_turns(tmp_path: Path) -> None:
     """Some steps on the same conversations: every loss falls, and the model begins where it should, running free."""
     from dragoman.agent.duplex.training import Report, Trainer
@@ -114,7 +82,7 @@ def test_training_learns_to_take_turns(tmp_path: Path) -> None:
     before = trainer.check()
     trainer.run(reports.append)
     after = trainer.check()
-    for name, share in (("frames_loss", 0.65), ("drafts_loss", 0.4), ("ends_loss", 0.75)):
+    for name, share in (("frames_loss", 0.65), ("ends_loss", 0.75)):
         assert float(after[name] or 0) < share * float(before[name] or 0)
     assert float(after["begin_f1"] or 0) > 0.3 > float(before["begin_f1"] or 0)
     assert {report.stage for report in reports} == {1, 2}
@@ -148,7 +116,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:
-    """A session of the run time, through its roll, and its draft: the module's numbers in one pass."""
+    """A session of the run time, through its roll: the module's numbers in one pass."""
     import torch
 
     from dragoman.agent.duplex.network import DuplexNetwork
@@ -157,7 +125,7 @@ def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:
     made = adapter(small)
     graph.write(small, made, tmp_path, quantized=False)
     runtime = DuplexRuntime(tmp_path)
-    network = DuplexNetwork(small, EAR_WIDTH, made.kept, rank=2)
+    network = DuplexNetwork(small, EAR_WIDTH, rank=2)
     with torch.no_grad():
         for name in list(network.own.keys()):
             network.own[name] = torch.nn.Parameter(torch.from_numpy(made.own[name]))
@@ -169,34 +137,18 @@ def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:
     history = make_history(one.conversation, runtime.vocabulary, np.random.default_rng(2))
     window = cut_window(one.conversation, one.features, history, runtime.vocabulary, 0)
     stream = runtime.open(one.conversation.context)
-    found, fork = [], None
-    forced = window.forks[0]
+    found = []
     for i in range(window.frames):
         words = [int(token) for token in history.words[i] if token >= 0]
         stream.own.previous = int(history.previous[i])
         [decided] = runtime.step([stream], [Heard(one.features[i], bool(history.sounding[i]), words)])
         found.append([*decided.probabilities, decided.ends])
-        if i == forced.after:
-            fork = runtime.fork(stream)
-            while fork.open:
-                runtime.extend([fork])
     batch = make_batch([window])
     with torch.no_grad():
         hidden = network(batch)
         logits, ends = network.frames(hidden[0, batch.first : batch.first + window.frames])
         expected = torch.cat([logits.softmax(-1), ends.sigmoid()[:, None]], 1)
     np.testing.assert_allclose(np.array(found), expected, atol=1e-4)
-    # What was drafted is what the module finds best after each of the same tokens.
-    assert fork is not None
-    assert fork.tokens
-    tokens = (forced.tokens[0], *fork.tokens)
-    batch = make_batch([replace(window, forks=(Fork(forced.after, tokens, (0,) * len(tokens)),))])
-    with torch.no_grad():
-        guessed = network.drafts(network(batch)[0, -len(tokens) :]).log_softmax(-1)
-    best = [runtime.vocabulary.token(int(row)) for row in guessed.argmax(-1)]
-    assert best[: len(fork.tokens)] == fork.tokens
-    logp = [logp for _, _, logp, _ in fork.rows]
-    np.testing.assert_allclose(logp, guessed.max(-1).values[: len(fork.tokens)], atol=1e-3)
 
 
 def test_the_command_says_what_is_missing(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from duplex_small import EAR_WIDTH, Array
 from duplex_small import conversation as silent
 
+from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.duplex.conversation import Conversation, UserEvent
-from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import INPUT_RATE, Samples, Word

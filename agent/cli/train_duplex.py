@@ -79,7 +79,7 @@ def duplex(
                     task,
                     completed=max(report.step / steps, report.minutes / minutes),
                     description=f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  "
-                    f"drafts {report.drafts:.3f}  ends {report.ends:.3f}",
+                    f"ends {report.ends:.3f}",
                 )
                 if report.check:
                     figures = "  ".join(

@@ -12,10 +12,10 @@ from random import Random
 from typing import Final, Literal, TypeAlias
 
 from dragoman.agent.drafter.corruption import Corruption, spoil
+from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.drafter.hearing import heard
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.conversation import Conversation, Situation
-from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.openings import MOST, sayable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import onnx
 
 from dragoman.agent.drafter.prompt import POSITIONS
 from dragoman.agent.duplex.adapter import Adapter, adapted
-from dragoman.agent.duplex.body import Body
-from dragoman.agent.duplex.body_graph import body_graph, drafts_graph
+from dragoman.agent.duplex.body import Array, Body
+from dragoman.agent.duplex.body_graph import BodyGraph, body_graph
 
 
 def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True) -> None:
@@ -33,5 +34,18 @@ def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True)
     )
     end = float(own["end_bias"][0])
     onnx.save(body_graph(changed, POSITIONS, quantized=quantized), str(folder / "body.onnx"))
-    drafts = drafts_graph(changed, adapter.kept, own["end"], end, quantized=quantized)
+    drafts = _drafts(changed, adapter.kept, own["end"], end, quantized)
     onnx.save(drafts, str(folder / "drafts.onnx"))
+
+
+def _drafts(body: Body, kept: Sequence[int], end: Array, end_bias: float, quantized: bool) -> onnx.ModelProto:
+    """Hidden states [B, d] to logits [B, kept + 1]: one of the tokens ``kept`` or, last, the end."""
+    g = BodyGraph("drafts", quantized=quantized)
+    hidden = g.input("hidden", ["batch", body.dims.width])
+    output = body.arrays.get("output", body.arrays["tokens"])
+    table = np.concatenate([output[list(kept)], end[None]])
+    logits = g.linear(hidden, "drafts", table)
+    last = np.zeros(len(table), np.float32)
+    last[-1] = end_bias
+    g.output("logits", g.op("Add", logits, g.constant("end_bias", last)), ["batch", len(table)])
+    return g.model()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dragoman.agent.drafter.drafting import Drafted
-from dragoman.agent.duplex.drafts import Draft, load_drafts, save_drafts
+from dragoman.agent.drafter.drafts import Draft, load_drafts, save_drafts
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
 from dragoman.verifier.figures import Json

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
-from dragoman.agent.duplex.drafts import Draft
 from dragoman.agent.workers import Worker
 
 Dialogue = Sequence[tuple[str, str]]

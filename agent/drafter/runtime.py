@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from dragoman.agent.drafter.drafts import Array, Draft
 from dragoman.agent.drafter.prompt import DRAFT, POSITIONS, REPLY, TURN, before
+from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
-from dragoman.agent.duplex.drafts import Array, Draft
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
-from dragoman.agent.duplex.writing import Fork, Writer
 
 FORMAT: Final = 1
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""

@@ -5,7 +5,7 @@ Needs the ``train`` extra.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -20,24 +20,16 @@ Past = tuple[tuple[Tensor, Tensor], ...]
 
 
 class AdaptedBody(nn.Module):
-    """The body's weights, frozen, and what is trained: ``own`` and ``lora``.
+    """The body's weights, frozen, and what is trained: ``own`` and ``lora``."""
 
-    It can write: with a part of the body's tokens, and an end of its own behind them.
-    """
-
-    def __init__(
-        self, body: Body, kept: Sequence[int], *, rank: int = 16, own: Mapping[str, nn.Parameter] | None = None
-    ) -> None:
-        """``kept``: tokens that are written with (``Vocabulary.kept``); ``own``: parameters of a model on it."""
+    def __init__(self, body: Body, own: Mapping[str, nn.Parameter], *, rank: int = 16) -> None:
+        """``own``: parameters of a model on it."""
         super().__init__()
         dims = self.dims = body.dims
         # Never written to, but torch warns of memory that can't be.
         arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in body.arrays.items()}
         self.stock = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        self.keep(kept)
-        self.own = nn.ParameterDict(
-            {**(own or {}), "end": nn.Parameter(torch.zeros(dims.width)), "end_bias": nn.Parameter(torch.zeros(1))}
-        )
+        self.own = nn.ParameterDict(dict(own))
         self.lora = nn.ParameterDict()
         for layer in range(dims.layers):
             for kind in LINEARS:
@@ -47,11 +39,6 @@ class AdaptedBody(nn.Module):
                 self.lora[f"{key}/up"] = nn.Parameter(torch.zeros(out, rank))
         half = dims.head // 2
         self.frequencies = torch.tensor(dims.rope_base, dtype=torch.float64) ** (-torch.arange(half) / half)
-
-    def keep(self, kept: Sequence[int]) -> None:
-        """Write with these tokens."""
-        output = self.stock.get("output", self.stock["tokens"])
-        self.stock["drafts"] = output[torch.tensor(list(kept), device=output.device)]
 
     def place(self, device: torch.device) -> Self:
         """Move it, the frozen weights too."""
@@ -85,11 +72,6 @@ class AdaptedBody(nn.Module):
             gate, up = self._linear(self._norm(x, f"{layer}.ffn.norm"), f"{layer}.ffn.in").chunk(2, -1)
             x = x + self._linear(F.silu(gate) * up, f"{layer}.ffn.out")
         return self._norm(x, "norm"), tuple(kept)
-
-    def drafts(self, hidden: Tensor) -> Tensor:
-        """Logits over the drafts' table and, last, the end: [..., kept + 1]."""
-        end = (hidden * self.own["end"]).sum(-1, keepdim=True) + self.own["end_bias"]
-        return torch.cat([F.linear(hidden, self.stock["drafts"].to(hidden.dtype)), end.to(hidden.dtype)], -1)
 
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dims = self.dims

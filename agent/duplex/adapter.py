@@ -23,9 +23,9 @@ LARGEST: Final = 40_000_000
 
 @dataclass(frozen=True)
 class Adapter:
-    """``own``: the adapter of the ear, tables and heads, under the module's names; ``changes``: weight name to (up
-    [out, rank], down [rank, in]); ``kept``: tokens of the drafts' table. ``ear``: digest of the recognizer's adapter;
-    ``body``: SHA-256 of the language model's file, of which the first ``layers`` are used.
+    """``own``: adapter of the ear, tables and heads, under the module's names; ``changes``: weight name to (up [out,
+    rank], down [rank, in]); ``kept``: tokens that are written with, for who writes. ``ear``: digest of the recognizer's
+    adapter, if any; ``body``: SHA-256 of the language model's file, of which the first ``layers`` are used.
     """
 
     own: Mapping[str, Array]

@@ -1,10 +1,9 @@
-"""The body as ONNX graphs with its past as inputs and outputs, built from plain arrays.
+"""The body as an ONNX graph with its past as inputs and outputs, built from plain arrays.
 
 - ``body``: x [B, n, d], last int32 [B] (the length of each past and its new inputs, less one), longest int32 [] (of
   these lengths), and per layer past_keys_i and past_values_i [B, kv_heads, s, head] -> hidden [B, n, d], what heads of
   its own make of it, and keys_i and values_i [B, kv_heads, s, head]: bind them to the same memory as the past, and what
   is new is written into it, nothing else
-- ``drafts``: hidden [B, d] -> logits [B, kept + 1]
 
 Rows are quantized one by one, so that what a stream gets does not depend on those that step with it. Two operators of
 ONNX Runtime's own (domain ``com.microsoft``) save hundreds of small ones: GroupQueryAttention and MatMulIntegerToFloat.
@@ -12,7 +11,7 @@ ONNX Runtime's own (domain ``com.microsoft``) save hundreds of small ones: Group
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -76,17 +75,4 @@ def body_graph(
     for name, (weight, bias) in (heads or {}).items():
         product = g.op("MatMul", hidden, g.constant(f"{name}_weight", weight.T))
         g.output(name, g.op("Add", product, g.constant(f"{name}_bias", bias)), ["batch", "new", len(bias)])
-    return g.model()
-
-
-def drafts_graph(body: Body, kept: Sequence[int], end: Array, end_bias: float, *, quantized: bool) -> onnx.ModelProto:
-    """What is written next, out of a hidden state: one of the tokens ``kept`` or, last, the end."""
-    g = BodyGraph("drafts", quantized=quantized)
-    hidden = g.input("hidden", ["batch", body.dims.width])
-    output = body.arrays.get("output", body.arrays["tokens"])
-    table = np.concatenate([output[list(kept)], end[None]])
-    logits = g.linear(hidden, "drafts", table)
-    last = np.zeros(len(table), np.float32)
-    last[-1] = end_bias
-    g.output("logits", g.op("Add", logits, g.constant("end_bias", last)), ["batch", len(table)])
     return g.model()

@@ -6,7 +6,6 @@ dimension.
 - ``ear``: features [B, 8, ear] -> speech [B, d]
 - ``body``: as ``body_graph``, with the head ``decided`` [B, n, 5]: logits over ``FRAME_CONTROLS`` and that a turn ends
   soon
-- ``drafts``: as ``drafts_graph``
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import onnx
 
 from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Body, Dims
-from dragoman.agent.duplex.body_graph import BodyGraph, body_graph, drafts_graph
+from dragoman.agent.duplex.body_graph import BodyGraph, body_graph
 from dragoman.agent.duplex.windows import POSITIONS
 from dragoman.asr.causal.features import BLOCK
 
@@ -32,11 +31,9 @@ def build(body: Body, adapter: Adapter, *, quantized: bool = False) -> dict[str,
     """
     changed, own = adapted(body, adapter), adapter.own
     heads = {"decided": (own["frames"], own["frames_bias"])}
-    end = float(own["end_bias"][0])
     return {
         "ear": _ear(adapter, changed.dims, quantized),
         "body": body_graph(changed, POSITIONS, quantized=quantized, heads=heads),
-        "drafts": drafts_graph(changed, adapter.kept, own["end"], end, quantized=quantized),
     }
 
 
@@ -50,7 +47,6 @@ def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True)
     np.savez(
         folder / "tables.npz",
         allow_pickle=False,
-        kept=np.asarray(adapter.kept, np.int32),
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
         **tables,
     )

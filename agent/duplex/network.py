@@ -3,13 +3,11 @@
 After RelayS2S (arXiv 2603.23346, section 3): the input of a frame is the sum of the ear's features through an adapter,
 the embedding of the model's previous token, whether its voice is sounding, and the words that were newly recognized. A
 small language model, frozen but for low-rank changes, reads it. Frames are decided over the control tokens alone: the
-words of the main stream are given to it, not guessed. Forks are drafts: they have no features, and each guesses a word
-of the drafts' table or the end.
+words of its replies are given to it, not guessed: they are the drafter's and the slow path's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -31,8 +29,8 @@ HIDDEN: Final = 1024
 class DuplexNetwork(AdaptedBody):
     """The adapted body with the adapter of the ear, tables and heads as its own."""
 
-    def __init__(self, body: Body, ear_width: int, kept: Sequence[int], *, rank: int = 16) -> None:
-        """``ear_width``: of a feature; ``kept``: tokens that drafts are written with (``Vocabulary.kept``)."""
+    def __init__(self, body: Body, ear_width: int, *, rank: int = 16) -> None:
+        """``ear_width``: of a feature."""
         width = body.dims.width
         scale = float(np.sqrt((body.arrays["tokens"] ** 2).mean()))
         own = {
@@ -46,7 +44,7 @@ class DuplexNetwork(AdaptedBody):
             "frames": nn.Parameter(torch.zeros(len(FRAME_CONTROLS) + 1, width)),
             "frames_bias": nn.Parameter(torch.tensor([2.0, -2.0, -2.0, -2.0, -2.0])),
         }
-        super().__init__(body, kept, rank=rank, own=own)
+        super().__init__(body, own, rank=rank)
         self.ear_width = ear_width
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -74,7 +72,7 @@ class DuplexNetwork(AdaptedBody):
         return logits[..., :-1], logits[..., -1]
 
     def forward(self, batch: Batch) -> Tensor:
-        """Hidden states [B, n, d] of a batch, its frames and its forks in one pass."""
+        """Hidden states [B, n, d] of a batch, in one pass."""
         device = self.own["in"].device
 
         def given(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
@@ -82,6 +80,5 @@ class DuplexNetwork(AdaptedBody):
 
         x = self.embed(given(batch.tokens))
         heard = self.heard(given(batch.features), given(batch.sounding), given(batch.words))
-        stop = batch.first + batch.frames.shape[1]
-        x = torch.cat([x[:, : batch.first], x[:, batch.first : stop] + heard, x[:, stop:]], 1)
+        x = torch.cat([x[:, : batch.first], x[:, batch.first :] + heard], 1)
         return self.read(x, given(batch.positions), given(batch.seen))[0]

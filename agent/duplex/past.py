@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from dragoman.agent.duplex.body import Dims
-from dragoman.agent.duplex.drafts import Array
+from dragoman.agent.duplex.body import Array, Dims
 
 
 class _Bound:

@@ -1,4 +1,4 @@
-"""The duplex model on ONNX Runtime: a step for each frame of each session, and drafts on the side.
+"""The duplex model on ONNX Runtime: a step for each frame of each session.
 
 NumPy and ONNX Runtime alone. A session's past has room for ``SINK`` tokens of dialogue, which stay, and ``WINDOW``
 frames, of which the oldest are dropped ``ROLL`` at a time; those that stay move up to the positions that the model was
@@ -17,14 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from dragoman.agent.duplex.body import Dims
-from dragoman.agent.duplex.drafts import Array, Draft
-from dragoman.agent.duplex.frames import Control
+from dragoman.agent.duplex.body import Array, Dims
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
-from dragoman.agent.duplex.windows import DRAFT, POSITIONS, SINK, WINDOW
-from dragoman.agent.duplex.writing import Fork, Writer
+from dragoman.agent.duplex.windows import POSITIONS, SINK, WINDOW
 
 FORMAT: Final = 1
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
@@ -77,21 +74,19 @@ class DuplexRuntime:
         with np.load(folder / "tables.npz") as data:
             about = json.loads(data["about"].tobytes())
             self._controls, self._sounding, self._words = (data[name] for name in ("controls", "sounding", "words"))
-            kept = tuple(map(int, data["kept"]))
         self.dims = Dims(**about["dims"])
         self.ear: str = about["ear"]
-        self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)
+        self.vocabulary = Vocabulary(Merges.restored(about["merges"]))
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._ear, body, drafts = (
+        self._ear, body = (
             ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in ("ear", "body", "drafts")
+            for name in ("ear", "body")
         )
         self._reader = Reader(body, self.dims, POSITIONS, ("decided",))
-        self.writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
         half = self.dims.head // 2
         self._frequencies = self.dims.rope_base ** (-np.arange(half) / half)
 
@@ -124,16 +119,6 @@ class DuplexRuntime:
                 row += self._tokens[np.asarray(h.words, np.int64)].astype(np.float32).mean(0) * self._words
         _, decided = self._reader.read([stream.past for stream in streams], x[:, None])
         return [_decided(logits) for logits in decided[:, 0]]
-
-    # --- drafts --------------------------------------------------------------------------------------------------
-
-    def fork(self, stream: Stream, control: Control = Control.BOS) -> Fork:
-        """Begin a draft at this moment, decided or only foreseen. The stream goes on as if there were none."""
-        return Fork(stream.past.copy(), self.vocabulary.control(control), DRAFT - 1)
-
-    def draft(self, forks: Sequence[Fork], words: int = 5) -> list[Draft]:
-        """The first words of each fork, decoded together, or all that there are."""
-        return self.writer.draft(forks, words)
 
     # --- pieces --------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Train the duplex model. Needs the ``train`` extra.
 
 Two stages, as RelayS2S has them (arXiv 2603.23346, section 3): first the ear's adapter, the tables and the heads, with
-the body as it came; then low-rank changes to the body too. Three losses: what each frame is decided as (silence counts
-a fifth), the words of the drafts, and whether a turn ends soon. The checks run free.
+the body as it came; then low-rank changes to the body too. Two losses: what each frame is decided as (silence counts
+a fifth), and whether a turn ends soon. The checks run free.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from dragoman.agent.duplex.streams import NetworkStreams
 from dragoman.agent.duplex.tuning import tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import (
-    IGNORED,
     WINDOW,
     Batch,
     Window,
@@ -42,9 +41,6 @@ from dragoman.agent.duplex.windows import (
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
-
-DRAFTS: Final = 12_288
-"""Tokens that drafts are written with."""
 
 LOOK_EVERY: Final = 20
 """Steps after which it is looked whether there is more to train on."""
@@ -66,7 +62,6 @@ class Options:
     """Windows in a batch."""
     frames: int = WINDOW
     silence: float = 0.2
-    drafts: float = 0.5
     ends: float = 0.5
     save_every: int = 25
     check_every: int = 100
@@ -84,7 +79,6 @@ class Report:
     stage: int
     loss: float
     frames: float
-    drafts: float
     ends: float
     tokens: int
     rate: float
@@ -116,11 +110,10 @@ class Trainer:
         self._checked, self._examples = list(examples[: options.checked]), list(examples[options.checked :])
         self._more = more
         self._body = body.shortened(options.layers or body.dims.layers)
-        said = (u.text for e in self._examples for u in e.conversation.agent)
-        self.vocabulary = Vocabulary(body.merges, body.merges.chosen(said, DRAFTS))
+        self.vocabulary = Vocabulary(body.merges)
         torch.manual_seed(options.seed)
         self._width = int(examples[0].features.shape[2])
-        self.network = DuplexNetwork(self._body, self._width, self.vocabulary.kept, rank=options.rank)
+        self.network = DuplexNetwork(self._body, self._width, rank=options.rank)
         self.network.place(self._device)
         self._optimizer = torch.optim.AdamW(
             [
@@ -169,36 +162,32 @@ class Trainer:
             if self.step % options.check_every == 0:
                 check = self.check()
                 self.minutes = before + (time.monotonic() - began) / 60
-            total, frames, drafts, ends = (float(loss.detach()) for loss in losses)
-            report = Report(
-                self.step, self.minutes, stage, total, frames, drafts, ends, batch.size, self._rate(), check
-            )
+            total, frames, ends = (float(loss.detach()) for loss in losses)
+            report = Report(self.step, self.minutes, stage, total, frames, ends, batch.size, self._rate(), check)
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
             told(report)
             if self.step % options.save_every == 0:
                 self.save()
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Total, frames, drafts, ends."""
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Total, frames, ends."""
         options, device = self.options, self._device
 
         def given(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
             return torch.from_numpy(array).to(device)
 
-        follow, exist = given(batch.follow), given(batch.frames)
+        exist = given(batch.frames)
         with precision(device):
             hidden = self.network(batch)
             decided, soon = self.network.frames(hidden[:, batch.first : batch.first + batch.frames.shape[1]][exist])
-            guessed = self.network.drafts(hidden[follow != IGNORED])
         due = given(_ROWS[batch.due])[exist]
         weights = torch.tensor([options.silence, 1.0, 1.0, 1.0], device=device)
         frames = F.cross_entropy(decided.float(), due, weights)
-        drafts = F.cross_entropy(guessed.float(), follow[follow != IGNORED]) if len(guessed) else frames.new_zeros(())
         counts = given(batch.counts)[exist]
         each = F.binary_cross_entropy_with_logits(soon.float(), given(batch.ends)[exist].float(), reduction="none")
         ends = (each * counts).sum() / counts.sum()
-        return frames + options.drafts * drafts + options.ends * ends, frames, drafts, ends
+        return frames + options.ends * ends, frames, ends
 
     def check(self) -> dict[str, float | None]:
         """Losses and a free rehearsal on the conversations that are never trained on."""
@@ -206,7 +195,7 @@ class Trainer:
             found = [self.losses(make_batch(windows))[1:] for windows, _ in self._groups()]
         means = {
             f"{name}_loss": float(np.mean([float(loss) for loss in losses]))
-            for name, losses in zip(("frames", "drafts", "ends"), zip(*found, strict=True), strict=True)
+            for name, losses in zip(("frames", "ends"), zip(*found, strict=True), strict=True)
         }
         return {**means, **_named(self.rehearsed(self.policy))}
 
@@ -250,13 +239,12 @@ class Trainer:
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "ear": self._ear,
                 "body": self._body.sha256,
-                "kept": list(self.vocabulary.kept),
                 "checked": [example.conversation.id for example in self._checked],
             },
             partial,
         )
         partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("frames", "drafts", "ends"), _DRAWN)
+        draw_curves(self.folder / "log.jsonl", ("frames", "ends"), _DRAWN)
 
     def adapter(self) -> Adapter:
         """What was trained so far."""
@@ -270,7 +258,7 @@ class Trainer:
                 for name, up in lora.items()
                 if name.endswith("/up")
             },
-            kept=self.vocabulary.kept,
+            kept=(),
             ear=self._ear,
             ear_width=self._width,
             body=self._body.sha256,
@@ -290,9 +278,6 @@ class Trainer:
         if (state["ear"], state["body"]) != (self._ear, self._body.sha256):
             raise DragomanError(f"{self.folder} holds the training on another ear or body: choose another folder")
         try:
-            # The drafts' table was chosen for the conversations that there were then.
-            self.vocabulary = Vocabulary(self._body.merges, state["kept"])
-            self.network.keep(state["kept"])
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             reason = f"{self.folder} was trained with another rank or other layers: give the same, or another folder"
@@ -319,9 +304,7 @@ class Trainer:
 
     def _window(self, example: Example, start: int, rng: np.random.Generator | None) -> Window:
         history = make_history(example.conversation, self.vocabulary, rng)
-        return cut_window(
-            example.conversation, example.features, history, self.vocabulary, start, rng, self.options.frames
-        )
+        return cut_window(example.conversation, example.features, history, self.vocabulary, start, self.options.frames)
 
     def _done(self) -> float:
         return max(self.step / self.options.steps, self.minutes / self.options.minutes)

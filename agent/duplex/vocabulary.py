@@ -91,15 +91,15 @@ class Merges:
 class Vocabulary:
     """The tokens of a duplex model: those of its body, and a number for each ``Control`` behind them."""
 
-    def __init__(self, merges: Merges, kept: Sequence[int]) -> None:
-        """``kept``: the numbers of the tokens that drafts are written with, sorted."""
+    def __init__(self, merges: Merges, kept: Sequence[int] | None = None) -> None:
+        """``kept``: the numbers of the tokens that drafts are written with, sorted; None: all."""
         self.whole = len(merges.tokens)
-        self.kept = tuple(kept)
+        self.kept = tuple(range(self.whole)) if kept is None else tuple(kept)
         self.rows: Final[Mapping[int, int]] = {number: row for row, number in enumerate(self.kept)}
         """Where a token stands among those of the drafts; the end of a draft stands behind the last."""
         self.begin = merges.begin
         self._reader = merges.tokenizer()
-        self._writer = merges.tokenizer(self.kept)
+        self._writer = self._reader if kept is None else merges.tokenizer(self.kept)
 
     def control(self, control: Control) -> int:
         """The number of a control token."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnxruntime as ort
 
-from dragoman.agent.duplex.drafts import Array, Draft
+from dragoman.agent.drafter.drafts import Array, Draft
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Vocabulary

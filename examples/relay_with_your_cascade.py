@@ -3,8 +3,8 @@
     python examples/relay_with_your_cascade.py
     python examples/relay_with_your_cascade.py --llm http://127.0.0.1:8080/v1 --model NAME --server llama.cpp
 
-Without ``--llm`` the language model is scripted, and repeats what was said already, as chat models like to. The drafter
-and the verifier are scripted too: they show what yours would have to do.
+Without ``--llm`` the language model is scripted, and repeats what was said already, as chat models like to. With
+``--scripted`` the drafter and the verifier are, too: they show what yours would have to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from dragoman.agent.drafter.drafts import Draft
-from dragoman.agent.relay import Dialogue, Drafted, Relay, Request, continued, following, server_kind
+from dragoman.agent.relay import Dialogue, Drafted, Relay, Request, continued, following, open_relay, server_kind
 
 
 class Drafter:
@@ -67,12 +67,13 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--llm", default="", help="address of an OpenAI-compatible server, with /v1")
     parser.add_argument("--model", default="", help="name of its model")
     parser.add_argument("--server", default="OpenAI-compatible", help="vLLM, llama.cpp, Ollama: they continue a prefix")
+    parser.add_argument("--scripted", action="store_true", help="no models at all")
     args = parser.parse_args(arguments)
     server = server_kind(args.server)
 
     said = "I got the job!"
     print("user:     ", said)
-    relay = Relay(Drafter(), Verifier())
+    relay = Relay(Drafter(), Verifier()) if args.scripted else open_relay()
     try:
         opening = await relay.begin([("user", said)])
     finally:

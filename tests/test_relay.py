@@ -258,7 +258,7 @@ def run_example(*arguments: str) -> Coroutine[object, object, None]:
 
 
 def test_the_example_runs_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(run_example())
+    asyncio.run(run_example("--scripted"))
     assert capsys.readouterr().out.splitlines() == [
         "user:      I got the job!",
         "at once:   That is wonderful, (trust 0.90)",
@@ -269,7 +269,7 @@ def test_the_example_runs_without_a_server(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(("name", "owner"), [("vLLM", "vllm"), ("OpenAI-compatible", "someone")])
 def test_the_example_runs_with_a_server(name: str, owner: str, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(Server(owner, pieces=[" when", " do you", " start?"])) as server:
-        asyncio.run(run_example("--llm", f"{server.url}/v1", "--model", "first", "--server", name))
+        asyncio.run(run_example("--scripted", "--llm", f"{server.url}/v1", "--model", "first", "--server", name))
     assert capsys.readouterr().out.splitlines()[-1] == "then:      when do you start?"
     (body,) = server.bodies
     assert body.get("continue_final_message", False) is (name == "vLLM")

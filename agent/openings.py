@@ -172,7 +172,8 @@ class Opener:
             with busy():
                 trust = await asyncio.to_thread(self._judge.trust, draft)
             words = sayable(draft.text, complete=draft.complete)
-            if not words:
+            # What will not be said is not spoken either: the language model needs the processor.
+            if not words or trust < self._judge.threshold:
                 self.wasted += 1
                 return
             voice = await self._voice()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +16,7 @@ from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_ranker import ranker
 from dragoman.agent.cli.train_verifier import verifier
-from dragoman.audio.types import DragomanError
+from dragoman.agent.cli.training import prepare_training
 from dragoman.models.catalog import resolve
 
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
@@ -58,15 +56,9 @@ def asr(
 ) -> None:
     """Teach Whisper to hear while the speaker speaks. Stop it when you like: the same command goes on."""
     with errors():
-        try:
-            import torch
-        except ImportError as error:
-            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        prepare_training(threads)
         from dragoman.asr.causal.training import Options, Report, Trainer
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
-        torch.set_num_threads(threads)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         options = Options(
             steps=steps,
             minutes=minutes,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import prepare_training
 from dragoman.agent.drafter.dialogues import TextDialogue, dialogue_shards, load_dialogues
 from dragoman.agent.drafter.lessons import of_conversation
 from dragoman.agent.duplex.examples import BODY
 from dragoman.agent.duplex.store import load_conversations, shards
-from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
 if TYPE_CHECKING:
@@ -46,16 +44,10 @@ def drafter(
 ) -> None:
     """Teach a small language model to begin replies as the slow path does. Stop it when you like: it goes on."""
     with errors():
-        try:
-            import torch
-        except ImportError as error:
-            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        prepare_training(threads)
         from dragoman.agent.drafter.training import Options, Trainer
         from dragoman.agent.duplex.body import load_body
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
-        torch.set_num_threads(threads)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         options = Options(steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed)
         source = _Source(data or [default_folder()])
         with progress_of("preparing", quiet=as_json) as progress:

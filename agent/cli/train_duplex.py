@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import prepare_training
 from dragoman.agent.duplex.examples import BODY, Examples, ear_digest
 from dragoman.agent.duplex.features import EAR
-from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
 if TYPE_CHECKING:
@@ -42,16 +40,10 @@ def duplex(
 ) -> None:
     """Teach a small language model to take turns by ear. Stop it when you like: the same command goes on."""
     with errors():
-        try:
-            import torch
-        except ImportError as error:
-            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        prepare_training(threads)
         from dragoman.agent.duplex.body import load_body
         from dragoman.agent.duplex.training import Options, Trainer
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
-        torch.set_num_threads(threads)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         options = Options(
             steps=steps,
             minutes=minutes,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data_drafts import default_folder
 from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.training import prepare_training
 from dragoman.agent.drafter.labelled import load_folder, load_labels
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.features import features_of
@@ -37,17 +36,11 @@ def verifier(
     It belongs to the drafter whose drafts it was trained on.
     """
     with errors():
-        try:
-            import torch
-        except ImportError as error:
-            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        prepare_training(threads)
         from dragoman.verifier.training import Options, Trainer
 
         if not 0 < precision < 1:
             raise DragomanError(f"a precision lies between 0 and 1, and {precision:g} does not")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run saves, as with Ctrl-C
-        torch.set_num_threads(threads)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         source = drafts or default_folder()
         origin, lessons, about = _lessons(source)
         target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "verifier"

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dragoman.agent.duplex.body import LINEARS, Body
+from dragoman.agent.duplex.body import LINEARS, Array, Body
 
 Past = tuple[tuple[Tensor, Tensor], ...]
 """Keys (rotated) and values of each layer, [B, kv_heads, s, head]."""
@@ -46,6 +46,18 @@ class AdaptedBody(nn.Module):
         self.stock = {name: tensor.to(device) for name, tensor in self.stock.items()}
         self.frequencies = self.frequencies.to(device)
         return self
+
+    def learned(self) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
+        """What was trained, as an ``Adapter`` keeps it: its own parameters, and the changes by the weights' names."""
+        arrays = {name: value.detach().float().cpu().numpy() for name, value in self.state_dict().items()}
+        lora = {name.removeprefix("lora."): array for name, array in arrays.items() if name.startswith("lora.")}
+        own = {name.removeprefix("own."): array for name, array in arrays.items() if name.startswith("own.")}
+        changes = {
+            name.removesuffix("/up").replace("/", "."): (up, lora[name.removesuffix("up") + "down"])
+            for name, up in lora.items()
+            if name.endswith("/up")
+        }
+        return own, changes
 
     def read(self, x: Tensor, positions: Tensor, seen: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
         """Hidden states [B, n, d] of inputs ``x`` [B, n, d] at ``positions`` [B, n], and all keys and values.

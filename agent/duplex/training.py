@@ -248,16 +248,11 @@ class Trainer:
 
     def adapter(self) -> Adapter:
         """What was trained so far."""
-        arrays = {name: value.detach().float().cpu().numpy() for name, value in self.network.state_dict().items()}
-        lora = {name.removeprefix("lora."): array for name, array in arrays.items() if name.startswith("lora.")}
+        own, changes = self.network.learned()
         hours = sum(e.conversation.seconds for e in self._examples) / 3600
         return Adapter(
-            own={name.removeprefix("own."): array for name, array in arrays.items() if name.startswith("own.")},
-            changes={
-                name.removesuffix("/up").replace("/", "."): (up, lora[name.removesuffix("up") + "down"])
-                for name, up in lora.items()
-                if name.endswith("/up")
-            },
+            own=own,
+            changes=changes,
             kept=(),
             ear=self._ear,
             ear_width=self._width,

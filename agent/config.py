@@ -9,6 +9,7 @@ from typing import Final
 from dragoman.agent.drafter.catalog import adapter_path as drafter_path
 from dragoman.agent.drafter.catalog import open_drafter
 from dragoman.agent.drafter.live import LiveDrafter
+from dragoman.agent.drafter.runtime import Reading
 from dragoman.agent.duplex.catalog import adapter_path, open_duplex
 from dragoman.agent.duplex.features import open_ear
 from dragoman.agent.duplex.live import LiveDuplex
@@ -94,7 +95,7 @@ class _FastPath:
 
     turns: LiveDuplex | None = None
     detector: SmartTurn | None = None
-    drafter: LiveDrafter | None = None
+    drafter: LiveDrafter[Reading] | None = None
     judge: Verifier | None = None
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.listening import STEP, Cutter, eager
 from dragoman.agent.ports import Recognizer, VoiceActivity
+from dragoman.agent.understanding import understood
 from dragoman.asr.vad import WINDOW
-from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.audio.types import INPUT_RATE, Samples, Word
 from dragoman.translation.segmenter import Heard, Source
 
 OVER: Final = round(2.5 * INPUT_RATE)
@@ -24,7 +25,8 @@ _TELLING: Final = 2 * INPUT_RATE
 
 class SegmentEar:
     """Fed window by window; ``partial`` and ``end`` compute and belong on a worker, one at a time and no ``push``
-    beside them. Holds one utterance's words and what its recognizer holds.
+    beside them. Holds one utterance's words and what its recognizer holds. What another language sounds like to the
+    recognizer is left out.
     """
 
     def __init__(
@@ -38,6 +40,8 @@ class SegmentEar:
         self._rest = np.zeros(0, np.float32)
         self._fresh = 0
         self._waiting = False
+        self.heard = 0.0
+        """Seconds of the sound that has been taken."""
         self.language = language
         """ISO 639-1: fixed, or detected as soon as it can be told; None until then."""
 
@@ -51,6 +55,7 @@ class SegmentEar:
     def push(self, window: Samples) -> Source | None:
         """Take a window; gives what a long silence closed."""
         self._cutter.push(window)
+        self.heard += len(window) / INPUT_RATE
         self._fresh = self._fresh + len(window) if self._cutter.length else 0
         if self._waiting and not self._cutter.length and self._cutter.silence >= OVER:
             self._waiting = False
@@ -75,7 +80,8 @@ class SegmentEar:
             return None
         if self.language is None and self._cutter.length >= _TELLING and caption.text:
             self.language = caption.lang or None
-        return self._heard.partial(caption.words, caption.stable)
+        clear, settled = understood(caption.words)
+        return self._heard.partial(_kept(caption.words, clear), sum(clear[: min(settled, caption.stable)]))
 
     def end(self) -> Source:
         """What the utterance said. Blocking."""
@@ -87,13 +93,18 @@ class SegmentEar:
             return self._heard.ended((), complete=False)
         segment = segments[0]
         self.language = self.language or segment.lang
+        words = _kept(segment.words, understood(segment.words)[0])
         # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
-        complete = self._detector.complete(segment.text) >= _COMPLETE
+        complete = bool(words) and self._detector.complete(" ".join(word.text for word in words)) >= _COMPLETE
         self._waiting = not complete
-        return self._heard.ended(segment.words, complete=complete)
+        return self._heard.ended(words, complete=complete)
 
     def finish(self) -> list[Source]:
         """The sound is over: all that was open. Blocking."""
         for window in self.windows(np.zeros(-len(self._rest) % WINDOW, np.float32)):
             self.push(window)
         return [self.end(), self._heard.over()]
+
+
+def _kept(words: Sequence[Word], clear: Sequence[bool]) -> list[Word]:
+    return [word for word, ok in zip(words, clear, strict=True) if ok]

@@ -25,9 +25,10 @@ from dragoman.agent.ports import Recognizer, Synthesizer, VoiceActivity
 from dragoman.agent.workers import Worker
 from dragoman.audio.clock import sleep_until
 from dragoman.audio.types import DragomanError, Samples
-from dragoman.translation.retranslation import Retranslator, Stability, Update
+from dragoman.translation.prediction import Predictor, answered
+from dragoman.translation.retranslation import Request, Retranslator, Stability, Update
 from dragoman.translation.segmenter import Segment, Source
-from dragoman.translation.steering import Translator, steered
+from dragoman.translation.steering import Translator
 
 _EVENTS: Final = 4
 _FRAMES: Final = 256
@@ -59,10 +60,13 @@ class Recognized:
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """What the translation of a segment says now."""
+    """What the translation of a segment says now, made of what was heard up to ``heard``: ``at`` - ``heard`` is how
+    far captions are behind the sound.
+    """
 
     update: Update
     at: float
+    heard: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,8 @@ class Interpreter:
     ``vad`` makes a detector for each run. Without a ``voice`` nothing is spoken. ``source`` None: the language is
     detected and held. ``live`` False: nothing is heard of a sentence before the pause after it, which suits
     recognizers that don't stream. ``latest``: a clause that would be spoken more than so many seconds late is left
-    out, for listeners who are there now; None says everything, however late.
+    out, for listeners who are there now; None says everything, however late. ``predictor``: for a ``stability`` that
+    foresees. ``worker`` makes the thread of a stage, by its name.
     """
 
     def __init__(
@@ -121,6 +126,8 @@ class Interpreter:
         live: bool = True,
         stability: Stability | None = None,
         latest: float | None = None,
+        predictor: Predictor | None = None,
+        worker: Callable[[str], Worker] = Worker,
     ) -> None:
         if source is not None and (source, target) not in translator.pairs:
             raise DragomanError(f"the translator can't translate from {source} to {target}")
@@ -134,6 +141,8 @@ class Interpreter:
         self._live = live
         self._stability = stability
         self._latest = latest
+        self._predictor = predictor
+        self._worker = worker
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
         """Interpret 16 kHz sound, in pieces of any length, until it ends. Raises ``DragomanError``.
@@ -141,7 +150,8 @@ class Interpreter:
         Closing the generator stops every stage.
         """
         events: asyncio.Queue[Event] = asyncio.Queue(_EVENTS)
-        run = _Run(events, Retranslator(self._stability), self._source)
+        ear, translator, voice = map(self._worker, ("ear", "translator", "voice"))
+        run = _Run(events, Retranslator(self._stability), self._source, ear, translator, voice)
         stages = asyncio.create_task(self._stages(run, frames))
         following: asyncio.Task[Event] | None = None
         try:
@@ -190,14 +200,14 @@ class Interpreter:
                 if ear.ended:
                     source = await run.ear.run(ear.end)
                 if source is not None:
-                    await run.heard(source, ear.language)
+                    await run.heard(source, ear)
             if ear.fresh:
                 source = await run.ear.run(ear.partial)
                 if source is not None:
-                    await run.heard(source, ear.language, open_=True)
+                    await run.heard(source, ear, open_=True)
             await asyncio.sleep(0)  # a source that is always ready must not keep the loop to itself
         for source in await run.ear.run(ear.finish):
-            await run.heard(source, ear.language)
+            await run.heard(source, ear)
         run.over = True
         run.wake.set()
 
@@ -212,13 +222,14 @@ class Interpreter:
                 await run.wake.wait()
                 continue
             assert run.language is not None
-            translation = await run.translator.run(
-                steered, self._translator, request.text, run.language, self._target, request.steering
+            heard = run.heard_for(request)
+            answer = await run.translator.run(
+                answered, request, self._translator, run.language, self._target, self._predictor
             )
-            update = run.engine.translated(request, translation)
+            update = run.engine.translated(request, answer.translation, answer.foreseen)
             if update is None:
                 continue
-            await run.revised(update)
+            await run.revised(update, heard)
             if self._voice is not None:
                 for saying in sayings.push(update):
                     await out.put((saying, run.now))
@@ -251,14 +262,17 @@ class _Run:
     events: asyncio.Queue[Event]
     engine: Retranslator
     language: str | None
+    ear: Worker
+    translator: Worker
+    voice: Worker
     begun: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    position: float = 0.0
+    """Seconds of the sound that the engine knows."""
     over: bool = False
     """Nothing more will be heard."""
-    ear: Worker = field(default_factory=lambda: Worker("ear"))
-    translator: Worker = field(default_factory=lambda: Worker("translator"))
-    voice: Worker = field(default_factory=lambda: Worker("voice"))
-    _sources: dict[int, Segment] = field(default_factory=dict)
+    _sources: dict[int, tuple[Segment, float]] = field(default_factory=dict)
+    """Closed segments, and the position that closed them."""
     _shown: tuple[str, int] = ("", 0)
 
     @property
@@ -266,27 +280,31 @@ class _Run:
         """Seconds since the run began."""
         return asyncio.get_running_loop().time() - self.begun
 
-    async def heard(self, source: Source, language: str | None, *, open_: bool = False) -> None:
+    async def heard(self, source: Source, ear: SegmentEar, *, open_: bool = False) -> None:
         """Tell the engine, and the viewer."""
-        self.language = language
+        self.language, self.position = ear.language, ear.heard
         updates = self.engine.heard(source)
         self.wake.set()
         for segment in source.closed:
-            self._sources[segment.number] = segment
+            self._sources[segment.number] = segment, self.position
             await self.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, self.now))
         for update in updates:
-            await self.events.put(Revised(update, self.now))
+            await self.events.put(Revised(update, self.now, self.position))
         text = " ".join(segment.text for segment in source.open)
         certain = sum(segment.certain or 0 for segment in source.open)
         if open_ and text and (text, certain) != self._shown:
             self._shown = text, certain
             await self.events.put(Hearing(text, certain, self.now))
 
-    async def revised(self, update: Update) -> None:
+    def heard_for(self, request: Request) -> float:
+        """Seconds of the sound that a request is made of."""
+        return self._sources[request.segment][1] if request.final else self.position
+
+    async def revised(self, update: Update, heard: float) -> None:
         """Tell the viewer."""
-        await self.events.put(Revised(update, self.now))
+        await self.events.put(Revised(update, self.now, heard))
         if update.final:
-            source = self._sources.pop(update.segment)
+            source, _ = self._sources.pop(update.segment)
             await self.events.put(
                 Translated(update.segment, source.text, update.text, source.start, source.end, self.now)
             )

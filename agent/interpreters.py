@@ -13,10 +13,13 @@ from dragoman.asr import open_recognizer
 from dragoman.asr.vad import SileroVad
 from dragoman.models.catalog import Progress
 from dragoman.translation import PivotTranslator
+from dragoman.translation.prediction import Predictor
 from dragoman.translation.retranslation import Stability
 from dragoman.translation.steering import Translator
 from dragoman.tts import open_voice
 
+LATEST_S: Final = 12.0
+"""For a listener who is there now speech is never later than this: what would be is left to the captions."""
 _LIVE_EARS: Final[dict[str | None, str]] = {"en": "causal-tiny.en", "pt": "causal-base", None: "causal-base"}
 """Recognizers for who wants words as they come; where there is none, what was said is decoded again and again. The
 one for an unknown language tells English from Portuguese."""
@@ -33,6 +36,8 @@ class Interpreters:
     stability: Stability | None = None
     latest: float | None = None
     """See ``Interpreter``."""
+    predictor: Predictor | None = None
+    """For a ``stability`` that foresees: ``agent.llm.prediction`` has some."""
     _recognizers: dict[str | None, Recognizer] = field(default_factory=dict)
     _translators: dict[tuple[str | None, str], Translator] = field(default_factory=dict)
     _voices: dict[tuple[str, str], Synthesizer] = field(default_factory=dict)
@@ -66,6 +71,7 @@ class Interpreters:
                 live=self.live,
                 stability=self.stability,
                 latest=self.latest,
+                predictor=self.predictor,
             )
 
     def notice(self, source: str | None, target: str) -> str | None:

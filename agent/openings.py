@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from dragoman.agent.engine import inputs as on
+from dragoman.agent.engine.wording import same_meaning
 from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.clock import busy
 from dragoman.audio.text import belong_together, ends_clause
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
 from dragoman.verifier.features import Drafted as Doubted
@@ -72,7 +72,7 @@ class Judge(Protocol):
         """The probability from which on a draft is said."""
 
     def trust(self, draft: Drafted) -> float:
-        """Probability that a draft is a good beginning. Blocking, some milliseconds."""
+        """Probability that a draft is a good beginning. Under a millisecond: called on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,8 @@ class Opener:
         self._task: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._newest: tuple[Dialogue, str] | None = None
+        self._for: tuple[int, str] | None = None
+        """Turn and words that the newest draft answers."""
         self._count = 0
         self._held: dict[int, Prefix] = {}
         self.drafted = 0
@@ -136,13 +138,19 @@ class Opener:
             self._reading = tasks.create_task(self._read(), name="reading ahead")
 
     def begin(self, tasks: asyncio.TaskGroup, turn: int, dialogue: Dialogue, text: str, rate: float) -> None:
-        """``turn`` may be over: draft the beginning of the answer to ``text``, spoken at ``rate``."""
+        """``turn`` may be over: draft the beginning of the answer to ``text``, spoken at ``rate``.
+
+        What was drafted for the same words already, or is just being, is not drafted again.
+        """
+        if self._for is not None and self._for[0] == turn and same_meaning(self._for[1], text):
+            return
         self.stop()
-        self._newest = None
+        self._newest, self._for = None, (turn, text)
         self._task = tasks.create_task(self._open(turn, dialogue, text, rate), name="opening")
 
     def stop(self) -> None:
         """No draft is wanted any more; those that are held stay."""
+        self._for = None
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -151,9 +159,12 @@ class Opener:
         """It will not be said."""
         if self._held.pop(draft, None) is not None:
             self.wasted += 1
+            if draft == self._count:
+                self._for = None
 
     def take(self, draft: int) -> Prefix:
         """It is said now."""
+        self._for = None
         return self._held.pop(draft)
 
     async def _read(self) -> None:
@@ -169,8 +180,8 @@ class Opener:
         try:
             draft = await self._drafter.draft(dialogue, text, MOST + 1)
             self.drafted += 1
-            with busy():
-                trust = await asyncio.to_thread(self._judge.trust, draft)
+            # Shorter than the way to a thread and back, where the language model has the processor.
+            trust = self._judge.trust(draft)
             words = sayable(draft.text, complete=draft.complete)
             # What will not be said is not spoken either: the language model needs the processor.
             if not words or trust < self._judge.threshold:

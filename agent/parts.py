@@ -32,8 +32,8 @@ class Parts:
     judge: Judge | None = None
     """Decides whether what was drafted is said; None: nothing is."""
     hearing: Worker = field(default_factory=lambda: Worker("hearing"))
-    refining: Worker = field(default_factory=lambda: Worker("refining"))
-    """For the recognizer's second pass."""
+    refining: Worker = field(default_factory=lambda: Worker("refining", yields=True))
+    """For the recognizer's second pass, which nobody waits for: the reply is being written meanwhile."""
     speaking: Worker = field(default_factory=lambda: Worker("speaking"))
     _voices: dict[tuple[str, str | None], Synthesizer] = field(default_factory=dict)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -50,7 +50,7 @@ class Session:
         self._engine = Engine(self.settings.policy())
         self._player = Player(
             sink or NoSink(),
-            lambda reply, at: self._out.put(ev.ReplyPlaying(reply, self.now, at)),
+            lambda reply, at: self._out.put_of(reply, ev.ReplyPlaying(reply, self.now, at)),
             lambda reply, seconds: self._tell(on.Played(reply, seconds)),
         )
         self._playout = self._player.playout
@@ -76,6 +76,7 @@ class Session:
         self._tasks: asyncio.TaskGroup | None = None
         self._writing: dict[int, asyncio.Task[None]] = {}
         self._early: Order | None = None
+        self._newest: Order | None = None
         self._reply_text: dict[int, str] = {}
         self._entries: dict[int, int] = {}
         self._phase = self._engine.phase
@@ -253,9 +254,19 @@ class Session:
                     self._out.put(ev.AgentAttends(turn, self.now))
             case do.NoteBackchannel(turn, text, at):
                 self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))
-            case do.Respond(reply, turn, text, opening):
+            case do.Respond(reply, turn, text, opening, waits):
                 taken = None if opening is None or self._fast.opener is None else self._fast.opener.take(opening)
-                self._begin_reply(reply, turn, text, taken)
+                self._newest = self._begin_reply(reply, turn, text, taken)
+                if not waits:
+                    self._start_writing(self._newest)
+            case do.Arm(turn, text):
+                if self._fast.opener is not None and self._tasks is not None:
+                    self._fast.opener.begin(self._tasks, turn, self.memory.dialogue(), text, self.settings.speed)
+            case do.Play(reply):
+                self._playout.release(reply)
+            case do.GoOn(reply):
+                if self._newest is not None and self._newest.reply == reply:
+                    self._start_writing(replace(self._newest, messages=self._prompt(None)))
             case do.DropOpening(draft):
                 if self._fast.opener is not None:
                     self._fast.opener.drop(draft)
@@ -292,11 +303,12 @@ class Session:
         """Where the language model may read ahead; None while there is a reply, or none is wanted."""
         return self._tasks if self.settings.create_response and not self._engine.reply else None
 
-    def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> None:
+    def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> Order:
         settings = self.settings
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
         self._warmer.stop()
+        self._warmer.answers(text or "")
         order = Order(
             reply=reply,
             messages=self._prompt(text, asked),
@@ -317,7 +329,7 @@ class Session:
             self._announce(reply, turn)
         elif opening is None and self._fast.opener is not None and self._tasks is not None:
             self._fast.opener.begin(self._tasks, turn, self.memory.dialogue(), text, settings.speed)
-        self._start_writing(order)
+        return order
 
     def _start_writing(self, order: Order) -> None:
         if self._tasks is None:

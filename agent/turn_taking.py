@@ -55,6 +55,10 @@ class Opinion(Protocol):
     def probabilities(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """Of silence, begin, stop, attend, shape [4]."""
 
+    @property
+    def ends(self) -> float:
+        """Probability that the user's turn ends within a third of a second."""
+
 
 class Frames(Protocol):
     """A session's stream of the model (``duplex.live.FrameStream``)."""
@@ -154,7 +158,10 @@ class TurnTaker:
         if opinion is None:
             return
         self._count += 1
-        control = self._done(self._stream.policy.decide(opinion.probabilities, self._floor().busy), end)
+        policy = self._stream.policy
+        control = self._done(policy.decide(opinion.probabilities, self._floor().busy), end)
+        if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
+            self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))
         self._stream.tell(control)
         if control != Control.SIL:
             self._unsaid = control == Control.BOS

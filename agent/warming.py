@@ -24,6 +24,9 @@ class Warmer:
         self._task: asyncio.Task[None] | None = None
         self._said = ""
         self._read_words = 0
+        self._guess = ""
+        self._guessed = False
+        """The words that were shown in the last pause were the turn's words."""
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """No one speaks: read the history."""
@@ -39,9 +42,17 @@ class Warmer:
             self._read(tasks, " ".join(words), open_end=True)
 
     def pause(self, tasks: asyncio.TaskGroup) -> None:
-        """The user fell silent: most often the last words that were shown are the turn's words already."""
-        if self._said:
+        """The user fell silent. A slow recognizer has shown all words by then, and they can be read while it makes sure
+        of them; one that hears as the user speaks has the last word yet to come, sooner than others would be read.
+        """
+        self._guess = self._said
+        if self._said and self._guessed:
             self._read(tasks, self._said)
+
+    def answers(self, text: str) -> None:
+        """The words that came in that pause: whether those that were shown before it are worth reading in the next."""
+        if self._guess:
+            self._guessed, self._guess = self._guess == text, ""
 
     def stop(self) -> None:
         """Make way for a reply."""

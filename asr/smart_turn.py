@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.models.catalog import Progress, resolve
+from dragoman.models.onnx_session import open_session
 
 HEARD: Final = 8 * INPUT_RATE
 """Samples that it hears at most."""
@@ -30,11 +30,7 @@ class SmartTurn:
     """The network, loaded; shared by all sessions. Calls may come from several threads."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path, threads=threads)
 
     def complete(self, pcm: Samples) -> float:
         """Probability that nothing more will come after ``pcm``: the turn so far at 16 kHz, up to this moment of the

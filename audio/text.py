@@ -27,11 +27,6 @@ def core(word: str) -> str:
     return word.strip("\"'“”‘’«»()[]{}¿¡.,;:!?…—–")
 
 
-def same_words(first: str, second: str) -> bool:
-    """Whether two texts differ in case and punctuation at most."""
-    return [core(word).lower() for word in first.split()] == [core(word).lower() for word in second.split()]
-
-
 def ends_sentence(word: str, previous: str = "") -> bool:
     """Whether a sentence ends with ``word``: not after an abbreviation or a name's initial."""
     bare = word.rstrip(CLOSERS)

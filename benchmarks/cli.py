@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.benchmarks import asr, duplex, onset, talk, translate
+from dragoman.benchmarks import asr, duplex, onset, talk, translate, translators
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -24,3 +24,4 @@ duplex.register(app)
 onset.register(app)
 talk.register(app)
 translate.register(app)
+translators.register(app)

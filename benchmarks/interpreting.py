@@ -8,6 +8,7 @@ compute is processor time. What a policy displays is the text of all segments, o
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -16,9 +17,10 @@ from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.text import common
 from dragoman.audio.types import INPUT_RATE, Samples, Word
+from dragoman.translation.prediction import Answer, Predictor, answered
 from dragoman.translation.retranslation import Request, Retranslator, Stability
 from dragoman.translation.segmenter import Heard, Segment, Source
-from dragoman.translation.steering import Steering, Translation, Translator, steered
+from dragoman.translation.steering import Steering, Translator
 
 STEP: Final = round(0.32 * INPUT_RATE)
 _COMPLETE: Final = 0.5
@@ -104,21 +106,22 @@ class Policy(Protocol):
     def request(self) -> Request | None:
         """What to translate now."""
 
-    def translated(self, request: Request, translation: Translation) -> dict[int, str]:
+    def translated(self, request: Request, answer: Answer) -> dict[int, str]:
         """The answer; gives what segments say now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A translator for one pair."""
+    """A translator for one pair, and what predicts how its source goes on."""
 
     translator: Translator
     source: str
     target: str
+    predictor: Predictor | None = None
 
-    def translate(self, text: str, steering: Steering) -> Translation:
+    def answer(self, request: Request) -> Answer:
         """As asked, where the translator can be steered."""
-        return steered(self.translator, text, self.source, self.target, steering)
+        return answered(request, self.translator, self.source, self.target, self.predictor)
 
 
 def interpret(recording: Recording, policy: Policy, engine: Engine, *, whole: bool = False) -> Interpreted:
@@ -146,12 +149,12 @@ def interpret(recording: Recording, policy: Policy, engine: Engine, *, whole: bo
             now = sources[index][0]
             continue
         began = _now()
-        translation = engine.translate(request.text, request.steering)
+        answer = engine.answer(request)
         took = _now() - began
         now += took
         out.compute += took
         out.updates.append((request.words, took))
-        show(policy.translated(request, translation))
+        show(policy.translated(request, answer))
 
 
 def _sources(states: Sequence[EarState]) -> Iterator[tuple[float, float, Source]]:
@@ -183,9 +186,9 @@ class Retranslating:
         """The engine's."""
         return self._engine.request()
 
-    def translated(self, request: Request, translation: Translation) -> dict[int, str]:
+    def translated(self, request: Request, answer: Answer) -> dict[int, str]:
         """The engine's update."""
-        update = self._engine.translated(request, translation)
+        update = self._engine.translated(request, answer.translation, answer.foreseen)
         return {update.segment: update.text} if update else {}
 
 
@@ -204,13 +207,13 @@ class SentenceFinal:
         """The oldest closed segment."""
         return _whole(self._waiting[0]) if self._waiting else None
 
-    def translated(self, request: Request, translation: Translation) -> dict[int, str]:
+    def translated(self, request: Request, answer: Answer) -> dict[int, str]:
         """Its text."""
         self._waiting.pop(0)
-        return {request.segment: translation.text}
+        return {request.segment: answer.translation.text}
 
 
-class _Appending:
+class _Appending(ABC):
     """Shows words for good, segment by segment; every translation begins with them."""
 
     def __init__(self) -> None:
@@ -232,10 +235,10 @@ class _Appending:
                 return _whole(segment, " ".join(self._given.get(number, ())))
         return None
 
-    def translated(self, request: Request, translation: Translation) -> dict[int, str]:
+    def translated(self, request: Request, answer: Answer) -> dict[int, str]:
         """What it may show now."""
         number = request.segment
-        given, words = self._given.setdefault(number, []), translation.text.split()
+        given, words = self._given.setdefault(number, []), answer.translation.text.split()
         new = words[len(given) :]
         if request.final:
             del self._pieces[number]
@@ -244,8 +247,9 @@ class _Appending:
         given += new
         return {number: " ".join(given)} if new or request.final else {}
 
+    @abstractmethod
     def _ready(self, request: Request, given: Sequence[str], words: list[str]) -> int:
-        raise NotImplementedError
+        """How many of the translation's words may be shown while the segment is open."""
 
 
 class WaitK(_Appending):

@@ -1,8 +1,9 @@
 """``dragoman bench onset``: how soon a reply begins, with first words of the fast path and without, on the same turns.
 
-Held-out turns with true ends are spoken to whole sessions. Most of it runs on a virtual clock that is advanced by what
-every stage computes, the rest in real time with everything competing for two cores. The systems are told in
-``onset_modes``, what is counted in ``onset_figures``.
+Held-out turns with true ends are spoken to whole sessions. Most of it runs on a virtual clock that is advanced by the
+processor time of every stage, as two shared cores would have taken it (``onset_cores``), so other work on the machine
+does not count; the rest in real time with everything competing for two cores. The systems are told in ``onset_modes``,
+what is counted in ``onset_figures``.
 """
 
 from __future__ import annotations
@@ -41,49 +42,39 @@ def measure(
     limit: Annotated[int, typer.Option(help="So many turns without delay.", min=1)] = 300,
     delays: Annotated[str, typer.Option(help="Seconds by which the slow path is late.")] = "0,0.5,1,2,4",
     delayed: Annotated[int, typer.Option(help="So many of the turns with each delay.", min=0)] = 30,
+    whole: Annotated[int, typer.Option(help="So many of the turns with whole replies: for quality.", min=0)] = 120,
     real: Annotated[int, typer.Option(help="So many of the turns in real time.", min=0)] = 20,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1150,
     llm: Annotated[str, typer.Option(help="Language model, as for dragoman talk.")] = BRAIN,
     asr: Annotated[str, typer.Option(help="Recognizer, as for dragoman talk.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the order of turns, and of the language model.")] = 1,
-    processor_time: Annotated[
-        bool,
-        typer.Option(
-            "--processor-time",
-            help="Count processor time, as if one core did everything: for a machine with other work. No real time.",
-        ),
-    ] = False,
+    processes: Annotated[int, typer.Option(help="So many turns at once, each with models of its own.", min=1)] = 2,
     plot: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Measure how soon replies begin: two cascades, first words without a verifier, and relay."""
     with errors():
         from dragoman.agent.cli.data_duplex import default_folder  # here: what it needs takes a second to import
-        from dragoman.audio.clock import run_virtual
         from dragoman.benchmarks import duplex_sets, onset_report
         from dragoman.benchmarks.onset_bench import Plan
-        from dragoman.benchmarks.onset_measuring import Models, measured
+        from dragoman.benchmarks.onset_measuring import measured
+        from dragoman.benchmarks.onset_taking import Models
         from dragoman.benchmarks.onset_turns import held_out
 
-        # On a clock that other work stops there is no real time.
-        until, real = time.monotonic() + max_s, 0 if processor_time else real
-        plan = Plan(_modes(only), _delays(delays), limit, delayed, real, until)
-        clock = time.process_time if processor_time else time.monotonic
+        plan = Plan(_modes(only), _delays(delays), limit, delayed, real, time.monotonic() + max_s, whole)
         if plot is not None:
             onset_report.check_picture()
         with progress_of("onset", quiet=as_json) as progress:
             turns = held_out(duplex_sets.given(data or default_folder()).shards, progress, seed)
             models = Models(llm, asr, seed)
             told = _tell if as_json else lambda run: None
-            made = run_virtual(
-                measured(plan, turns, models, progress, told, named=bool(only)), measured=True, clock=clock
-            )
+            made = measured(plan, turns, models, progress, told, named=bool(only), processes=processes)
         if plot is not None:
             onset_report.draw(made.groups, made.rows, plot)
         if as_json:
             for row in made.rows:
                 emit("result", **row)
-            emit("summary", llm=llm, asr=asr, processor_time=processor_time, **made.summary())
+            emit("summary", llm=llm, asr=asr, **made.summary())
             return
         out = Console(highlight=False, width=max(console.width, _WIDTH))
         out.print(onset_report.table(made.rows))

@@ -1,34 +1,31 @@
-"""From loaded models and turns to all figures of onset, with what is missing told instead of measured."""
+"""From models and turns to all figures of onset, with what is missing told instead of measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dragoman.agent.cli.output import Json
-from dragoman.agent.config import Config, load_parts
-from dragoman.agent.parts import Parts
+from dragoman.agent.drafter.catalog import adapter_path as drafter_path
+from dragoman.agent.openings import Judge
 from dragoman.agent.ports import Recognizer, Synthesizer
-from dragoman.agent.verifying import open_ranker
+from dragoman.agent.verifying import open_ranker, open_verifier, verifier_path
 from dragoman.asr import open_recognizer
+from dragoman.asr.vad import SileroVad
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.onset_bench import Bench, Plan
 from dragoman.benchmarks.onset_figures import Group, Run, against, groups, row
 from dragoman.benchmarks.onset_judging import Fit, seam_ratio
-from dragoman.benchmarks.onset_modes import Mode, missing
+from dragoman.benchmarks.onset_modes import Mode, System, missing
+from dragoman.benchmarks.onset_pool import Pool
 from dragoman.benchmarks.onset_report import verifier_figures
+from dragoman.benchmarks.onset_taking import Here, Job, Models, here, in_real_time, two_cores
 from dragoman.benchmarks.onset_turns import HeldOut
 from dragoman.models.catalog import Progress
+from dragoman.models.store import silent
+from dragoman.tts import open_voice
 from dragoman.verifier.labels import Ranking
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Names as for ``dragoman talk``; ``seed`` of the language model."""
-
-    llm: str
-    asr: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Made:
         }
 
 
-async def measured(
+def measured(
     plan: Plan,
     turns: Sequence[HeldOut],
     models: Models,
@@ -59,25 +56,36 @@ async def measured(
     told: Callable[[Run], None],
     *,
     named: bool,
+    processes: int,
 ) -> Made:
-    """Load the models and run a plan; ``named``: its modes were asked for one by one. Raises ``DragomanError``."""
-    # One slot: what a system reads of a turn must not lie ready in another for the next system.
-    config = Config(recognizer=models.asr, llm=models.llm, slots=1, seed=models.seed)
-    loaded = await load_parts(config, progress)
+    """Run a plan; ``named``: its modes were asked for one by one. Raises ``DragomanError``."""
+    first_words = drafter_path("en") is not None and verifier_path("en") is not None
+    plan, notes = measurable(plan, first_words=first_words, named=named)
+
+    async def loaded() -> Here:
+        return Here(await models.load(progress))
+
+    def real(jobs: Iterator[Job]) -> Iterator[Sequence[Run]]:
+        pool.close()  # its memory and its cores are wanted
+        return in_real_time(loaded, jobs, two_cores)
+
+    pool = Pool(partial(here, models, silent), processes)
     try:
-        plan, notes = measurable(plan, loaded, named=named)
-        bench = Bench(loaded, turns, plan, progress, told, notes=notes)
-        await bench.run()
-        return made_of(bench, _ranking(progress, notes), _offline(progress), await loaded.voice("en"), progress)
+        bench = Bench(pool, turns, plan, SileroVad, progress, real, told, notes=notes)
+        bench.run()
     finally:
-        await loaded.aclose()
+        pool.close()
+    judge = open_verifier("en") if first_words else None
+    offline = partial(open_recognizer, "tiny.en", "en", progress=progress)
+    return made_of(bench, _ranking(progress, notes), offline(), open_voice("en", progress=progress), judge, progress)
 
 
-def measurable(plan: Plan, loaded: Parts, *, named: bool) -> tuple[Plan, list[str]]:
-    """The plan without the modes for which a model is missing, and notes that say so. Raises ``DragomanError`` where
-    they were ``named``, or where nothing is left to tune ``cascade-vad`` by.
+def measurable(plan: Plan, *, first_words: bool, named: bool) -> tuple[Plan, list[str]]:
+    """The plan without the modes for which a model is missing, and notes that say so. ``first_words``: there are a
+    drafter and its verifier. Raises ``DragomanError`` where they were ``named``, or where nothing is left to tune
+    ``cascade-vad`` by.
     """
-    reasons = {mode: reason for mode in plan.modes if (reason := missing(mode, loaded))}
+    reasons = {mode: reason for mode in plan.modes if (reason := missing(mode, first_words=first_words))}
     if reasons and named:
         mode, reason = next(iter(reasons.items()))
         raise DragomanError(f"{mode} can't be measured: {reason}")
@@ -90,7 +98,12 @@ def measurable(plan: Plan, loaded: Parts, *, named: bool) -> tuple[Plan, list[st
 
 
 def made_of(
-    bench: Bench, ranking: Ranking | None, offline: Recognizer | None, voice: Synthesizer, progress: Progress
+    bench: Bench,
+    ranking: Ranking | None,
+    offline: Recognizer | None,
+    voice: Synthesizer,
+    judge: Judge | None,
+    progress: Progress,
 ) -> Made:
     """The figures of all runs. ``ranking`` None: no quality; ``offline`` None: nothing is listened to."""
     hits: dict[Mode, Mapping[str, bool]] = {}
@@ -98,7 +111,11 @@ def made_of(
         fit = Fit(bench.turns, ranking)
         for mode in bench.plan.modes:
             hits[mode] = fit.hits(
-                {run.turn.name: run.take.text for run in bench.runs if run.system.mode == mode and run.take.whole}
+                {
+                    run.turn.name: run.take.text
+                    for run in bench.runs
+                    if run.system == System(mode) and run.clock == "virtual" and run.take.whole
+                }
             )
     spoken = [(run.take.text, run.take.speech) for run in bench.runs if len(run.take.speech)]
     ratio = None if offline is None else seam_ratio(spoken, voice, offline, progress)
@@ -111,7 +128,7 @@ def made_of(
     compared = against(found)
     progress("drawing intervals", 1, 1)
     judged = [second for run in bench.runs for second in run.judge_s]
-    return Made(found, rows, compared, verifier_figures(bench.loaded.judge, judged), bench.notes)
+    return Made(found, rows, compared, verifier_figures(judge, judged), bench.notes)
 
 
 def _ranking(progress: Progress, notes: list[str]) -> Ranking | None:
@@ -120,7 +137,3 @@ def _ranking(progress: Progress, notes: list[str]) -> Ranking | None:
     except DragomanError as error:
         notes.append(f"quality is left out: {error}")
         return None
-
-
-def _offline(progress: Progress) -> Recognizer:
-    return open_recognizer("tiny.en", "en", progress=progress)

@@ -18,7 +18,8 @@ from dragoman.benchmarks.onset_run import Goal
 Mode: TypeAlias = Literal["cascade-vad", "cascade-same", "fast", "relay"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
-Clock: TypeAlias = Literal["virtual", "real"]
+Clock: TypeAlias = Literal["virtual", "real", "again"]
+"""``again``: virtual, with nothing recalled."""
 
 SLOW: Final[tuple[Mode, ...]] = ("cascade-vad", "cascade-same", "relay")
 """Those with a slow path."""
@@ -63,8 +64,8 @@ class System:
         return Goal.SEAM if self.mode == "relay" else Goal.ONSET
 
 
-def missing(mode: Mode, loaded: Parts) -> str:
-    """Why a mode can't be measured with these models; "" where it can."""
-    if mode in ("fast", "relay") and (loaded.drafter is None or loaded.judge is None):
+def missing(mode: Mode, *, first_words: bool) -> str:
+    """Why a mode can't be measured; "" where it can. ``first_words``: there are a drafter and its verifier."""
+    if mode in ("fast", "relay") and not first_words:
         return "it needs a drafter and its verifier, and no such pair is here: see `dragoman train verifier`"
     return ""

@@ -1,7 +1,7 @@
 """The models of a session, wrapped: slowed down as a benchmark wants, and with what each result cost beside it.
 
-Nothing here changes what is said. Costs are seconds: a voice's and a judge's by their thread's processor time, a
-language model's and a drafter's by the loop's clock while they are waited for.
+Nothing here changes what is said. Costs are seconds: a voice's and a judge's by processor time, a language model's
+and a drafter's by the loop's clock while they are waited for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
@@ -36,9 +36,10 @@ class Spent:
 
 @dataclass(slots=True)
 class Meter:
-    """All that was made for one turn."""
+    """All that was made for one turn. ``spent_s``: processor time so far, of who is asked."""
 
     spent: list[Spent] = field(default_factory=list)
+    spent_s: Callable[[], float] = time.thread_time
 
     def wasted(self, said: str) -> float:
         """Seconds that went into words that are no part of the reply that was ``said``."""
@@ -186,9 +187,9 @@ class _MeteredJudge:
         return self._inner.threshold
 
     def trust(self, draft: Drafted) -> float:
-        began = time.thread_time()
+        began = self._meter.spent_s()
         found = self._inner.trust(draft)
-        self._meter.spent.append(Spent("judge", draft.text, time.thread_time() - began))
+        self._meter.spent.append(Spent("judge", draft.text, self._meter.spent_s() - began))
         return found
 
 
@@ -201,7 +202,7 @@ class _MeteredVoice:
         return self._inner.language
 
     def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
-        began = time.thread_time()
+        began = self._meter.spent_s()
         speech = self._inner.synthesize(text, rate=rate, final=final)
-        self._meter.spent.append(Spent("voice", text, time.thread_time() - began))
+        self._meter.spent.append(Spent("voice", text, self._meter.spent_s() - began))
         return speech

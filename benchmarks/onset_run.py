@@ -23,6 +23,7 @@ from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import sleep_until
 from dragoman.audio.track import LevelTrack
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples
+from dragoman.benchmarks.onset_machine import Machine
 from dragoman.benchmarks.onset_turns import HeldOut
 
 FRAME: Final = INPUT_RATE // 50
@@ -57,7 +58,7 @@ class Take:
     in time, or it was ``cut``: a reply sounded before the turn was over. ``prefix``: the first words that the fast
     path said, "" for none. ``armed``: the reply's first sound was ready when the turn was found to be over.
     ``gap_ms``: silence between the first words and what follows. ``speech``: the reply's sound at 24 kHz, where all
-    of it was wanted. ``cpu_s``: processor time of this process.
+    of it was wanted. ``cpu_s``: processor time.
     """
 
     onset_ms: float | None
@@ -142,8 +143,8 @@ class _Watch:
             case ev.ReplyAudio(_, pcm, _):
                 self.sounds.append((now, pcm))
             case ev.ReplyPlaying(_, _, track) if self.playing is None:
-                self.playing, self.at = now, track
-                self.cut = now < self.end
+                self.playing, self.at = self.track.when(track), track
+                self.cut = self.playing < self.end
             case ev.ReplyWritten():
                 self.written = True
             case ev.ReplyDone():
@@ -206,9 +207,18 @@ class _Watch:
 
 
 async def perform(
-    parts: Parts, turn: HeldOut, settings: SessionSettings, goal: Goal, *, settle_s: float = SETTLE_S
+    parts: Parts,
+    turn: HeldOut,
+    settings: SessionSettings,
+    goal: Goal,
+    *,
+    settle_s: float = SETTLE_S,
+    machine: Machine | None = None,
 ) -> Take:
-    """Speak a turn to a new session that remembers the dialogue before it, at the running loop's pace."""
+    """Speak a turn to a new session that remembers the dialogue before it, at the running loop's pace.
+
+    ``machine``: what the parts compute on, where that is reckoned; what the loop itself does counts there, too.
+    """
     for worker in (parts.hearing, parts.refining, parts.speaking):
         await worker.run(lambda: None)  # what the last session left behind is not this one's to wait for
     clock = asyncio.get_running_loop()
@@ -219,17 +229,24 @@ async def perform(
         session.remember(role, text)
     cpu_s = 0.0
 
+    def spent() -> float:
+        return time.process_time() if machine is None else machine.cores.spent_s
+
     async def speak() -> None:
         nonlocal cpu_s
         await asyncio.sleep(settle_s)
-        begun, begin = time.process_time(), clock.time()
+        begun, begin = spent(), clock.time()
+        own = time.thread_time() - (machine.bill.inline if machine else 0.0)
         watch.end = begin + turn.end_s
         for count, frame in enumerate(_sound(turn), 1):
             await sleep_until(begin + count * _FRAME_S)
             if watch.over(clock.time()):
                 break
             await session.hear(frame)
-        cpu_s = time.process_time() - begun
+            if machine is not None:
+                own, before = time.thread_time() - machine.bill.inline, own
+                machine.cores.begin(max(0.0, own - before))
+        cpu_s = spent() - begun
         session.close()
 
     async with asyncio.TaskGroup() as tasks:

@@ -4,15 +4,17 @@
 then played to every policy on the virtual clock, which advances by the processor's time on one thread: ear and
 translator have a core each. All policies so translate the same text. ``offline`` translates it when all is said, and
 ``chrf_share`` is a policy's chrF as a share of that. Delays count from the end of the source word to the word as it was
-first shown, and as it last changed; ``ne`` is words taken back per word of the final text. Needs sacrebleu; plots need
-matplotlib.
+first shown, and as it last changed; ``ne`` is words taken back per word of the final text. Points that foresee hold
+back what the predicted continuation of the source would change; the prediction's time is the translator's. Needs
+sacrebleu; plots need matplotlib.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import fmean, median
@@ -23,6 +25,7 @@ import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.llm.prediction import open_predictor
 from dragoman.asr import open_recognizer
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.interpreting import (
@@ -40,9 +43,12 @@ from dragoman.benchmarks.interpreting import (
 from dragoman.benchmarks.scoring import percentile
 from dragoman.benchmarks.translation_clips import PAIRS, BilingualClip, listed, spoken
 from dragoman.benchmarks.translation_scores import Tally, add, ne, quality
-from dragoman.translation import BergamotTranslator
+from dragoman.translation import BergamotTranslator, LearnedTranslator, open_translator
+from dragoman.translation.learned import KINDS
+from dragoman.translation.prediction import Predictor
 from dragoman.translation.retranslation import Stability
 from dragoman.translation.steering import Translator
+from dragoman.tts import open_voice
 
 EARS: Final = {"en": "causal-tiny.en", "pt": "causal-base"}
 _RESAMPLES: Final = 1000
@@ -57,10 +63,12 @@ class Point:
     make: Callable[[], Policy]
     whole: bool = False
     """It hears nothing before the end."""
+    foresees: bool = False
+    """It needs a predictor."""
 
 
 def _retranslating(label: str, stability: Stability, policy: str = "re-translation") -> Point:
-    return Point(policy, label, lambda: Retranslating(stability))
+    return Point(policy, label, lambda: Retranslating(stability), foresees=stability.foresee > 0)
 
 
 NEVER: Final = 99
@@ -70,10 +78,13 @@ POINTS: Final = (
     _retranslating("default", Stability()),
     _retranslating("plain", Stability(bias=0.0, hold_back=0, agreement=NEVER)),
     _retranslating("bias 0.2", Stability(hold_back=0, agreement=NEVER)),
-    _retranslating("mask 5", Stability(bias=0.0, agreement=NEVER)),
-    _retranslating("bias 0.2, mask 5", Stability(agreement=NEVER)),
+    _retranslating("mask 6", Stability(bias=0.0, agreement=NEVER)),
+    _retranslating("bias 0.2, mask 6", Stability(agreement=NEVER)),
     _retranslating("mask 3", Stability(hold_back=3)),
+    _retranslating("mask 5", Stability(hold_back=5)),
     _retranslating("mask 8", Stability(hold_back=8, behind=8)),
+    _retranslating("foresee 3", Stability(foresee=3)),
+    _retranslating("foresee 6", Stability(foresee=6)),
     _retranslating("behind 4", Stability(revise=False, behind=4), "append-only"),
     _retranslating("behind 6", Stability(revise=False, behind=6), "append-only"),
     Point("wait-k", "k 3", lambda: WaitK(3)),
@@ -83,7 +94,10 @@ POINTS: Final = (
     Point("sentence-final", "", SentenceFinal),
 )
 POLICIES: Final = tuple(dict.fromkeys(point.policy for point in POINTS))
-ENGINES: Final[dict[str, Callable[[], Translator]]] = {"bergamot": BergamotTranslator}
+ENGINES: Final[dict[str, Callable[[], Translator]]] = {
+    "bergamot": BergamotTranslator,
+    **{kind: partial(LearnedTranslator, kind) for kind in KINDS},
+}
 
 
 def register(parent: typer.Typer) -> None:
@@ -95,11 +109,11 @@ def measure(
     data: Annotated[
         Path | None, typer.Option(help="Folder with index.json and its sound files; none: a few sentences of our own.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Translators, separated by commas.")] = ",".join(ENGINES),
+    engine: Annotated[str, typer.Option(help="Translators, separated by commas: bergamot, nar, ...")] = "bergamot,nar",
     pair: Annotated[str, typer.Option(help="en-pt or pt-en; both where neither is named.")] = "",
     only: Annotated[str, typer.Option(help="Policies, separated by commas.")] = ",".join(POLICIES),
     limit: Annotated[int, typer.Option(min=1, help="At most so many clips of a pair, drawn by seed.")] = 24,
-    max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
+    max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds; a talk ends then.")] = 1100,
     minutes: Annotated[
         float, typer.Option("--talk", min=0.0, help="Instead: a talk of so many minutes, interpreted aloud.")
     ] = 0.0,
@@ -118,7 +132,7 @@ def measure(
         if not clips:
             raise DragomanError(f"{data}: no clip has a translation between English and Portuguese")
         if minutes:
-            _talks(clips, minutes, real, json)
+            _talks(clips, minutes, real, max_s, json)
             return
         deadline = time.monotonic() + max_s
         results: list[dict[str, Json]] = []
@@ -128,8 +142,10 @@ def measure(
             heard = _heard(source, mine, deadline, json)
             for name in engines:
                 translator = ENGINES[name]()
+                if (source, target) not in translator.pairs:
+                    continue
                 translator.translate("1.", source, target)
-                run = Engine(translator, source, target)
+                run = Engine(translator, source, target, _predictor(source) if "re-translation" in policies else None)
                 for result in _results(run, name, policies, mine[: len(heard)], heard, deadline):
                     results.append(result)
                     console.print(_line(result), soft_wrap=True)
@@ -154,19 +170,33 @@ def _chosen(wanted: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
     return names
 
 
-def _talks(clips: list[BilingualClip], minutes: float, real: bool, json: bool) -> None:
+def _talks(clips: list[BilingualClip], minutes: float, real: bool, max_s: float, json: bool) -> None:
     """The whole chain, aloud, for each pair."""
     from dragoman.benchmarks.translate_talk import talk
 
     results: list[Json] = []
+    deadline = time.monotonic() + max_s
     for source, target in PAIRS:
         mine = [clip for clip in clips if (clip.source, clip.target) == (source, target)]
-        if mine:
+        if mine and time.monotonic() < deadline:
+            parts = open_recognizer(EARS[source], source), open_translator(source, target), open_voice(target)
+            parts[2].warm()
             with console.status(f"interpreting {minutes:g} minutes ({source} to {target})"):
-                results.append(talk([clip.sound() for clip in mine], source, target, minutes, real=real))
+                sounds = [clip.sound() for clip in mine]
+                left = deadline - time.monotonic()
+                results.append(talk(sounds, source, target, minutes, parts, real=real, max_s=left))
             console.print(results[-1])
     if json:
         emit("summary", talks=results)
+
+
+def _predictor(source: str) -> Predictor | None:
+    """What continues the source; without it points that foresee are left out, and that is told."""
+    try:
+        return open_predictor(source)
+    except DragomanError as error:
+        console.print(f"nothing is foreseen: {error}", style="yellow")
+        return None
 
 
 def _heard(source: str, clips: list[BilingualClip], deadline: float, quiet: bool) -> list[Recording]:
@@ -192,12 +222,13 @@ def _results(
     clips: list[BilingualClip],
     heard: list[Recording],
     deadline: float,
-) -> list[dict[str, Json]]:
+) -> Iterator[dict[str, Json]]:
     """One for each point of each policy. The offline translation is always made: the others are compared with it."""
-    results: list[dict[str, Json]] = []
     ceiling: float | None = None
     for point in POINTS:
         if not heard or time.monotonic() > deadline or not (point.policy in policies or point.whole):
+            continue
+        if point.foresees and engine.predictor is None:
             continue
         tally = Tally()
         for clip, recording in zip(clips, heard, strict=True):
@@ -208,8 +239,7 @@ def _results(
             ceiling = float(str(result["chrf"]))
             result["chrf_share"] = 1.0
         if point.policy in policies:
-            results.append(result)
-    return results
+            yield result
 
 
 def _scored(name: str, engine: Engine, point: Point, tally: Tally, ceiling: float | None) -> dict[str, Json]:

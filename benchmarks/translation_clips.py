@@ -57,7 +57,7 @@ class BilingualClip:
     reference: str
     path: Path | None = None
     text: str = ""
-    """What is said, for clips without a file."""
+    """What is said: spoken where there is no file."""
 
     def sound(self) -> Samples:
         """At 16 kHz. Blocking; spoken by a voice where there is no file."""
@@ -82,7 +82,14 @@ def listed(data: Path) -> tuple[list[BilingualClip], int]:
             source = str(entry["lang"])[:2]
             references = entry.get("translation") or {}
             found = [
-                BilingualClip(str(entry["file"]), source, target, str(references[target]), data / str(entry["file"]))
+                BilingualClip(
+                    str(entry["file"]),
+                    source,
+                    target,
+                    str(references[target]),
+                    data / str(entry["file"]),
+                    str(entry.get("transcript") or ""),
+                )
                 for origin, target in PAIRS
                 if origin == source and target in references
             ]

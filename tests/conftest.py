@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 import soxr
+from sound_server import serving_sound
 
 from dragoman.agent.llm.llamacpp import LlamaCppResponder, Sampling
 from dragoman.asr import WhisperRecognizer, open_recognizer
@@ -34,6 +36,12 @@ def _without(error: DragomanError) -> NoReturn:
 
 
 Transcribe = Callable[[Samples, str], str]
+
+
+@pytest.fixture
+def takes_long() -> None:
+    """For a test that runs longer than one that hangs may."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +126,10 @@ def spoken(english_voice: Voice, request: pytest.FixtureRequest) -> Callable[...
         return resample(voice.synthesize(text).pcm, OUTPUT_RATE, INPUT_RATE)
 
     return speak
+
+
+@pytest.fixture
+def sound_server() -> Iterator[dict[str, str]]:
+    """A sound card without one; gives the environment to use it."""
+    with serving_sound() as environment:
+        yield environment

@@ -42,6 +42,7 @@ class Script:
             "text": lambda key, text, complete="1": on.Transcript(*map(int, key.split(".")), text, float(complete)),
             "hum": on.BackchannelHint,
             "over": lambda at: on.TurnOver(samples(at)),
+            "soon": lambda how="sure": on.EndsSoon(how == "sure"),
             "interrupted": on.Interrupted,
             "attend": on.Attend,
             "opening": self._opening,
@@ -82,8 +83,15 @@ def shown(command: Command) -> str:
             return f"close {turn}"
         case do.Transcribe(turn, revision, quick):
             return f"transcribe {turn}.{revision}" + (" quick" if quick else "")
-        case do.Respond(reply, turn, text, opening):
-            return f"respond {reply} to {turn} {text!r}" + ("" if opening is None else f" opening {opening}")
+        case do.Respond(reply, turn, text, opening, waits):
+            said = "" if opening is None else f" opening {opening}"
+            return f"respond {reply} to {turn} {text!r}{said}" + (" waits" if waits else "")
+        case do.Arm(turn, text):
+            return f"arm {turn} {text!r}"
+        case do.Play(reply):
+            return f"play {reply}"
+        case do.GoOn(reply):
+            return f"go on {reply}"
         case do.DropOpening(draft):
             return f"unopen {draft}"
         case do.DropReply(reply):

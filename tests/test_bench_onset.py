@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,8 +27,10 @@ from dragoman.benchmarks.onset_figures import Run, against, groups, row
 from dragoman.benchmarks.onset_judging import Fit, seam_ratio
 from dragoman.benchmarks.onset_measuring import made_of, measurable
 from dragoman.benchmarks.onset_modes import MODES, Mode, System
+from dragoman.benchmarks.onset_pool import Pool
 from dragoman.benchmarks.onset_ports import Meter, Spent, metered
 from dragoman.benchmarks.onset_run import WAIT_S, Goal, Take, perform
+from dragoman.benchmarks.onset_taking import Here, Job
 from dragoman.benchmarks.onset_tuning import corrected, expected, shortest, silences
 from dragoman.benchmarks.onset_turns import HeldOut, apart, cut, held_out, usable
 from dragoman.benchmarks.turn_taking import turns_of
@@ -142,9 +143,10 @@ def test_a_delay_of_the_slow_path_delays_a_cascade_and_no_first_words() -> None:
     assert at_once.armed
     assert relay.armed
     assert at_once.text == "I think that was Jane, Austen, who else."
-    # The first words last 1.25 s; what follows them comes after 0.5 s, or 2.5 s, with the gap of a clause before it.
+    # The first words last 1.25 s; what follows them comes after 0.5 s, or 2.5 s, with the gap of a clause before it. It
+    # is asked for as soon as they are there, a third of a second before they are said.
     assert at_once.gap_ms == pytest.approx(80, abs=45)
-    assert relay.gap_ms == pytest.approx(1330, abs=80)
+    assert relay.gap_ms == pytest.approx(1010, abs=80)
 
 
 def test_what_the_verifier_does_not_trust_is_not_said() -> None:
@@ -197,7 +199,7 @@ def test_a_meter_knows_what_was_wasted() -> None:
     assert late.wasted("I think that was Jane, Austen, who else.") == pytest.approx(0, abs=0.05)
     take = taken(System("relay"), loaded=metered(parts(), ToneVoice(), meter))
     assert {one.stage for one in meter.spent} == {"draft", "judge", "voice", "brain"}
-    assert meter.wasted(take.text) == pytest.approx(0.38, abs=0.1)
+    assert meter.wasted(take.text) == pytest.approx(0.1, abs=0.05)
     assert meter.wasted("Something else.") > meter.wasted(take.text)
     mine = Meter([Spent("draft", "I think so too", 1), Spent("voice", "I think", 2), Spent("brain", "", 4)])
     assert mine.wasted("I think so, yes") == 4
@@ -353,14 +355,19 @@ def bench(turns: Sequence[HeldOut], loaded: Parts, seconds: float = 600.0, **wan
         wanted.get("real", 1),
         time.monotonic() + seconds,
     )
-    return Bench(loaded, turns, plan, silent, real=nullcontext)
+    taker = Here(loaded)
+
+    def real(jobs: Iterator[Job]) -> Iterator[Sequence[Run]]:
+        return (run_virtual(taker.real(job), measured=False) for job in jobs)
+
+    return Bench(taker, turns, plan, LoudIsSpeech, silent, real)
 
 
 def test_every_system_takes_the_same_turns() -> None:
     """Without delay, late, and in real time; the silence is tuned to relay; the summary has every figure."""
     turns = [turn((0.5, 1.5), (1.5 + pause, 3.0), name=f"{i}/1") for i, pause in enumerate((0.2, 0.25, 0.3))]
     made = bench(turns, parts())
-    run_virtual(made.run(), measured=False)
+    made.run()
     counts = {
         (system.mode, system.delay_s, clock): 0 for system, clock in ((run.system, run.clock) for run in made.runs)
     }
@@ -369,9 +376,9 @@ def test_every_system_takes_the_same_turns() -> None:
     assert counts == {
         **{(mode, 0.0, "virtual"): 3 for mode in MODES},
         **{(mode, 1.0, "virtual"): 1 for mode in ("cascade-vad", "cascade-same", "relay")},
-        **{(mode, 0.0, "real"): 1 for mode in MODES},
+        **{(mode, 0.0, "real"): 1 for mode in MODES if mode != "fast"},
     }
-    found = made_of(made, None, None, ToneVoice(), silent)
+    found = made_of(made, None, None, ToneVoice(), None, silent)
     summary = json.loads(json.dumps(found.summary()))
     rows = {(one["mode"], one["slow_delay_s"], one["clock"]): one for one in summary["results"]}
     vad, relay, late = (
@@ -392,12 +399,45 @@ def test_every_system_takes_the_same_turns() -> None:
     assert summary["notes"] == []
 
 
+def scripted_here() -> Here:
+    """For another process."""
+    return Here(parts())
+
+
+def fails() -> Here:
+    raise DragomanError("no model is here")
+
+
+def test_processes_take_all_turns_and_a_turn_always_comes_to_the_same() -> None:
+    """In whatever order they come back."""
+    turns = [turn((0.5, 1.5), name=f"{i}/1") for i in range(4)]
+    pool = Pool(scripted_here, 2)
+    try:
+        for systems in ((System("relay"), System("cascade-same")), (System("cascade-vad", silence_ms=400),)):
+            found = [*pool.take([Job(one, systems) for one in turns])]
+            assert sorted(runs[0].turn.name for runs in found) == ["0/1", "1/1", "2/1", "3/1"]
+            assert all([run.system for run in runs] == [*systems] for runs in found)
+            assert all(run.take.onset_ms is not None for runs in found for run in runs)
+    finally:
+        pool.close()
+
+
+def test_what_fails_in_a_process_is_told_here() -> None:
+    """In a line."""
+    broken = Pool(fails, 1)
+    try:
+        with pytest.raises(DragomanError, match="no model is here"):
+            list(broken.take([Job(ONE, (System("relay"),))]))
+    finally:
+        broken.close()
+
+
 def test_what_there_was_no_time_for_is_told() -> None:
     """Nothing at all is an error; fewer turns than were wanted are a note."""
     with pytest.raises(DragomanError, match="--max-s"):
-        run_virtual(bench([ONE], parts(), seconds=-1).run(), measured=False)
+        bench([ONE], parts(), seconds=-1).run()
     made = bench([ONE], parts(), most=5, real=3)
-    run_virtual(made.run(), measured=False)
+    made.run()
     assert made.notes[0].startswith("1 turns instead of 5: there are no more")
     assert made.notes[1].startswith("1 turns in real time instead of 3")
 
@@ -405,14 +445,14 @@ def test_what_there_was_no_time_for_is_told() -> None:
 def test_without_a_verifier_two_cascades_are_left() -> None:
     """It is told, and an error for who asked for relay."""
     plan = Plan(MODES, (0.0,), 1, 0, 0, 0.0)
-    left, notes = measurable(plan, scripted([SAID], []), named=False)
+    left, notes = measurable(plan, first_words=False, named=False)
     assert left.modes == ("cascade-vad", "cascade-same")
     assert [note.split()[0] for note in notes] == ["fast", "relay"]
     assert "dragoman train verifier" in notes[1]
     with pytest.raises(DragomanError, match="fast can't be measured"):
-        measurable(plan, scripted([SAID], []), named=True)
+        measurable(plan, first_words=False, named=True)
     with pytest.raises(DragomanError, match="cascade-vad is tuned"):
-        measurable(replace(plan, modes=("cascade-vad",)), parts(), named=True)
+        measurable(replace(plan, modes=("cascade-vad",)), first_words=True, named=True)
 
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
+from fakes import LoudIsSpeech
 from typer.testing import CliRunner
 
 from dragoman.audio.files import save
-from dragoman.audio.types import INPUT_RATE, Samples, Word
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples, Speech, Word
 from dragoman.benchmarks import translate
 from dragoman.benchmarks.interpreting import (
     Displayed,
@@ -28,6 +30,7 @@ from dragoman.benchmarks.interpreting import (
     interpret,
     listen,
 )
+from dragoman.benchmarks.translate_talk import talk
 from dragoman.benchmarks.translation_clips import listed, spoken
 from dragoman.benchmarks.translation_plots import draw
 from dragoman.benchmarks.translation_scores import Tally, add, laal, ne
@@ -158,6 +161,12 @@ class LoudEar:
     def ended(self) -> EarHeard:
         return EarHeard(TEXT, said(TEXT), 10)
 
+    def refined(self) -> None:
+        return None
+
+    def final(self) -> EarHeard:
+        return self.ended()
+
 
 @dataclass
 class EarHeard:
@@ -173,6 +182,69 @@ def test_the_ear_hears_in_steps() -> None:
     assert len(heard.states) == 14
     assert all(state.at >= state.heard for state in heard.states)
     assert [state.ended for state in heard.states] == [False] * 13 + [True]
+
+
+@dataclass
+class Slow:
+    """A voice that takes some of the processor's time for each word, and speaks it in 0.3 s."""
+
+    language: str = "pt"
+
+    def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+        until = time.thread_time() + 0.01 * len(text.split())
+        while time.thread_time() < until:
+            pass
+        return Speech(np.full(round(0.3 * len(text.split()) / rate * OUTPUT_RATE), 0.5, np.float32), ())
+
+
+def test_a_talk_tells_who_takes_the_time() -> None:
+    """Six sentences in half a minute, all interpreted and spoken: the parts make up the whole."""
+    clip = np.concatenate([np.full(4 * INPUT_RATE, 0.5, np.float32), np.zeros(INPUT_RATE, np.float32)])
+    parts = LoudEar(), Upper(), Slow()
+    figures = talk([clip], "en", "pt", 0.5, parts, vad=LoudIsSpeech)  # type: ignore[arg-type]
+    assert figures["segments"] == 6
+    shares = figures["shares"]
+    assert isinstance(shares, dict)
+    assert set(shares) == {"ear", "translator", "voice", "rest"}
+    assert shares["voice"] == pytest.approx(6 * 10 * 0.01 / 30, rel=0.2)
+    assert figures["spoken_share"] == pytest.approx(6 * 10 * 0.3 / 30, rel=0.25)
+    tau, both = figures["tau"], figures["tau_2_cores"]
+    assert isinstance(tau, float)
+    assert both == pytest.approx(tau / 2)
+    assert tau == pytest.approx(sum(float(str(share)) for share in shares.values()))
+    backlog = figures["backlog_max_s"]
+    assert isinstance(backlog, float)
+    assert 0.0 < backlog < 3.0
+
+
+def test_a_talk_that_takes_too_long_tells_how_far_it_came() -> None:
+    """Its figures are of that much."""
+    clip = np.concatenate([np.full(4 * INPUT_RATE, 0.5, np.float32), np.zeros(INPUT_RATE, np.float32)])
+    figures = talk([clip], "en", "pt", 30.0, (LoudEar(), Upper(), Slow()), max_s=0.0, vad=LoudIsSpeech)  # type: ignore[arg-type]
+    minutes = figures["minutes"]
+    assert isinstance(minutes, float)
+    assert 0.0 < minutes < 1.0
+
+
+@dataclass
+class Parrot:
+    """Foresees that the text is said again."""
+
+    languages: frozenset[str] = frozenset({"en", "pt"})
+
+    def predict(self, text: str, words: int) -> str:
+        return " " + " ".join(text.split()[:words])
+
+
+def test_what_is_foreseen_holds_back_what_it_would_change() -> None:
+    """The mark behind the newest word: nothing of it was shown, so nothing is taken back."""
+    engine = Engine(Upper(), "en", "pt", Parrot())
+    out = interpret(recording(TEXT), Retranslating(Stability(agreement=99, foresee=2)), engine)
+    tally = Tally()
+    add(tally, recording(TEXT), out, TEXT.upper())
+    assert ne(tally) == 0.0
+    assert out.final == TEXT.upper()
+    assert out.displayed[0].text == "ONE"
 
 
 @pytest.fixture
@@ -211,12 +283,15 @@ def test_the_command(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     monkeypatch.setattr(translate, "open_recognizer", lambda name, lang, progress: LoudEar())
     monkeypatch.setattr(translate, "ENGINES", {"bergamot": Upper})
+    monkeypatch.setattr(translate, "open_predictor", lambda source: Parrot())
     app = typer.Typer()
     app.callback()(lambda: None)
     translate.register(app)
     plots = tmp_path / "plots"
     done = CliRunner().invoke(
-        app, ["translate", "--data", str(data), "--json", "--plots", str(plots)], catch_exceptions=False
+        app,
+        ["translate", "--data", str(data), "--engine", "bergamot", "--json", "--plots", str(plots)],
+        catch_exceptions=False,
     )
     assert done.exit_code == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]

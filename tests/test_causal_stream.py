@@ -184,6 +184,7 @@ def test_memory_is_flat(recognizer: Recognizer, spoken: Speak) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
+@pytest.mark.usefixtures("takes_long")
 def test_two_hours_hold_memory_flat(recognizer: Recognizer, spoken: Speak) -> None:
     """Two hours of talk in one stream: the process grows by less than 30 MB after its first ten minutes."""
     pcm = np.concatenate([np.concatenate([spoken(text), silence(0.7)]) for text in STORY])

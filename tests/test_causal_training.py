@@ -132,6 +132,16 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
     assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["step"] == 1
 
+    begin = tmp_path / "run" / "adapter.npz"
+    options = Options(steps=0, rank=2, decoder_rank=2, begin=begin)
+    Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "on", ["en"], options).save()
+    begun = load_adapter(tmp_path / "on" / "adapter.npz")
+    for name, (up, down) in adapter.changes.items():
+        np.testing.assert_allclose(begun.changes[name][0], up, atol=1e-6)
+        np.testing.assert_array_equal(begun.changes[name][1], down)
+    with pytest.raises(DragomanError, match="other ranks"):
+        Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "x", ["en"], Options(rank=3, begin=begin))
+
 
 def test_a_transcript_takes_the_times_of_what_was_heard() -> None:
     """Words that were heard otherwise are spread between their neighbours."""

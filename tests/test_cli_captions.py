@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from dragoman.translation.retranslation import Update
 
 TOLD: tuple[Event, ...] = (
     Hearing("good mor", 1, 0.5),
-    Revised(Update(0, 1, "Bom", "dia", 2, False), 0.9),
+    Revised(Update(0, 1, "Bom", "dia", 2, False), 0.9, 0.8),
     Hearing("good morning all", 2, 1.0),
     Recognized(0, "Good morning all.", 0.1, 1.2, 2.0),
-    Revised(Update(0, 2, "Bom dia a todos.", "", 3, True), 2.1),
+    Revised(Update(0, 2, "Bom dia a todos.", "", 3, True), 2.1, 2.0),
     Translated(0, "Good morning all.", "Bom dia a todos.", 0.1, 1.2, 2.1),
     Spoken(0, "Bom dia a todos.", 2.5, np.zeros(24_000, np.float32), 1.1),
 )
@@ -88,6 +89,19 @@ def test_two_live_lines_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> Non
             view.show(event)
     assert "[   0.1 s] Good morning all." in out.getvalue()
     assert capsys.readouterr().out == "Bom dia a todos.\n"
+
+
+def test_what_was_said_stands_above_its_own_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two sentences were recognized before the first was translated."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    with LiveCaptions(Console(file=out, force_terminal=True, width=40, color_system=None)) as view:
+        view.show(Recognized(0, "One.", 0.0, 1.0, 1.5))
+        view.show(Recognized(1, "Two.", 1.0, 2.0, 2.5))
+        view.show(Translated(0, "One.", "Um.", 0.0, 1.0, 2.6))
+        view.show(Translated(1, "Two.", "Dois.", 1.0, 2.0, 2.7))
+    places = [out.getvalue().index(text) for text in ("[   0.0 s] One.", "Um.", "[   1.0 s] Two.", "Dois.")]
+    assert places == sorted(places)
 
 
 def test_a_line_that_is_too_long_shows_its_end() -> None:

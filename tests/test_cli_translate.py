@@ -113,7 +113,7 @@ def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
     ("args", "says"),
     [
         (["none.wav"], "none.wav"),
-        (["{file}", "--speak"], "-o FILE.wav"),
+        (["mic", "-o", "x.wav"], "--speak"),
         (["{file}", "-o", "x.wav"], "--speak"),
         (["{file}", "--subtitles", "x.txt"], ".srt or .vtt"),
         (["{file}", "--to", "en"], "nothing to translate"),

@@ -295,7 +295,7 @@ def test_training_learns_and_goes_on(tmp_path: Path) -> None:
     assert reports[-1].check["first_right"] > 0.9
 
     again = Trainer(body(), dialogues[::-1], tmp_path, Options(steps=62, rank=4, lessons=4, checked=4))
-    assert again.step == 60
+    assert again.pace.step == 60
     assert again.check() == pytest.approx(after, abs=1e-4)
 
     graph.write(body(), load_adapter(tmp_path / "adapter.npz"), tmp_path / "graphs", quantized=False)

@@ -114,6 +114,7 @@ def test_without_an_adapter_there_is_no_model(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("takes_long")
 def test_an_hour_is_like_a_minute(ear: Ear, spoken: Callable[..., Samples]) -> None:
     """One hour of talk: what is decided repeats with the sound, memory and work for a frame stay the same."""
     talk = np.concatenate([np.concatenate([spoken(text), np.zeros(INPUT_RATE, np.float32)]) for text in STORY])

@@ -100,7 +100,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         for steps in runs:
             # The rate falls toward the last step: with the minutes far away it is the same for both.
             trainer = Trainer(body(), "ear", examples, tmp_path / folder, options(steps=1000))
-            trainer.options = options(steps=steps, adapter_share=-1.0)
+            trainer.options = options(adapter_share=-1.0)
+            trainer.pace.steps = steps
             trainer._rate = lambda: 1e-3  # type: ignore[method-assign]
             trainer.run(lambda report: None)
     once, twice = (load_adapter(tmp_path / folder / "adapter.npz") for folder in ("once", "twice"))

@@ -24,6 +24,7 @@ TRANSITIONS = {
     ("listening", "pausing"),
     ("listening", "idle"),
     ("listening", "overlap"),
+    ("listening", "speaking"),
     ("pausing", "listening"),
     ("pausing", "replying"),
     ("pausing", "speaking"),
@@ -73,6 +74,15 @@ def _events() -> st.SearchStrategy[on.Input]:
         st.builds(on.Partial, turns, texts),
         st.builds(on.Transcript, turns, st.integers(1, 4), texts, st.sampled_from([0.0, 0.5, 1.0])),
         st.just(on.BackchannelHint()),
+        st.builds(on.EndsSoon, st.booleans()),
+        st.builds(
+            lambda n, t, trust: on.Opening(n, t, (Word("well", 0.0, 0.5),), 0.5, trust),
+            st.integers(1, 4),
+            turns,
+            st.sampled_from([0.2, 0.9]),
+        ),
+        st.builds(on.TurnOver, st.just(0)),
+        st.just(on.Interrupted()),
         st.builds(lambda r, s: on.ReplySpeech(r, (Word("word", 0.0, s),), s), replies, seconds),
         st.builds(on.ReplyWritten, replies),
         st.builds(on.ReplyFailed, replies, st.just("broken")),
@@ -94,6 +104,7 @@ class _Listener:
         self.playing: int | None = None
         self.ear: int | None = None
         self.ended: set[int] = set()
+        self.waiting: int | None = None
 
     def take(self, command: do.Command) -> None:
         match command:
@@ -105,10 +116,18 @@ class _Listener:
                 self.ear = None
             case do.Transcribe(turn):
                 assert self.ear == turn
-            case do.Respond(reply):
+            case do.Respond(reply, waits=waits):
                 assert self.prepared is None
                 assert reply not in self.ended
                 self.prepared = reply
+                self.waiting = reply if waits else None
+            case do.Play(reply):
+                assert self.prepared == self.waiting == reply
+                assert self.playing is None
+                self.playing = reply
+            case do.GoOn(reply):
+                assert self.prepared == self.playing == self.waiting == reply
+                self.waiting = None
             case do.DropReply(reply):
                 assert self.prepared == reply
                 assert self.playing is None
@@ -116,7 +135,7 @@ class _Listener:
                 self.ended.add(reply)
             case do.Release(reply):
                 assert self.prepared == reply
-                assert self.playing is None
+                assert self.playing is None or self.waiting == reply
                 self.playing = reply
             case do.Hold(reply) | do.Resume(reply):
                 assert self.playing == reply
@@ -133,7 +152,16 @@ class _Listener:
 @settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, 20_000), _events()), max_size=60),
-    st.sampled_from([Policy(), Policy(respond=False), Policy(interruptible=False), Policy(silence_ms=300)]),
+    st.sampled_from(
+        [
+            Policy(),
+            Policy(respond=False),
+            Policy(interruptible=False),
+            Policy(silence_ms=300),
+            Policy(modelled=True),
+            Policy(modelled=True, interruptible=False),
+        ]
+    ),
 )
 def test_any_order_of_events(steps: list[tuple[int, on.Input]], policy: Policy) -> None:
     """Whatever comes in whatever order: one ear, one reply, nothing after its end, and no state without its reason."""

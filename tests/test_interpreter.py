@@ -7,7 +7,7 @@ import gc
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -211,6 +211,16 @@ def test_captions_are_revised_while_someone_speaks() -> None:
     assert (updates[-1].stable_text, updates[-1].source_words_covered) == (text.upper(), 8)
 
 
+def test_a_caption_tells_of_which_sound_it_is_made() -> None:
+    """Where nothing takes time, of all that has sounded, to the window."""
+    text = "one two three four five six seven eight."
+    got = events(interpreter([], ear=LiveEar([text]), live=True, voice=None), sound((1, 0), (2, 1), (3, 0)))
+    revised = [e for e in got if isinstance(e, Revised)]
+    assert len(revised) > 2
+    assert all(e.heard == pytest.approx(e.at, abs=0.04) for e in revised)
+    assert revised[0].heard < 3.0 < revised[-1].heard
+
+
 def test_what_is_committed_is_spoken_while_the_sentence_goes_on() -> None:
     """In clauses, once, in order, and before its end is heard."""
     text = " ".join(["one"] * 11) + ", " + " ".join(["two"] * 12) + "."
@@ -220,6 +230,35 @@ def test_what_is_committed_is_spoken_while_the_sentence_goes_on() -> None:
     assert spoken[0].start < 6.0
     ended = next(i for i, e in enumerate(got) if isinstance(e, Translated))
     assert got.index(spoken[0]) < ended
+
+
+@dataclass
+class DoubtingEar(LiveEar):
+    """Is sure of words in small letters, and of no others."""
+
+    def partial(self) -> Heard:
+        return self._doubting(LiveEar.partial(self))
+
+    def final(self) -> Heard:
+        return self._doubting(LiveEar.final(self))
+
+    def _doubting(self, heard: Heard) -> Heard:
+        words = tuple(replace(word, p=0.97 if word.text.islower() else 0.3) for word in heard.words)
+        return replace(heard, words=words)
+
+
+def test_what_another_language_sounds_like_is_left_out() -> None:
+    """Whole utterances of it, and passages in one; what follows is heard as ever."""
+    foreign = "Ootrain Para Cidaj Esta A Trasado Oji Vosse"
+    mixed = f"one two three four five six {foreign} seven eight nine ten eleven twelve."
+    ear = DoubtingEar([f"{foreign}.", mixed, "good morning."])
+    got = events(
+        interpreter([], ear=ear, live=True, voice=None), sound((1, 0), (3, 1), (1, 0), (6, 1), (1, 0), (1, 1), (1, 0))
+    )
+    told = " ".join(e.text for e in got if isinstance(e, Recognized))
+    assert told == mixed.replace(f"{foreign} ", "") + " good morning."
+    shown = {word for e in got if isinstance(e, Hearing) for word in e.text.split()[: e.certain]}
+    assert not shown & set(foreign.split())
 
 
 def test_the_language_is_detected_and_held() -> None:

@@ -224,6 +224,11 @@ def test_a_likely_repetition_that_is_none_is_said() -> None:
     assert rest([]) == ""
 
 
+def test_a_word_that_begins_like_the_beginning_is_said() -> None:
+    assert rest(["Well", "ness matters."], "Well") == " Wellness matters."
+    assert rest(["Well", "Well."], "Well") == " WellWell."
+
+
 def test_a_server_that_continues_exactly_may_go_on_inside_a_word() -> None:
     assert rest(["ly", " done."], "That was wonderful", server_kind("llama.cpp")) == "ly done."
 
@@ -235,7 +240,7 @@ def test_a_whole_reply_passes_as_it_is() -> None:
 PIECES = st.lists(st.sampled_from(["", " ", "Well", "Well,", " I", " see", "!", "\n", "see"]), max_size=8)
 
 
-@given(PIECES, st.sampled_from(["Well, I see", "Well", "see!"]), st.sampled_from([*KINDS, UNKNOWN]))
+@given(PIECES, st.sampled_from(["Well, I see", "Well", "see!", "Well "]), st.sampled_from([*KINDS, UNKNOWN]))
 def test_however_it_is_cut_the_seam_says_the_same(pieces: list[str], prefix: str, server: Kind) -> None:
     """In one piece, letter by letter, or as it comes."""
     whole = "".join(pieces)

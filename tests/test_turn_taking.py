@@ -24,6 +24,7 @@ from .test_session import converse_now, only
 @dataclass
 class Guess:
     probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    ends: float = 0.0
 
 
 @dataclass
@@ -94,6 +95,8 @@ class ScriptedTurns:
     sounding: list[bool] = field(default_factory=list)
     closed: bool = False
     window: int = 10_000
+    soon: tuple[float, ...] = ()
+    """Moments at which an end is foreseen."""
 
     async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> ScriptedTurns:
         self.dialogues.append(list(dialogue))
@@ -112,7 +115,8 @@ class ScriptedTurns:
         self.sounding.append(sounding)
         self.heard += 1
         self.frames = self.frames + 1 if self.frames < self.window else self.window - 5
-        return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)])
+        ends = float(self.heard - 1 in {first_decided(at) for at in self.soon})
+        return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)], ends)
 
     def read(self, words: Sequence[str]) -> None:
         self.words += words
@@ -291,6 +295,66 @@ def test_a_drafter_that_fails_is_done_without() -> None:
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
     assert [one.message for one in only(events, ev.Problem)] == ["the first words could not be drafted: it broke"]
+
+
+def test_an_end_that_was_foreseen_is_answered_at_the_first_silence() -> None:
+    """First words are drafted while the user still speaks, once; the history has one answer to all of the turn."""
+    parts = opening(["I think that was Jane, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    parts.turn_model.soon = (1.25,)
+    parts.turn_model.policy = Policy(release=0.8)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert turn.onset_ms is not None
+    assert turn.onset_ms <= 130
+    assert (turn.user, turn.status) == ("Who wrote it?", "completed")
+    assert turn.assistant == turn.heard == "I think that was Jane, Austen, who else."
+    [(_, drafted)] = parts.drafter.asked
+    assert "Who wrote it?".startswith(drafted)
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert parts.responder.prefixes == ["I think that was Jane,"]
+    assert [message.content for message in parts.responder.prompts[0][1:]] == ["Who wrote it?"]
+    order = [type(event) for event in events]
+    assert order.index(ev.UserTurn) < order.index(ev.ReplyStarted) < order.index(ev.ReplyPlaying)
+
+
+def test_an_end_that_was_foreseen_and_did_not_come_is_not_heard_of() -> None:
+    """The user goes on: no sound, no event; the turn's end is answered as usual."""
+    parts = opening(
+        ["I think that was Jane, dear sister"], ["A slow answer.", "Austen."], {3.9: Control.BOS}, first=2.0
+    )
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    parts.turn_model.soon = (1.25,)
+    events, record = converse_now(parts, speech((0.5, 3.5), seconds=4))
+    (turn,) = record.turns
+    assert turn.onset_ms is not None
+    assert 250 <= turn.onset_ms <= 550
+    assert record.spoken is not None
+    assert record.spoken.audible(0.0, 3.6) is None
+    assert len(only(events, ev.ReplyOpened)) == 1
+
+
+def test_a_model_that_is_not_sure_waits_for_its_own_begin() -> None:
+    """No silence releases what was armed; the words are ready when the model hears the end, and drafted once."""
+    parts = opening(["I think that was Jane, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    parts.turn_model.soon = (1.25,)
+    _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = record.turns
+    assert turn.onset_ms == pytest.approx(440, abs=60)
+    assert turn.assistant == "I think that was Jane, Austen, who else."
+
+
+def test_a_foreseen_end_that_is_not_trusted_is_not_answered() -> None:
+    """The slow path answers alone."""
+    parts = opening(["You wrote it yourself, I think"], ["Jane Austen."], {1.9: Control.BOS}, first=1.0)
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    parts.turn_model.soon = (1.25,)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    assert only(events, ev.ReplyOpened) == []
+    assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
 
 
 def test_without_a_model_of_turns_words_are_said_when_silence_ends_the_turn() -> None:

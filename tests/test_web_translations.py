@@ -44,7 +44,7 @@ class Scripted:
                 told = True
                 for event in self.events:
                     yield event
-        yield Revised(Update(99, 1, f"{self.target} {round(self.heard / 16_000)}", "", 1, True), 0.0)
+        yield Revised(Update(99, 1, f"{self.target} {round(self.heard / 16_000)}", "", 1, True), 0.0, 0.0)
 
 
 @dataclass
@@ -108,13 +108,13 @@ TRANSCRIBED: dict[str, object] = {
 }
 TOLD: tuple[Event, ...] = (
     Hearing("Good mor", 1, 0.5),
-    Revised(Update(0, 1, "Bom", "dia amigo", 2, False), 0.9),
+    Revised(Update(0, 1, "Bom", "dia amigo", 2, False), 0.9, 0.8),
     Hearing("Good morning all", 2, 1.0),
     Recognized(0, "Good morning all.", 0.1, 1.2, 2.0),
-    Revised(Update(0, 2, "Bom dia a todos.", "", 3, True), 2.1),
+    Revised(Update(0, 2, "Bom dia a todos.", "", 3, True), 2.1, 2.0),
     Spoken(0, "Bom dia a todos.", 2.5, np.zeros(7_200, np.float32)),
     Recognized(1, "Yes.", 3.0, 3.2, 4.0),
-    Revised(Update(1, 1, "Sim.", "", 1, True), 4.1),
+    Revised(Update(1, 1, "Sim.", "", 1, True), 4.1, 4.0),
 )
 
 
@@ -259,4 +259,4 @@ def test_appended_text_gives_each_word_once() -> None:
 def test_a_segment_that_vanished_says_nothing() -> None:
     """Nothing of it was certain."""
     telling = Telling()
-    assert telling.tell(Revised(Update(3, 2, "", "", 0, True), 1.0)) == []
+    assert telling.tell(Revised(Update(3, 2, "", "", 0, True), 1.0, 1.0)) == []

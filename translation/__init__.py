@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -11,17 +11,23 @@ from typing import Final
 from dragoman.audio.types import DragomanError
 from dragoman.translation.apertium import ApertiumTranslator
 from dragoman.translation.bergamot import BergamotTranslator
+from dragoman.translation.learned import KINDS, LearnedTranslator
 from dragoman.translation.pivot import PivotTranslator
 from dragoman.translation.steering import Translator
 
-__all__ = ["BergamotTranslator", "PivotTranslator", "Translator", "open_translator", "pairs"]
+__all__ = ["BergamotTranslator", "LearnedTranslator", "PivotTranslator", "Translator", "open_translator", "pairs"]
 
 BETWEEN: Final = "en"
 """The language through which a pair goes that no translator does directly."""
 
 _bergamot = cache(BergamotTranslator)
 _apertium = cache(ApertiumTranslator)
-_NAMED: Final[dict[str, Callable[[], Translator]]] = {"bergamot": _bergamot, "apertium": _apertium}
+_learned = cache(LearnedTranslator)
+_NAMED: Final[dict[str, Callable[[], Translator]]] = {
+    "bergamot": _bergamot,
+    "apertium": _apertium,
+    **{kind: partial(_learned, kind) for kind in KINDS},
+}
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -33,7 +39,8 @@ def pairs() -> list[tuple[str, str]]:
 def open_translator(source: str, target: str, name: str = "auto") -> Translator:
     """Load a translator for a pair of languages (ISO 639-1).
 
-    ``name``: "auto" takes the first that knows the pair; "bergamot", "apertium", or the folder of a CTranslate2 model.
+    ``name``: "auto" takes the first that knows the pair; "bergamot", "nar" and the other students of ``learned``,
+    "apertium", or the folder of a CTranslate2 model.
     A pair that none of them does directly goes through English: then it is a ``PivotTranslator``, whose ``notice``
     says so. Blocking: about a second, once per process. Raises ``DragomanError`` for an unknown pair or name, or when
     a package is missing.

@@ -6,7 +6,8 @@ updates that come faster than translations make captions coarser, never later. S
 skipped: each gets its final text.
 
 Revisions are kept few in four ways. A translator that can be steered is drawn towards what was shown. The last words of
-a translation, which change most, are held back while the segment is open (mask-k). Words that were shown and are
+a translation, which change most, are held back while the segment is open: a fixed number (mask-k), or those which
+would be others if the speaker went on as predicted (``dragoman.translation.prediction``). Words that were shown and are
 confirmed stay, even if they are among the last. And words on which several translations of growing text agree, made of
 source words that will not change, are committed: every later translation begins with them. Speech is made of these.
 
@@ -34,12 +35,15 @@ class Stability:
 
     bias: float = 0.2
     """See ``Steering.bias``."""
-    hold_back: int = 5
+    hold_back: int = 6
     """Words at the end of an open segment's translation that are not shown (k of mask-k)."""
     agreement: int = 2
     """So many translations in a row, each of more words, must begin alike before a beginning is committed."""
     behind: int = 5
     """Source words at the end of what was heard from which nothing is committed."""
+    foresee: int = 0
+    """So many next words of the source are predicted, and what the translation with them does not confirm is held back
+    instead of the last ``hold_back`` words; 0: nothing is predicted."""
     revise: bool = True
     """False: only what is committed is shown, so that nothing is ever taken back."""
 
@@ -78,6 +82,8 @@ class Request:
     certain: int
     """How many of them will not change."""
     final: bool
+    foresee: int = 0
+    """How many words that may follow are to be predicted."""
 
 
 @dataclass(slots=True)
@@ -130,10 +136,16 @@ class Retranslator:
         words = len(source.words)
         certain = words if source.certain is None else source.certain
         steering = Steering(" ".join(piece.stable), " ".join(piece.shown), self.stability.bias)
-        return Request(source.number, source.text, steering, words, certain, source.closed)
+        foresee = 0 if source.closed else self.stability.foresee
+        return Request(source.number, source.text, steering, words, certain, source.closed, foresee)
 
-    def translated(self, request: Request, translation: Translation) -> Update | None:
-        """Take the answer to a request; None where nothing changes for the viewer."""
+    def translated(
+        self, request: Request, translation: Translation, foreseen: Translation | None = None
+    ) -> Update | None:
+        """Take the answer to a request; None where nothing changes for the viewer.
+
+        ``foreseen``: the translation of its text with what was predicted to follow.
+        """
         piece = self._pieces.get(request.segment)
         if piece is None:
             return None
@@ -143,7 +155,10 @@ class Retranslator:
             return Update(request.segment, piece.revision + 1, " ".join(words), "", request.words, True)
         stable = self._committed(piece, request, words, sources)
         confirmed = common(words, piece.shown)
-        count = max(len(words) - self.stability.hold_back, confirmed) if self.stability.revise else 0
+        settled = len(words) - self.stability.hold_back
+        if foreseen is not None:
+            settled = common(words, _grafted(piece.stable, foreseen, request.words)[0])
+        count = max(settled, confirmed) if self.stability.revise else 0
         shown = words[: max(count, len(stable))]
         if shown == piece.shown and stable == piece.stable:
             return None

@@ -13,7 +13,8 @@ import numpy as np
 from hibari import Hibari, dsp
 
 from dragoman.audio.types import DragomanError, Samples
-from dragoman.tts.voice import Durations, Voice, session_with_durations, spread
+from dragoman.tts.graphs import session_with_durations
+from dragoman.tts.voice import Durations, Voice, spread
 
 
 class HibariEngine:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.audio.types import DragomanError, Samples
+from dragoman.tts.graphs import session_with_durations
 from dragoman.tts.pronunciation import Pronunciation
-from dragoman.tts.voice import Durations, session_with_durations
+from dragoman.tts.voice import Durations
 
 Styles = npt.NDArray[np.float32]
 """One style per length of the text in symbols, shape [510, 256]."""

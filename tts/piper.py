@@ -20,8 +20,9 @@ from onnx import helper, numpy_helper
 
 from dragoman.audio.resample import resample
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
+from dragoman.tts.graphs import session_with_output
 from dragoman.tts.pronunciation import ESPEAK_VOICES, Pronunciation
-from dragoman.tts.voice import Durations, Voice, session_with_output
+from dragoman.tts.voice import Durations, Voice
 
 _PAD, _BEGIN, _END = "_", "^", "$"
 _CHANNELS: Final = 192

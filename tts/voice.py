@@ -5,13 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime as ort
 
 from dragoman.audio.levels import faded, frame_levels, trim_silence
 from dragoman.audio.text import CLOSERS, ends_clause, ends_sentence
@@ -184,29 +181,6 @@ def spread(words: Sequence[str], phonemes: str, alone: Callable[[str], str]) -> 
             owner = max(sorted(set(votes)), key=votes.count)
         pieces[owner] += token.group()
     return [piece if not piece or piece.endswith(" ") else piece + " " for piece in pieces]
-
-
-def session_with_durations(model: str | Path, *, threads: int = 1) -> ort.InferenceSession:
-    """Open a voice model with one more output, its last: how many frames each symbol lasts.
-
-    StyleTTS-like graphs compute them inside, as the only ``Round`` that goes into a ``Clip`` (at least one
-    frame), before the symbols are stretched to frames. Raises ``DragomanError`` for a graph without it.
-    """
-    graph = onnx.load(str(model))
-    rounded = {name for node in graph.graph.node if node.op_type == "Round" for name in node.output}
-    durations = [n.output[0] for n in graph.graph.node if n.op_type == "Clip" and n.input[0] in rounded]
-    if len(durations) != 1:
-        raise DragomanError(f"{Path(model).name} is not a voice model whose durations can be read")
-    return session_with_output(graph, durations[0], threads=threads)
-
-
-def session_with_output(model: onnx.ModelProto, name: str, *, threads: int) -> ort.InferenceSession:
-    """Open a graph that gives one of its inner values too, as its last output."""
-    model.graph.output.append(onnx.ValueInfoProto(name=name))
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    options.log_severity_level = 3
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 _EMPTY: Final = Speech(np.zeros(0, np.float32), ())

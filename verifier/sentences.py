@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
+import onnx
 from onnx import TensorProto
 from tokenizers import Tokenizer
 
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, resolve
 from dragoman.models.onnx_graph import Graph
+from dragoman.models.onnx_session import open_session
 from dragoman.verifier.features import Array
 
 MODEL: Final = "minilm-l6"
@@ -46,10 +47,7 @@ class Sentences:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.width = len(weights["embeddings.LayerNorm.weight"])
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(graph, threads=threads)
 
     def encode(self, texts: Sequence[str], told: Callable[[int, int], None] = lambda done, total: None) -> Array:
         """Vectors [n, width] of length 1; zeros for empty texts. ``told`` is given how many of how many are done."""
@@ -97,7 +95,7 @@ def _load(path: Path) -> dict[str, Array]:
     return out
 
 
-def _graph(w: Mapping[str, Array], heads: int) -> bytes:
+def _graph(w: Mapping[str, Array], heads: int) -> onnx.ModelProto:
     """ids int64 [B, n], places int64 [n], known [B, n] -> states [B, n, d]."""
     g = _Graph("sentences")
     g.weights = w
@@ -128,7 +126,7 @@ def _graph(w: Mapping[str, Array], heads: int) -> bytes:
         inner = g.op("Gelu", g.linear(x, f"{name}.intermediate.dense"))
         x = g.norm(g.op("Add", x, g.linear(inner, f"{name}.output.dense")), f"{name}.output.LayerNorm")
     g.output("states", x, ["batch", "n", d])
-    return bytes(g.model().SerializeToString())
+    return g.model()
 
 
 class _Graph(Graph):

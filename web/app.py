@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman import __version__
-from dragoman.agent.interpreters import Interpreters
+from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.audio.types import DragomanError
 from dragoman.web.access import Access
 from dragoman.web.protocol import SessionConfig, error_event
@@ -33,8 +33,6 @@ MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
 LEAVE_S: Final = 2.0
 """How long a client that is sent away has to hear why."""
-LATEST_S: Final = 12.0
-"""An interpreter's speech is never later than this: what would be is left to the captions."""
 _STATIC = Path(str(files("dragoman.web"))) / "static"
 _POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "

@@ -85,7 +85,7 @@ class Telling:
                 return self._input(self._heard.partial(text, certain))
             case Recognized(text=text):
                 return self._input(self._heard.closed(text))
-            case Revised(update, _):
+            case Revised(update):
                 told = self._said.closed if update.final else lambda text: self._said.partial(text, len(text.split()))
                 delta = told(update.stable_text)
                 events = [self._event("session.output_transcript.delta", delta)] if delta else []

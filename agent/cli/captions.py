@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self
@@ -45,8 +46,8 @@ class JsonCaptions:
             case Recognized():
                 times = {"start": round(event.start, 3), "end": round(event.end, 3), "at": round(event.at, 3)}
                 emit("recognized", segment=event.segment, text=event.text, **times)
-            case Revised(update, at) if self._stream:
-                emit("update", **asdict(update), at=round(at, 3))
+            case Revised(update, at, heard) if self._stream:
+                emit("update", **asdict(update), at=round(at, 3), heard=round(heard, 3))
             case Translated():
                 emit("translated", segment=event.segment, translation=event.translation, at=round(event.at, 3))
             case Spoken():
@@ -78,14 +79,17 @@ class LineCaptions:
     def show(self, event: Event) -> None:
         """Print what is complete."""
         match event:
-            case Recognized():
-                self._console.print(f"[{event.start:6.1f} s] {event.text}", style="dim", markup=False, soft_wrap=True)
+            case Recognized(text=text, start=start):
+                self._said(text, start)
             case Translated(translation=translation, end=end):
                 typer.echo(translation)
                 if self._status:
                     self._status.update(f"{end:.0f} s")
             case _:
                 pass
+
+    def _said(self, text: str, start: float) -> None:
+        self._console.print(f"[{start:6.1f} s] {text}", style="dim", markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         if self._status:
@@ -107,25 +111,34 @@ class LiveCaptions(LineCaptions):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._status = None
-        self._live = Live(console=console, transient=True, auto_refresh=False)
+        # What goes to a file is left alone; what goes to this terminal is put above the live lines.
+        self._live = Live(console=console, transient=True, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
         self._heard = Text()
+        self._closed = False
+        """What is heard last is complete, and its translation is on its way."""
         self._updates: dict[int, Update] = {}
 
     def show(self, event: Event) -> None:
         """Update the two lines; print complete segments above them."""
         match event:
             case Hearing(text, certain, _):
+                self._closed = False
                 words = text.split(" ")
                 self._heard = Text(" ".join(words[:certain]), "cyan")
                 self._heard.append(" " * bool(certain) + " ".join(words[certain:]), "dim cyan")
-            case Revised(update, _) if update.final:
+            case Revised(update) if update.final:
                 self._updates.pop(update.segment, None)
-            case Revised(update, _):
+            case Revised(update):
                 self._updates[update.segment] = update
-            case Recognized() | Translated():
-                if isinstance(event, Recognized):
+            case Recognized(text=text):
+                self._heard = Text(text, "cyan")
+                self._closed = True
+            case Translated(text=text, start=start):
+                # Both lines at once: what was said stands above its own translation.
+                if self._closed:
                     self._heard = Text()
                 self._live.update(Text(""), refresh=True)
+                self._said(text, start)
                 super().show(event)
             case _:
                 return

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 
-from dragoman.agent.cli.output import console
+from dragoman.agent.cli.output import console, emit
 from dragoman.audio.clock import busy, sleep_until
 from dragoman.audio.files import blocks
 from dragoman.audio.types import INPUT_RATE, Samples
@@ -38,8 +38,10 @@ async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterat
         yield block
 
 
-async def microphone(*, quiet: bool) -> AsyncIterator[Samples]:
-    """Frames of the microphone until Ctrl-C; what was said before it is still worked on."""
+async def microphone(*, json: bool) -> AsyncIterator[Samples]:
+    """Frames of the microphone until Ctrl-C; what was said before it is still worked on. Tells when it listens, with
+    ``json`` as an event ``ready``.
+    """
     from dragoman.audio.devices import Microphone
 
     stopped = asyncio.Event()
@@ -47,7 +49,9 @@ async def microphone(*, quiet: bool) -> AsyncIterator[Samples]:
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     try:
         async with Microphone() as device:
-            if not quiet:
+            if json:
+                emit("ready")
+            else:
                 console.print("listening; Ctrl-C ends", style="dim")
             async for frame in device:
                 yield frame

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data import default_folder
 from dragoman.agent.cli.output import console, emit, errors
@@ -15,14 +13,27 @@ from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_ranker import ranker
+from dragoman.agent.cli.train_translation import translation
 from dragoman.agent.cli.train_verifier import verifier
-from dragoman.agent.cli.training import prepare_training
+from dragoman.agent.cli.training import (
+    DeviceOption,
+    FolderOption,
+    JsonOption,
+    MinutesOption,
+    RateOption,
+    StepsOption,
+    ThreadsOption,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
 from dragoman.models.catalog import resolve
 
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
 app.command()(drafter)
 app.command()(duplex)
 app.command()(ranker)
+app.command()(translation)
 app.command()(verifier)
 app.command("all")(everything)
 
@@ -41,18 +52,19 @@ def _group() -> None:
 def asr(
     model: Annotated[str, typer.Option(help="Whisper weights: a catalog name or a folder.")] = "whisper-tiny.en",
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data speech`.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    folder: FolderOption = None,
     lang: Annotated[str, typer.Option(help="Languages to train on, separated by commas.")] = "en",
-    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
-    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 170.0,
+    steps: StepsOption = 4000,
+    minutes: MinutesOption = 170.0,
     rank: Annotated[int, typer.Option(help="Rank of the encoder's changes.")] = 64,
     decoder_rank: Annotated[int, typer.Option(help="Rank of the decoder's changes.")] = 32,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 8e-4,
+    rate: RateOption = 8e-4,
     strength: Annotated[float, typer.Option(help="Share of the learned changes that is kept in the adapter.")] = 0.7,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    begin: Annotated[Path | None, typer.Option(help="An adapter for the same weights to begin with.")] = None,
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of the noise.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach Whisper to hear while the speaker speaks. Stop it when you like: the same command goes on."""
     with errors():
@@ -67,23 +79,16 @@ def asr(
             rate=rate,
             seed=seed,
             strength=strength,
+            begin=begin,
         )
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / f"causal-{Path(model).name}"
+        target = training_folder(folder, f"causal-{Path(model).name}")
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("training", total=1.0)
+        with training_bar() as bar:
 
             def told(report: Report) -> None:
-                progress.update(
-                    task,
-                    completed=max(report.step / steps, report.minutes / minutes),
-                    description=f"step {report.step}  loss {report.loss:.3f}  words {report.words:.3f}  "
+                bar(
+                    trainer.pace.done,
+                    f"step {report.step}  loss {report.loss:.3f}  words {report.words:.3f}  "
                     f"opinion {report.opinion:.3f}  features {report.features:.3f}",
                 )
                 if report.check is not None:
@@ -93,6 +98,6 @@ def asr(
 
             trainer.run(told)
         if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
         else:
             print(target / "adapter.npz")

@@ -6,14 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.training import prepare_training
+from dragoman.agent.cli.training import (
+    DeviceOption,
+    FolderOption,
+    JsonOption,
+    MinutesOption,
+    RateOption,
+    StepsOption,
+    ThreadsOption,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
 from dragoman.agent.drafter.dialogues import TextDialogue, dialogue_shards, load_dialogues
 from dragoman.agent.drafter.lessons import of_conversation
 from dragoman.agent.duplex.examples import BODY
@@ -29,18 +38,18 @@ def drafter(
         list[Path] | None,
         typer.Option(help="Folders of `dragoman data dialogues`, and of `data duplex`, whose words are read too."),
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    folder: FolderOption = None,
     body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
-    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
-    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 60.0,
+    steps: StepsOption = 4000,
+    minutes: MinutesOption = 60.0,
     lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
     rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
+    rate: RateOption = 6e-4,
     check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 50,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of what is misheard.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach a small language model to begin replies as the slow path does. Stop it when you like: it goes on."""
     with errors():
@@ -55,15 +64,12 @@ def drafter(
             progress(f"reading {body}", 0, 1)
             loaded = load_body(resolve(body, progress=progress))
             progress(f"reading {body}", 1, 1)
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "drafter"
+        target = training_folder(folder, "drafter")
         trainer = Trainer(loaded, found, target, options, device, lambda: list(source.new()))
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
-        with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
-            task = bars.add_task("training", total=1.0)
+        with training_bar() as bar:
 
             def told(report: Report) -> None:
-                done = max(report.step / steps, report.minutes / minutes)
-                bars.update(task, completed=done, description=f"step {report.step}  drafts {report.drafts:.3f}")
+                bar(trainer.pace.done, f"step {report.step}  drafts {report.drafts:.3f}")
                 if report.check:
                     figures = "  ".join(f"{name} {value:.3f}" for name, value in report.check.items())
                     console.print(f"step {report.step}, unseen dialogues: {figures}")
@@ -72,7 +78,7 @@ def drafter(
 
             trainer.run(told)
         if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
         else:
             print(target / "adapter.npz")
 

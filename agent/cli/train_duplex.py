@@ -5,14 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.training import prepare_training
+from dragoman.agent.cli.training import (
+    DeviceOption,
+    FolderOption,
+    JsonOption,
+    MinutesOption,
+    RateOption,
+    StepsOption,
+    ThreadsOption,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
 from dragoman.agent.duplex.examples import BODY, Examples, ear_digest
 from dragoman.agent.duplex.features import EAR
 from dragoman.models.catalog import resolve
@@ -23,20 +32,20 @@ if TYPE_CHECKING:
 
 def duplex(
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    folder: FolderOption = None,
     body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
     layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
-    steps: Annotated[int, typer.Option(help="At most so many steps.")] = 4000,
-    minutes: Annotated[float, typer.Option(help="At most so many minutes, over all runs.")] = 170.0,
+    steps: StepsOption = 4000,
+    minutes: MinutesOption = 170.0,
     windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.")] = 4,
     rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    rate: RateOption = 1e-3,
     check_every: Annotated[int, typer.Option(help="Steps between free rehearsals.")] = 100,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach a small language model to take turns by ear. Stop it when you like: the same command goes on."""
     with errors():
@@ -61,17 +70,14 @@ def duplex(
             progress(f"reading {body}", 0, 1)
             loaded = load_body(resolve(body, progress=progress))
             progress(f"reading {body}", 1, 1)
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "duplex"
+        target = training_folder(folder, "duplex")
         trainer = Trainer(loaded, digest, examples, target, options, device, source.new)
-        with Progress(*_COLUMNS, console=console) as bars:
-            task = bars.add_task("training", total=1.0)
+        with training_bar() as bar:
 
             def told(report: Report) -> None:
-                bars.update(
-                    task,
-                    completed=max(report.step / steps, report.minutes / minutes),
-                    description=f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  "
-                    f"ends {report.ends:.3f}",
+                bar(
+                    trainer.pace.done,
+                    f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  ends {report.ends:.3f}",
                 )
                 if report.check:
                     figures = "  ".join(
@@ -85,14 +91,6 @@ def duplex(
         with progress_of("choosing thresholds", quiet=as_json) as progress:
             trainer.tune(lambda done, total: progress("rehearsing", done, total))
         if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step, minutes=trainer.minutes)
+            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
         else:
             print(target / "adapter.npz")
-
-
-_COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    TextColumn("{task.percentage:3.0f} %"),
-    TimeElapsedColumn(),
-)

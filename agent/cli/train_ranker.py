@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import JsonOption, ThreadsOption, prepare_training, training_folder
 from dragoman.agent.duplex.chat import installed_talks, ranker_talks
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.store import load_conversations, shards
-from dragoman.audio.types import DragomanError
 from dragoman.verifier.ranker import save_ranker
 from dragoman.verifier.sentences import open_sentences
 
@@ -27,24 +25,19 @@ def ranker(
         Path | None, typer.Option(help="Folder of `dragoman data duplex`: talks that are spoken there are left out.")
     ] = None,
     epochs: Annotated[int, typer.Option(help="Times that each reply is met.", min=1)] = 6,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach a small network which reply belongs to which dialogue. Takes ten minutes on one core.
 
     Its talks are its own: neither the drafter nor the verifier nor any test ever hears them.
     """
     with errors():
-        try:
-            import torch
-        except ImportError as error:
-            raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+        prepare_training(threads)
         from dragoman.verifier.ranker_training import Options, pairs_of, train
 
-        torch.set_num_threads(threads)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "ranker"
+        target = training_folder(folder, "ranker")
         with progress_of("training", quiet=as_json) as progress:
             pairs = pairs_of(ranker_talks(installed_talks(), _heard(data or default_folder())))
             encoder = open_sentences(threads=threads, progress=progress)

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.data_drafts import default_folder
 from dragoman.agent.cli.output import Json, console, emit, errors
-from dragoman.agent.cli.training import prepare_training
+from dragoman.agent.cli.training import (
+    FolderOption,
+    JsonOption,
+    RateOption,
+    ThreadsOption,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
 from dragoman.agent.drafter.labelled import load_folder, load_labels
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.features import features_of
@@ -23,13 +29,13 @@ if TYPE_CHECKING:
 
 def verifier(
     drafts: Annotated[Path | None, typer.Option(help="Folder of `dragoman data drafts`.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie; a stopped run goes on.")] = None,
+    folder: FolderOption = None,
     steps: Annotated[int, typer.Option(help="So many steps.", min=1)] = 1200,
     precision: Annotated[float, typer.Option(help="Share of the spoken drafts that shall be good.")] = 0.97,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-4,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    rate: RateOption = 3e-4,
+    threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order of drafts.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach a small network which drafts may be spoken, calibrate it, and choose its threshold. Takes a minute or two.
 
@@ -43,14 +49,13 @@ def verifier(
             raise DragomanError(f"a precision lies between 0 and 1, and {precision:g} does not")
         source = drafts or default_folder()
         origin, lessons, about = _lessons(source)
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "verifier"
+        target = training_folder(folder, "verifier")
         options = Options(steps=steps, precision=precision, rate=rate, seed=seed)
         trainer = Trainer(lessons, origin, target, options, about)
-        with Progress(*_COLUMNS, console=console, disable=as_json) as bars:
-            task = bars.add_task("training", total=steps, completed=trainer.step)
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
-                bars.update(task, completed=report.step, description=f"step {report.step}  loss {report.loss:.4f}")
+                bar(report.step / steps, f"step {report.step}  loss {report.loss:.4f}")
                 if as_json and report.check:
                     emit("step", step=report.step, loss=report.loss, **report.check)
 
@@ -84,11 +89,3 @@ def _tell(figures: Mapping[str, Json]) -> None:
         console.print(f"held-out drafts, {name}: {shown}")
     if not figures["precision_reached_on_tune"]:
         console.print("[bold]no threshold reaches the wanted precision:[/] the best that there is was taken")
-
-
-_COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    TextColumn("{task.percentage:3.0f} %"),
-    TimeElapsedColumn(),
-)

@@ -45,7 +45,7 @@ def transcribe(
         with progress_of("loading the recognizer", json) as progress:
             recognizer = open_recognizer(model, language, live=stream, progress=progress)
         if stream:
-            heard = microphone(quiet=json) if sound is None else frames(sound, pace=pace)
+            heard = microphone(json=json) if sound is None else frames(sound, pace=pace)
             segments = asyncio.run(_streamed(captions(recognizer, heard, language), json))
         else:
             assert sound is not None

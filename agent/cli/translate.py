@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
@@ -16,7 +15,8 @@ from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
-from dragoman.agent.interpreters import Interpreters
+from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
+from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.agent.subtitles import SubtitleFile
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import WavWriter
@@ -34,40 +34,45 @@ def translate(
     to: Annotated[str, typer.Option("--to", help="Language to translate into.")] = "pt",
     stream: Annotated[bool, typer.Option("--stream", help="Show the translation while someone speaks.")] = False,
     pace: Annotated[bool, typer.Option("--pace", help="Hear a file no faster than it sounds.")] = False,
-    speak: Annotated[bool, typer.Option("--speak", help="Speak the translation into the file of -o.")] = False,
+    speak: Annotated[
+        bool, typer.Option("--speak", help="Speak the translation: into the file of -o, else to the speaker.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .wav or .flac file for --speak.")] = None,
     subtitles: Annotated[Path | None, typer.Option(help="Write the translation to a .srt or .vtt file too.")] = None,
     voice: Annotated[str, typer.Option(help="Name of a voice (see dragoman say --voices).")] = "auto",
     model: Annotated[str, typer.Option(help="Recognizer: auto, causal, tiny.en, base, or a folder.")] = "auto",
     translator: Annotated[
         str,
-        typer.Option(help="auto, bergamot, apertium, a CTranslate2 folder, http://host:port[#model], or llm:NAME."),
+        typer.Option(help="auto, bergamot, nar, apertium, a CTranslate2 folder, http://host:port[#model], llm:NAME."),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Interpret what is said in FILE, or into the microphone: sentence by sentence, or with --stream word by word."""
     with errors():
-        if speak and output is None:
-            raise DragomanError("say where to write the speech: --speak -o FILE.wav")
         if output is not None and not speak:
             raise DragomanError("-o needs --speak: subtitles go to --subtitles FILE.srt")
         if from_ == to:
             raise DragomanError(f"--from and --to are both {to}: there is nothing to translate")
         sound = None if source == "mic" else opened(source, 0.1)
+        aloud = speak and output is None
+        real = pace or aloud or sound is None
         language = None if from_ == "auto" else from_
         with progress_of("opening the models", json) as progress:
-            models = Interpreters(model, translator, live=stream)
+            models = Interpreters(model, translator, live=stream, latest=LATEST_S if aloud else None)
             interpreter = models.open(language, to, voice if speak else None, progress)
         if (notice := models.notice(language, to)) is not None:
             console.print(notice, style="yellow")
-        heard = microphone(quiet=json) if sound is None else frames(sound, pace=True)
+        if aloud and sound is None:
+            console.print("wear headphones: all that the microphone hears is interpreted", style="yellow")
+        heard = microphone(json=json) if sound is None else frames(sound, pace=True)
         with ExitStack() as stack:
             track = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
+            out = nullcontext(SpeechFile(track)) if track else speaker() if aloud else nullcontext()
             cues = stack.enter_context(SubtitleFile(subtitles)) if subtitles else None
             view: CaptionView = JsonCaptions(stream=stream) if json else LineCaptions(console)
             if stream and console.is_terminal and not json:
                 view = LiveCaptions(console)
-            segments = _run(_interpret(interpreter, heard, view, track, cues), real=pace or sound is None)
+            segments = _run(_interpret(interpreter, heard, view, out, cues), real=real)
         if json:
             emit("summary", **_summary(segments, from_, to, output))
         elif not segments:
@@ -83,19 +88,20 @@ async def _interpret(
     interpreter: Interpreter,
     heard: AsyncIterator[Samples],
     view: CaptionView,
-    track: WavWriter | None,
+    output: AbstractAsyncContextManager[SpeechOutput | None],
     subtitles: SubtitleFile | None,
 ) -> list[Translated]:
     segments: list[Translated] = []
-    with view:
-        async for event in interpreter.run(heard):
-            view.show(event)
-            if isinstance(event, Translated):
-                segments.append(event)
-                if subtitles is not None:
-                    subtitles.add(event.start, event.end, event.translation)
-            elif isinstance(event, Spoken) and track is not None:
-                _write(track, event)
+    async with output as out:
+        with view:
+            async for event in interpreter.run(heard):
+                view.show(event)
+                if isinstance(event, Translated):
+                    segments.append(event)
+                    if subtitles is not None:
+                        subtitles.add(event.start, event.end, event.translation)
+                elif isinstance(event, Spoken) and out is not None:
+                    out.say(event)
     return segments
 
 
@@ -111,11 +117,3 @@ def _summary(segments: list[Translated], source: str, target: str, output: Path 
             for s in segments
         ],
     }
-
-
-def _write(track: WavWriter, event: Spoken) -> None:
-    """Put a piece of speech at its place, with silence before it."""
-    gap = round(event.start * OUTPUT_RATE) - track.samples
-    if gap > 0:
-        track.write(np.zeros(gap, np.float32))
-    track.write(event.pcm)

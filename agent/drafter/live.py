@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 from dragoman.agent.drafter.drafts import Draft
-from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.workers import Worker
 
 Dialogue = Sequence[tuple[str, str]]
 
 
-class LiveDrafter:
+class Reads(Protocol):
+    """A turn that is read (``runtime.Reading``)."""
+
+    @property
+    def dialogue(self) -> tuple[tuple[str, str], ...]:
+        """Turns (role, text) before it."""
+
+
+R = TypeVar("R", bound=Reads)
+
+
+class Runtime(Protocol[R]):
+    """The model (``runtime.DrafterRuntime``). All its methods are blocking."""
+
+    def open(self, dialogue: Dialogue = ()) -> R:
+        """Begin to read the turn after a dialogue."""
+
+    def read(self, reading: R, text: str) -> None:
+        """The turn so far."""
+
+    def draft(self, reading: R, words: int = 5) -> Draft:
+        """The first words of the reply to the turn as it was read."""
+
+
+class LiveDrafter(Generic[R]):
     """The drafter, loaded once."""
 
     language = "en"
     """What it reads and writes."""
 
-    def __init__(self, runtime: DrafterRuntime) -> None:
+    def __init__(self, runtime: Runtime[R], worker: Worker | None = None) -> None:
         self.runtime = runtime
-        self._worker = Worker("drafting")
+        self._worker = worker or Worker("drafting")
 
-    def open(self) -> TurnDrafter:
+    def open(self) -> TurnDrafter[R]:
         """Drafts for a session."""
         return TurnDrafter(self.runtime, self._worker)
 
@@ -30,12 +54,12 @@ class LiveDrafter:
         self._worker.close()
 
 
-class TurnDrafter:
+class TurnDrafter(Generic[R]):
     """Drafts of one session. What was read of a turn is kept until another dialogue stands before it."""
 
-    def __init__(self, runtime: DrafterRuntime, worker: Worker) -> None:
+    def __init__(self, runtime: Runtime[R], worker: Worker) -> None:
         self._runtime, self._worker = runtime, worker
-        self._reading: Reading | None = None
+        self._reading: R | None = None
 
     async def read(self, dialogue: Dialogue, text: str) -> None:
         """Read ahead: the user's turn so far, after a dialogue of turns (role, text)."""
@@ -45,7 +69,7 @@ class TurnDrafter:
         """The first words of a reply to ``text``, so many at most."""
         return await self._worker.run(lambda: self._runtime.draft(self._follow(dialogue, text), words))
 
-    def _follow(self, dialogue: Dialogue, text: str) -> Reading:
+    def _follow(self, dialogue: Dialogue, text: str) -> R:
         if self._reading is None or self._reading.dialogue != tuple(dialogue):
             self._reading = self._runtime.open(dialogue)
         self._runtime.read(self._reading, text)

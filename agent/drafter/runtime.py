@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from dragoman.agent.drafter.drafts import Array, Draft
 from dragoman.agent.drafter.prompt import DRAFT, POSITIONS, REPLY, TURN, before
@@ -21,6 +20,7 @@ from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
+from dragoman.models.onnx_session import open_session
 
 FORMAT: Final = 1
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
@@ -51,14 +51,7 @@ class DrafterRuntime:
         self.dims = Dims(**about["dims"])
         self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        body, drafts = (
-            ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in ("body", "drafts")
-        )
+        body, drafts = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("body", "drafts"))
         self._reader = Reader(body, self.dims, POSITIONS)
         self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
         self._reply = (*self.vocabulary.read("\n"), *self.vocabulary.read(REPLY))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
+from dragoman.models.pace import Pace
 
 KEPT: Final = 16_384
 """Tokens that drafts are written with."""
@@ -92,7 +92,7 @@ class Trainer:
             self.network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0
         )
         self._rng = Random(options.seed)
-        self.step, self.minutes, self.best = 0, 0.0, math.inf
+        self.pace, self.best = Pace(options.steps, options.minutes), math.inf
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").is_file():
             self._resume()
@@ -106,10 +106,10 @@ class Trainer:
             self._save()
 
     def _run(self, told: Callable[[Report], None]) -> None:
-        began, before = time.monotonic(), self.minutes
         options = self.options
-        while self.step < options.steps and self.minutes < options.minutes:
-            if self.step % LOOK_EVERY == 0:
+        self.pace.go_on()
+        while not self.pace.over:
+            if self.pace.step % LOOK_EVERY == 0:
                 self._dialogues += self._more()
             for group in self._optimizer.param_groups:
                 group["lr"] = self._rate()
@@ -119,19 +119,17 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self._optimizer.step()
-            self.step += 1
-            self.minutes = before + (time.monotonic() - began) / 60
-            over = self.step >= options.steps or self.minutes >= options.minutes
-            check = self.check() if self.step % options.check_every == 0 or over else {}
+            self.pace.tick()
+            check = self.check() if self.pace.step % options.check_every == 0 or self.pace.over else {}
             if check and check["drafts_loss"] < self.best:
                 self.best = check["drafts_loss"]
                 save_adapter(self.folder / "adapter.npz", self.adapter(check))
             tokens = sum(len(lesson.tokens) for lesson in lessons)
-            report = Report(self.step, self.minutes, float(loss.detach()), tokens, self._rate(), check)
+            report = Report(self.pace.step, self.pace.spent, float(loss.detach()), tokens, self._rate(), check)
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
             told(report)
-            if self.step % options.save_every == 0:
+            if self.pace.step % options.save_every == 0:
                 self._save()
 
     def check(self) -> dict[str, float]:
@@ -163,8 +161,8 @@ class Trainer:
             body=self._body.sha256,
             layers=self._body.dims.layers,
             card={
-                "steps": self.step,
-                "minutes": round(self.minutes, 1),
+                "steps": self.pace.step,
+                "minutes": round(self.pace.spent, 1),
                 "dialogues": len(self._dialogues),
                 "turns": sum(len(one.turns) for one in self._dialogues),
                 "options": asdict(self.options),
@@ -188,8 +186,8 @@ class Trainer:
             {
                 "network": self.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-                "step": self.step,
-                "minutes": self.minutes,
+                "step": self.pace.step,
+                "minutes": self.pace.spent,
                 "best": self.best,
                 "rng": json.dumps(self._rng.getstate()),
                 "body": self._body.sha256,
@@ -217,13 +215,10 @@ class Trainer:
         self._checked = [known.pop(name) for name in state["checked"] if name in known]
         self._dialogues = list(known.values())
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.minutes, self.best = int(state["step"]), float(state["minutes"]), float(state["best"])
+        self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
+        self.best = float(state["best"])
         version, internal, gauss = json.loads(state["rng"])
         self._rng.setstate((version, tuple(internal), gauss))
 
-    def _done(self) -> float:
-        return max(self.step / self.options.steps, self.minutes / self.options.minutes)
-
     def _rate(self) -> float:
-        warm = min(1.0, (self.step + 1) / 20)
-        return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done()))))
+        return self.options.rate * self.pace.share()

@@ -35,11 +35,11 @@ class LiveDuplex:
     language = "en"
     """What the ear understands."""
 
-    def __init__(self, runtime: DuplexRuntime, ear: Ear) -> None:
+    def __init__(self, runtime: DuplexRuntime, ear: Ear, worker: Worker | None = None) -> None:
         self.runtime = runtime
         self.ear = ear
         self.policy = runtime.policy
-        self._worker = Worker("turns")
+        self._worker = worker or Worker("turns")
         self._waiting: deque[_Frame] = deque()
 
     async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> FrameStream:

@@ -22,11 +22,18 @@ FRAME_CONTROLS: Final = (Control.SIL, Control.BOS, Control.STP, Control.BOC)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Probabilities from which on a reply begins, is stopped, or a sign of attention is given."""
+    """Probabilities from which on a reply begins, is stopped, or a sign of attention is given.
+
+    ``arm``: from which on the turn is taken to end soon, so that first words are made ready. ``release``: from which on
+    the next silence is taken for its end, and they are said; None: never, it takes a ``begin``. A head that can't tell
+    the end of a turn from a pause in it must not release.
+    """
 
     begin: float = 0.5
     stop: float = 0.5
     attend: float = 0.7
+    arm: float = 0.3
+    release: float | None = None
 
     def decide(self, probabilities: npt.NDArray[np.floating], busy: bool) -> Control:
         """The decision for probabilities [4]; ``busy``: a reply was begun and is not over.

@@ -15,13 +15,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from dragoman.agent.duplex.body import Array, Dims
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.agent.duplex.windows import POSITIONS, SINK, WINDOW
+from dragoman.models.onnx_session import open_session
 
 FORMAT: Final = 1
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
@@ -78,14 +78,7 @@ class DuplexRuntime:
         self.ear: str = about["ear"]
         self.vocabulary = Vocabulary(Merges.restored(about["merges"]))
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._ear, body = (
-            ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in ("ear", "body")
-        )
+        self._ear, body = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("ear", "body"))
         self._reader = Reader(body, self.dims, POSITIONS, ("decided",))
         half = self.dims.head // 2
         self._frequencies = self.dims.rope_base ** (-np.arange(half) / half)

@@ -8,8 +8,6 @@ a fifth), and whether a turn ends soon. The checks run free.
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +39,7 @@ from dragoman.agent.duplex.windows import (
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
+from dragoman.models.pace import Pace
 
 LOOK_EVERY: Final = 20
 """Steps after which it is looked whether there is more to train on."""
@@ -123,8 +122,7 @@ class Trainer:
             lr=options.rate,
             betas=(0.9, 0.98),
         )
-        self.step = 0
-        self.minutes = 0.0
+        self.pace = Pace(options.steps, options.minutes, warm=40)
         self.policy = Policy()
         self._rng = np.random.default_rng(options.seed)
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,13 +138,13 @@ class Trainer:
             self.save()
 
     def _run(self, told: Callable[[Report], None]) -> None:
-        began, before = time.monotonic(), self.minutes
+        self.pace.go_on()
         options = self.options
-        while self.step < options.steps and self.minutes < options.minutes:
-            if self.step % LOOK_EVERY == 0 and (found := self._more()):
+        while not self.pace.over:
+            if self.pace.step % LOOK_EVERY == 0 and (found := self._more()):
                 self._examples += found
                 self._weigh()
-            stage = 1 if self._done() < options.adapter_share else 2
+            stage = 1 if self.pace.done < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
             for group in self._optimizer.param_groups:
                 group["lr"] = self._rate()
@@ -156,18 +154,18 @@ class Trainer:
             losses[0].backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self._optimizer.step()
-            self.step += 1
-            self.minutes = before + (time.monotonic() - began) / 60
+            self.pace.tick()
             check = {}
-            if self.step % options.check_every == 0:
+            if self.pace.step % options.check_every == 0:
                 check = self.check()
-                self.minutes = before + (time.monotonic() - began) / 60
             total, frames, ends = (float(loss.detach()) for loss in losses)
-            report = Report(self.step, self.minutes, stage, total, frames, ends, batch.size, self._rate(), check)
+            report = Report(
+                self.pace.step, self.pace.spent, stage, total, frames, ends, batch.size, self._rate(), check
+            )
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
             told(report)
-            if self.step % options.save_every == 0:
+            if self.pace.step % options.save_every == 0:
                 self.save()
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -234,8 +232,8 @@ class Trainer:
             {
                 "network": self.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-                "step": self.step,
-                "minutes": self.minutes,
+                "step": self.pace.step,
+                "minutes": self.pace.spent,
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "ear": self._ear,
                 "body": self._body.sha256,
@@ -259,8 +257,8 @@ class Trainer:
             body=self._body.sha256,
             layers=self._body.dims.layers,
             card={
-                "steps": self.step,
-                "minutes": round(self.minutes, 1),
+                "steps": self.pace.step,
+                "minutes": round(self.pace.spent, 1),
                 "conversations": len(self._examples),
                 "hours": round(hours, 2),
                 "options": asdict(self.options),
@@ -282,7 +280,7 @@ class Trainer:
         self._checked = [known.pop(name) for name in state["checked"] if name in known]
         self._examples = list(known.values())
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.minutes = int(state["step"]), float(state["minutes"])
+        self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _weigh(self) -> None:
@@ -301,12 +299,8 @@ class Trainer:
         history = make_history(example.conversation, self.vocabulary, rng)
         return cut_window(example.conversation, example.features, history, self.vocabulary, start, self.options.frames)
 
-    def _done(self) -> float:
-        return max(self.step / self.options.steps, self.minutes / self.options.minutes)
-
     def _rate(self) -> float:
-        warm = min(1.0, (self.step + 1) / 40)
-        return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done()))))
+        return self.options.rate * self.pace.share()
 
 
 _DRAWN: Final = ("begin_f1", "cutoff_rate", "stop_rate", "false_stop_rate")

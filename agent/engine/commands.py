@@ -37,12 +37,36 @@ class Respond:
     """Write and synthesize ``reply`` to ``text`` (None: to the history as it is), but don't play it yet.
 
     ``opening``: it begins with the words of this draft, whose sound is there, and goes on as if they were its own.
+    ``waits``: it goes on when the turn's words are all there (``GoOn``), not before.
     """
 
     reply: int
     turn: int
     text: str | None
     opening: int | None = None
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """``turn`` ends soon: draft the first words of an answer to ``text``, and hold them."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play the first words of ``reply``; it is announced (``Release``) when the turn that it answers is finished."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Write what follows the first words of ``reply``: the turn that it answers is in the history."""
+
+    reply: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +180,9 @@ Command: TypeAlias = (
     | CloseEar
     | Transcribe
     | Respond
+    | Arm
+    | Play
+    | GoOn
     | DropOpening
     | DropReply
     | Release

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
-from dragoman.agent.engine.floor import Floor
+from dragoman.agent.engine.arming import Arming
 from dragoman.agent.engine.state import SPOKEN_OVER, Phase
 
 
-class Engine(Floor):
+class Engine(Arming):
     """Decides who has the floor, and what is to be done about it."""
 
     def handle(self, event: on.Input, now: int) -> list[do.Command]:
@@ -31,6 +31,8 @@ class Engine(Floor):
                 self._hint()
             case on.TurnOver(at):
                 self._over(at)
+            case on.EndsSoon(sure):
+                self._soon(sure)
             case on.Interrupted():
                 self._interrupted()
             case on.Opening():
@@ -59,6 +61,7 @@ class Engine(Floor):
     # ---- the client's hand
 
     def _commit(self) -> None:
+        self._settled()
         turn = self._turn
         if turn is None or turn.committed:
             return
@@ -72,6 +75,7 @@ class Engine(Floor):
         self._transcribe(turn)
 
     def _clear(self) -> None:
+        self._settled()
         turn = self._turn
         if turn is None:
             return
@@ -83,12 +87,14 @@ class Engine(Floor):
             self.phase = Phase.IDLE
 
     def _cancel(self) -> None:
+        self._settled()
         self._asked = False
         if self._replies.current is not None and self._replies.current.announced:
             self._replies.end("cancelled")
             self._after_reply()
 
     def _truncate(self, number: int, seconds: float) -> None:
+        self._settled()
         if reply := self._replies.numbered(number):
             reply.position = min(seconds, reply.seconds)
             if self.phase is not Phase.HELD:

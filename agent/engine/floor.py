@@ -21,7 +21,7 @@ from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.engine.policy import Policy, samples
 from dragoman.agent.engine.replies import Replies
 from dragoman.agent.engine.state import SPOKEN_OVER, Phase, Turn
-from dragoman.audio.text import same_words
+from dragoman.agent.engine.wording import same_meaning
 from dragoman.audio.types import Word
 
 
@@ -170,12 +170,22 @@ class Floor:
         if turn is None or not waits or self.phase not in (Phase.PAUSING, Phase.REPLYING) or not self.policy.respond:
             self._out.append(do.DropOpening(opening.draft))
             return
+        if self._keep_opening(turn, opening):
+            self._open_if_due(turn)
+
+    def _keep_opening(self, turn: Turn, opening: on.Opening) -> bool:
+        """Keep it in place of an older one, if it is trusted; a reply that was to begin with that one begins anew."""
         self._forget_opening(turn)
-        if opening.trust < self.policy.trust:
+        trusted, reply = opening.trust >= self.policy.trust, self._replies.current
+        if reply is not None and reply.opened and not reply.announced:
+            self._replies.drop()
+            if not trusted:
+                self._replies.begin(turn.number, turn.text)
+        if trusted:
+            turn.opening = opening
+        else:
             self._out.append(do.DropOpening(opening.draft))
-            return
-        turn.opening = opening
-        self._open_if_due(turn)
+        return trusted
 
     def _forget_opening(self, turn: Turn) -> None:
         if turn.opening is not None:
@@ -183,9 +193,12 @@ class Floor:
             turn.opening = None
 
     def _open_if_due(self, turn: Turn) -> None:
-        """The turn is over: its reply begins with the fast path's words, unless the slow path was faster."""
+        """The words of a pause are there: its reply begins with the fast path's, unless the slow path was faster. Until
+        the turn is over, it is prepared like any other.
+        """
         reply = self._replies.current
-        if self.phase is not Phase.REPLYING or turn.opening is None or (reply is not None and reply.sayable):
+        due = self.phase is Phase.REPLYING or (self.phase is Phase.PAUSING and turn.transcribed == turn.revision)
+        if not due or turn.opening is None or (reply is not None and reply.sayable):
             return
         opening, turn.opening = turn.opening, None
         self._replies.drop()
@@ -213,7 +226,9 @@ class Floor:
             self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
             self._after_commit()
         elif self.phase in (Phase.PAUSING, Phase.REPLYING):
-            if again and not same_words(before, turn.text):
+            if not again:
+                turn.heard_at = self._now
+            elif not same_meaning(before, turn.text) and not self._too_late(turn):
                 self._replies.drop()  # a second pass heard other words than those that it answers
             self._consider(turn)
         elif self.phase in SPOKEN_OVER and not turn.speaking and self.policy.interruptible:
@@ -221,6 +236,10 @@ class Floor:
                 self._go_on(turn)
             else:
                 self._interrupt(turn)
+
+    def _too_late(self, turn: Turn) -> bool:
+        """Whether a second pass comes when the reply to the first one's words would be missed."""
+        return bool(turn.text) and self._now > turn.heard_at + samples(self.policy.reconsider_ms)
 
     def _after_commit(self) -> None:
         """What came while the committed turn waited for its words."""
@@ -238,7 +257,9 @@ class Floor:
             self._close(turn)
             self.phase = Phase.IDLE
         elif self.policy.respond and self._replies.current is None:
-            self._replies.begin(turn.number, turn.text)
+            if turn.opening is None:
+                self._replies.begin(turn.number, turn.text)
+            self._open_if_due(turn)
 
     def _pass_time(self) -> None:
         turn = self._turn

@@ -36,7 +36,7 @@ class Transcript:
     """The text of all that was heard of ``turn`` when ``Transcribe(turn, revision)`` was given.
 
     ``complete`` in [0, 1]: how much it sounds like the end of what the user wants to say. The same revision may come
-    again, by a second pass: a reply to other words is then begun anew, unless it sounds already.
+    again, by a second pass: a reply to other words is then begun anew, unless it sounds already or will at once.
     """
 
     turn: int
@@ -55,6 +55,13 @@ class TurnOver:
     """A model of turn-taking hears that the open turn is over; its last sound was about at ``at``."""
 
     at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndsSoon:
+    """A model of turn-taking hears that the open turn is about to end; ``sure``: the next silence is its end."""
+
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,7 @@ Input: TypeAlias = (
     | Transcript
     | BackchannelHint
     | TurnOver
+    | EndsSoon
     | Interrupted
     | Attend
     | Opening

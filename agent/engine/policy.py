@@ -39,6 +39,11 @@ class Policy:
     """Silence beyond the usual after which a turn is over though the model doesn't say so."""
     modelled_hold_ms: int = 640
     """A voice over the reply that lasts so long stops the playing at first, though the model doesn't say so."""
+    soon_ms: int = 640
+    """So long an end that the model heard coming is expected."""
+    reconsider_ms: int = 600
+    """Other words of a second pass that come so late after the first one's don't begin the reply anew: by then the
+    language model has read the turn and writes. They go into the history."""
     trust: float = 0.5
     """The first words of the fast path are said from this trust on."""
     respond: bool = True

@@ -38,11 +38,11 @@ class Replies:
         self.current = Reply(self._count, turn, announced=text is None)
         self._tell(do.Respond(self._count, turn, text))
 
-    def open(self, turn: int, text: str, opening: Opening) -> None:
-        """Begin a reply to ``text`` with words that are there."""
+    def open(self, turn: int, text: str, opening: Opening, *, waits: bool = False) -> None:
+        """Begin a reply to ``text`` with words that are there; ``waits``: what follows them is asked for later."""
         self._count += 1
-        self.current = Reply(self._count, turn, words=list(opening.words), seconds=opening.seconds)
-        self._tell(do.Respond(self._count, turn, text, opening.draft))
+        self.current = Reply(self._count, turn, opened=True, words=list(opening.words), seconds=opening.seconds)
+        self._tell(do.Respond(self._count, turn, text, opening.draft, waits))
 
     def end(self, status: ReplyStatus) -> None:
         """The current one is over; its heard words are kept."""

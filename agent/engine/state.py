@@ -40,6 +40,8 @@ class Turn:
     revision: int = 0
     transcribed: int = 0
     text: str = ""
+    heard_at: int = 0
+    """When the words of its last pause came."""
     complete: float = 0.0
     hold_at: int | None = None
     quick: bool = False
@@ -51,6 +53,14 @@ class Turn:
     """A model of turn-taking heard its end."""
     opening: Opening | None = None
     """First words that may be said as soon as it is over."""
+    soon_until: int = -1
+    """A model of turn-taking heard that it ends before that, most likely."""
+    sure_until: int = -1
+    """The same where it was sure: a silence before that is the end."""
+    armed: str = ""
+    """The words for which first words were wanted while it went on."""
+    answered: bool = False
+    """Its reply plays, though its own words are still to come."""
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
 
@@ -62,6 +72,8 @@ class Reply:
     number: int
     turn: int
     announced: bool = False
+    opened: bool = False
+    """It begins with first words of the fast path."""
     words: list[Word] = field(default_factory=list)
     seconds: float = 0.0
     position: float = 0.0

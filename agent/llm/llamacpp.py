@@ -11,7 +11,7 @@ import contextlib
 import mmap
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,36 @@ class _TooLong:
     tokens: int
 
 
+def open_engine(path: Path, *, threads: int = 1, context: int = 4096, slots: int = 1) -> xllamacpp.Server:
+    """Load a GGUF model: blocking, one to two seconds. Raises ``DragomanError``."""
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context * slots
+    params.n_parallel = slots
+    params.n_batch = params.n_ubatch = _BATCH
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cache_prompt = True
+    # The weights are repacked for the processor as they are read: a mapped file would stay beside that copy.
+    params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
+    # The slots are the cache; a second one in memory would grow with the conversation.
+    params.cache_ram_mib = 0
+    # Whoever opens it warms it up with a real prompt; fitting is for GPUs.
+    params.warmup = params.fit_params = False
+    params.verbosity = -1
+    # The engine also listens on a loopback port of its own choice: nobody else gets to use it.
+    params.n_threads_http = 1
+    params.api_keys = [secrets.token_hex(16)]
+    params.endpoint_slots = params.ui = False
+    try:
+        engine = xllamacpp.Server(params)
+    except (RuntimeError, ValueError) as error:
+        raise DragomanError(f"the language model {path} does not load: {error}") from error
+    # It comes back before its own thread has begun. One that is freed then misses the word to end, and freeing it
+    # waits for ever: so nobody gets it before it has answered.
+    engine.handle_completions({"prompt": " ", "max_tokens": 1})
+    return engine
+
+
 class LlamaCppResponder:
     """A ``Responder`` over one GGUF model that speaks ChatML. Shared by all sessions, on one event loop."""
 
@@ -86,32 +116,13 @@ class LlamaCppResponder:
         Raises ``DragomanError`` when the file is no GGUF model with ChatML, or does not load.
         """
         _require_chatml(path)
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx = context * slots
-        params.n_parallel = slots
-        params.n_batch = params.n_ubatch = _BATCH
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.cache_prompt = True
-        # The weights are repacked for the processor as they are read: a mapped file would stay beside that copy.
-        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
-        # The slots are the cache; a second one in memory would grow with the conversation.
-        params.cache_ram_mib = 0
-        # Whoever opens it warms it up with a real prompt; fitting is for GPUs.
-        params.warmup = params.fit_params = False
-        params.verbosity = -1
-        # The engine also listens on a loopback port of its own choice: nobody else gets to use it.
-        params.n_threads_http = 1
-        params.api_keys = [secrets.token_hex(16)]
-        params.endpoint_slots = params.ui = False
-        try:
-            self._engine = [xllamacpp.Server(params)]
-        except (RuntimeError, ValueError) as error:
-            raise DragomanError(f"the language model {path} does not load: {error}") from error
+        self._engine = [open_engine(path, threads=threads, context=context, slots=slots)]
         self._context = context
         self._sampling = sampling or Sampling()
         self._workers = ThreadPoolExecutor(slots, thread_name_prefix="llm")
         self._active: dict[Future[None], _Request] = {}
+        self.watch: Callable[[], None] | None = None
+        """Called on a worker's thread as each piece of a reply comes, for who measures what it took."""
 
     async def reply(
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
@@ -212,6 +223,8 @@ class LlamaCppResponder:
                     message = error.get("message", error) if isinstance(error, dict) else error
                     request.put(DragomanError(f"the language model failed: {message}"))
                 case {"choices": [{"text": str(text)}, *_]} if text:
+                    if self.watch is not None:
+                        self.watch()
                     request.put(text)
             return False
 

@@ -83,10 +83,12 @@ class Seam:
             return piece
         self._held += piece
         said, wanted = self._held.lstrip(), self._prefix.strip()
-        if len(said) < len(wanted) and wanted.startswith(said):
+        if wanted.startswith(said) or said.rstrip() == wanted:
             return ""
         held, self._held = self._held, None
-        return self._joined(said.removeprefix(wanted) if said.startswith(wanted) else held)
+        # A word that only begins like it ("Well", "Wellness") is no repetition.
+        again = said.startswith(wanted) and not (wanted[-1:].isalnum() and said[len(wanted)].isalnum())
+        return self._joined(said[len(wanted) :] if again else held)
 
     def close(self) -> str:
         """What was held back, where the stream ends."""

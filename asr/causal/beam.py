@@ -37,9 +37,11 @@ def search(
     end: int,
     width: int,
     limit: int,
+    loops: Callable[[tuple[int, ...]], bool],
 ) -> Path:
     """The best path of at most ``limit`` tokens. ``first`` is the masked logits row to begin with and its attention;
-    ``score(numbers, rows)`` scores the last token of each path behind the rows [paths, n, .] kept before it.
+    ``score(numbers, rows)`` scores the last token of each path behind the rows [paths, n, .] kept before it. A path
+    that ``loops`` goes on no further: ranked by their mean, sure repetitions would win.
     """
     row, attention = first
     live = [(Path((), (), np.zeros((0, 0), np.float32), attention[None]), row)]
@@ -51,8 +53,10 @@ def search(
             logp = logp - np.log(np.exp(logp).sum())
             if len(path.numbers) >= limit or not np.isneginf(logp[end]):
                 ended.append((path.score(float(logp[end])), path))
+            if len(path.numbers) >= limit or loops(path.numbers):
+                continue
             for number in np.argpartition(-logp, width + 1)[: width + 1]:
-                if int(number) != end and len(path.numbers) < limit:
+                if int(number) != end:
                     value = float(logp[number])
                     grown.append((sum(path.logps) + value, path, int(number), value))
         best = max(ended, key=lambda pair: pair[0], default=None)

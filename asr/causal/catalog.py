@@ -11,6 +11,7 @@ from dragoman.asr.causal.stream import CausalRecognizer, open_causal
 from dragoman.asr.engine import MAX_SECONDS
 from dragoman.asr.processor import multiplies_bytes
 from dragoman.asr.whisper import WhisperRecognizer
+from dragoman.audio.priority import made_to_yield
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter
 from dragoman.models.catalog import Progress, cache_dir, resolve
@@ -50,7 +51,8 @@ def open_recognizer(
     folder = resolve(model, progress=progress)
     spoken = loaded.card.get("languages")
     languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)
-    second = _second(folder, languages, threads) if second_pass else None
+    # Its words are awaited by nobody, those of the causal model are.
+    second = made_to_yield(lambda: _second(folder, languages, threads)) if second_pass else None
     cache = cache_dir().parent / "causal"
     recognizer = open_causal(folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized)
     recognizer.step = max(1, step_ms // FRAME_MS)

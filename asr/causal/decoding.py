@@ -92,8 +92,7 @@ class Transcript:
         row, attention = logits[len(tail)], list(rows[: len(tail) + 1])
         while (best := int(row.argmax())) != self._tokens.end and self.stable + len(tail) < limit:
             tail.append(Token(best, 1, _logp(row, best), 0))
-            if (loop := self._looped(tail)) > 0:
-                del tail[max(0, len(tail) - loop) :]
+            if self._unlooped(tail):
                 break
             place = len(self._prompt) + self.stable + len(tail) - 1
             scored = self._model.decode([best], self._past[:place], cross)
@@ -121,6 +120,7 @@ class Transcript:
             end=self._tokens.end,
             width=self._width,
             limit=max(0, limit - self.stable),
+            loops=lambda numbers: self._loop_of(numbers) > 0,
         )
         tail: list[Token] = []
         old = iter(self.said[self.stable :])
@@ -129,8 +129,7 @@ class Transcript:
             before = next(old, None) if same else None
             same = before is not None and before.number == number
             tail.append(Token(number, before.stayed + 1 if before is not None and same else 1, logp, 0))
-        if (loop := self._looped(tail)) > 0:
-            del tail[max(0, len(tail) - loop) :]
+        self._unlooped(tail)
         if path.rows.size:
             self._store(place, path.rows)
         return tail, path.attention
@@ -147,8 +146,14 @@ class Transcript:
             logits[0, list(self._tokens.inner)] = -np.inf
         return logits, scored.attention[first:]
 
-    def _looped(self, tail: Sequence[Token]) -> int:
-        return _loop([token.number for token in (*self.said[: self.stable], *tail)])
+    def _unlooped(self, tail: list[Token]) -> bool:
+        """Take what repeats itself at the end away from ``tail``; whether it did."""
+        loop = self._loop_of([token.number for token in tail])
+        del tail[max(0, len(tail) - loop) :]
+        return loop > 0
+
+    def _loop_of(self, numbers: Sequence[int]) -> int:
+        return _loop([*(token.number for token in self.said[: self.stable]), *numbers])
 
     def after(self, words: int) -> tuple[Token, ...]:
         """The tokens behind the first ``words`` words."""

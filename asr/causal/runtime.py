@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from dragoman.asr.causal.mel import Mel
 from dragoman.asr.causal.weights import Array, Dims
+from dragoman.models.onnx_session import open_session
 
 FORMAT: Final = 5
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
@@ -69,13 +69,8 @@ class CausalModel:
             self.dims = Dims(**json.loads(data["dims"].tobytes()))
             self._sound_positions: Array = data["sound"]
             self._text_positions: Array = data["text"]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         self._front, self._encoder, self._cross, self._decoder = (
-            ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in ("front", "encoder", "cross", "decoder")
+            open_session(folder / f"{name}.onnx", threads=threads) for name in ("front", "encoder", "cross", "decoder")
         )
 
     def fresh(self) -> EncoderState:

@@ -8,10 +8,8 @@ error, normalized). What is trained with the offline model's own answers forgets
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dragoman.asr.causal.adapter import Adapter, save_adapter
+from dragoman.asr.causal.adapter import Adapter, check_base, load_adapter, save_adapter
 from dragoman.asr.causal.corpus import Clip, load_clips, shards
 from dragoman.asr.causal.examples import Example, draw_cut, make_example, make_nothing, padded_tokens
 from dragoman.asr.causal.network import CausalWhisper, batch_mel, precision
@@ -30,6 +28,7 @@ from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
+from dragoman.models.pace import Pace
 
 MASKS: Final[tuple[tuple[int, int | None, float], ...]] = (
     (8, 0, 0.14),
@@ -69,6 +68,8 @@ class Options:
     words: float = 0.6
     strength: float = 0.7
     """Share of the changes that the saved adapter makes: on human speech better than all of them."""
+    begin: Path | None = None
+    """An adapter for the same weights to begin with, of the same strength; None: no changes yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class Trainer:
         self.network.to(self._device)
         self.network.stock = {name: t.to(self._device) for name, t in self.network.stock.items()}
         self._sha256 = weights.sha256
+        if options.begin is not None:
+            self._begin(load_adapter(options.begin).scaled(1 / options.strength), options.begin)
         self._tokens = Tokens(model, weights.dims.vocabulary)
         self._known: set[Path] = set()
         self._check_shards: tuple[Path, ...] = ()
@@ -115,8 +118,7 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(
             self.network.lora.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01
         )
-        self.step = 0
-        self.minutes = 0.0
+        self.pace = Pace(options.steps, options.minutes, warm=60)
         self._rng = np.random.default_rng(options.seed)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").is_file():
@@ -130,11 +132,11 @@ class Trainer:
             self.save()
 
     def _run(self, told: Callable[[Report], None]) -> None:
-        began, before = time.monotonic(), self.minutes
+        self.pace.go_on()
         self._look_for_clips()
         checks = self._checks()
-        while self.step < self.options.steps and self.minutes < self.options.minutes:
-            if self.step % 50 == 0:
+        while not self.pace.over:
+            if self.pace.step % 50 == 0:
                 self._look_for_clips()
             for group in self._optimizer.param_groups:
                 group["lr"] = self._rate()
@@ -144,29 +146,29 @@ class Trainer:
             losses[0].backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.lora.parameters(), 1.0)
             self._optimizer.step()
-            self.step += 1
-            self.minutes = before + (time.monotonic() - began) / 60
+            self.pace.tick()
             check = None
-            if self.step % self.options.check_every == 0 and checks:
+            if self.pace.step % self.options.check_every == 0 and checks:
                 with torch.no_grad():
                     check = float(np.mean([float(self._losses(batch, CHECK_MASK)[1]) for batch in checks]))
             total, words, opinion, features = (float(loss.detach()) for loss in losses)
-            report = Report(self.step, self.minutes, total, words, opinion, features, self._rate(), check)
+            report = Report(self.pace.step, self.pace.spent, total, words, opinion, features, self._rate(), check)
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
             told(report)
-            if self.step % self.options.save_every == 0:
+            if self.pace.step % self.options.save_every == 0:
                 self.save()
 
     def save(self) -> None:
         """Write the adapter and all that is needed to go on."""
         card: dict[str, object] = {
             "languages": list(self._languages),
-            "steps": self.step,
-            "minutes": round(self.minutes, 1),
+            "steps": self.pace.step,
+            "minutes": round(self.pace.spent, 1),
             "clips": len(self._clips),
             "hours": round(sum(clip.seconds for _, clip in self._clips) / 3600, 2),
-            "options": asdict(self.options),
+            "options": {name: value for name, value in asdict(self.options).items() if name != "begin"},
+            "began_with": str(self.options.begin.name) if self.options.begin else "",
         }
         changes = {
             key.removesuffix("/up").replace("/", "."): (
@@ -183,8 +185,8 @@ class Trainer:
             {
                 "lora": self.network.lora.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-                "step": self.step,
-                "minutes": self.minutes,
+                "step": self.pace.step,
+                "minutes": self.pace.spent,
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "sha256": self._sha256,
             },
@@ -193,17 +195,31 @@ class Trainer:
         partial.replace(self.folder / "state.pt")
         draw_curves(self.folder / "log.jsonl", ("words", "opinion", "features"), ("words",))
 
+    def _begin(self, adapter: Adapter, path: Path) -> None:
+        """Take over its changes."""
+        check_base(adapter, self._sha256)
+        changes = {
+            f"{name.replace('.', '/')}/{part}": torch.from_numpy(array)
+            for name, pair in adapter.changes.items()
+            for part, array in zip(("up", "down"), pair, strict=True)
+        }
+        self._take_over(changes, str(path))
+
+    def _take_over(self, lora: Mapping[str, Tensor], source: str) -> None:
+        try:
+            self.network.lora.load_state_dict(lora)
+        except RuntimeError as error:
+            raise DragomanError(
+                f"{source} was trained with other ranks: give the same, or begin in another folder"
+            ) from error
+
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
         if state["sha256"] != self._sha256:
             raise DragomanError(f"{self.folder} holds the training of another model: choose another folder")
-        try:
-            self.network.lora.load_state_dict(state["lora"])
-        except RuntimeError as error:
-            reason = f"{self.folder} was trained with other ranks: give the same, or another folder"
-            raise DragomanError(reason) from error
+        self._take_over(state["lora"], str(self.folder))
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.minutes = int(state["step"]), float(state["minutes"])
+        self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _look_for_clips(self) -> None:
@@ -346,9 +362,7 @@ class Trainer:
         return block, ahead
 
     def _rate(self) -> float:
-        done = max(self.step / self.options.steps, self.minutes / self.options.minutes)
-        warm = min(1.0, (self.step + 1) / 60)
-        return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        return self.options.rate * self.pace.share()
 
 
 def _named(path: Path) -> list[tuple[str, Clip]]:

@@ -1,0 +1,1 @@
+"""Training of small translators: data, networks, training. Needs the ``train`` extra."""

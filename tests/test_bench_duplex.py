@@ -294,7 +294,7 @@ def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime, tmp_
     [found] = perform(small, [case], Policy(begin=0.0, stop=1.1), small_drafter(tmp_path))
     assert found.played.begins[0] == decided_s(first_decided(0.5 + 2 * WINDOW / INPUT_RATE))
     assert list(found.drafts) == found.played.begins
-    assert all(one.first_ms <= one.five_ms for one in found.drafts.values())
+    assert all(one.first_ms > 0 and one.five_ms > 0 for one in found.drafts.values())
     assert not found.played.stops
     [silent] = perform(small, [replace(case, activity=activity(seconds=12))], Policy(begin=0.0))
     assert silent.played.begins == []

@@ -4,6 +4,9 @@ At each step the tokens that are not stable yet are scored in one pass over the 
 is no longer the best is replaced, and decoding goes on from there until the end of text. A token that stayed for
 ``STEADY`` decodes is stable: it is never scored again, and its keys and values are kept. With a beam, everything behind
 the stable tokens is searched anew, and a token stayed if the best path has it again.
+
+A text that grows is trained to end wherever the sound does, and a decoder that lost its place ends it too, before what it
+has not read. So greedy decoding holds the end back while a voice sounds that is behind the place of its last token.
 """
 
 from __future__ import annotations
@@ -25,9 +28,20 @@ STEADY: Final = 4
 """Decodes that a token must survive: at 320 ms steps, 0.96 s after it was first written."""
 
 FRAME_S: Final = 0.02
+
+UNREAD_S: Final = 0.6
+"""Voiced sound behind the last token that may be unread: the last word's own, and what is not sure yet."""
+
+HELD_PER_S: Final = 2.0
+"""Nats that each further second takes from the end of text."""
+
+HELD_MOST: Final = 6.0
+"""So many at most: what is no speech may stay unread."""
+
 _TOKENS_PER_SECOND: Final = 9.0
 _FIRST_TOKENS: Final = 4
 _ROOM: Final = 64
+_LOOPS: Final = 2  # repetitions in one decode after which its text ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,8 @@ class Transcript:
         self._past = np.zeros((_ROOM, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
         self._kept = 0
         self._width = width
+        self._voiced = 0
+        self._ended = False
         self.said: tuple[Token, ...] = ()
         self.stable = 0
 
@@ -73,33 +89,65 @@ class Transcript:
         """Everything that was said."""
         return self._tokens.decode([token.number for token in self.said]).strip()
 
-    def update(self, cross: Array) -> None:
-        """Decode again, now that ``cross`` [frames, .] has been heard."""
+    def update(self, cross: Array, voiced: int | None = None, *, ended: bool = False) -> None:
+        """Decode again, now that ``cross`` [frames, .] has been heard, with a voice until frame ``voiced``.
+
+        ``ended``: no more sound comes.
+        """
+        self._ended = ended
+        self._voiced = len(cross) if voiced is None else min(voiced, len(cross))
         limit = _FIRST_TOKENS + int(_TOKENS_PER_SECOND * len(cross) * FRAME_S)
         tail, attention = (self._greedy if self._width == 1 else self._beam)(cross, limit)
         self.said = self._timed([*self.said[: self.stable], *tail], attention[: len(tail) + 1])
         self._settle()
 
     def _greedy(self, cross: Array, limit: int) -> tuple[list[Token], Array]:
-        """The unstable tokens that are still the best, and what follows them; the attention that led to each."""
+        """The unstable tokens that are still the best, and what follows them; the attention that led to each.
+
+        Where that repeats itself, the old text stays; at the end of the sound the next best goes on instead.
+        """
         old = self.said[self.stable :]
         logits, rows = self._score([token.number for token in old], cross)
         tail: list[Token] = []
         for row, token in zip(logits, old, strict=False):
-            if int(row.argmax()) != token.number:
+            if self._best(row, rows[: len(tail)]) != token.number:
                 break
             tail.append(replace(token, stayed=token.stayed + 1, logp=_logp(row, token.number)))
-        row, attention = logits[len(tail)], list(rows[: len(tail) + 1])
-        while (best := int(row.argmax())) != self._tokens.end and self.stable + len(tail) < limit:
-            tail.append(Token(best, 1, _logp(row, best), 0))
-            if self._unlooped(tail):
+        scores, attention = list(logits[: len(tail) + 1]), list(rows[: len(tail) + 1])
+        loops = 0
+        while self.stable + len(tail) < limit:
+            if (best := self._best(scores[-1], attention[:-1])) == self._tokens.end:
                 break
+            tail.append(Token(best, 1, _logp(scores[-1], best), 0))
+            if (kept := self._unlooped(tail)) < len(tail):
+                begun = tail[kept].number
+                del tail[kept:], scores[kept + 1 :], attention[kept + 1 :]
+                if not self._ended and len(old) > kept:
+                    return list(old), rows
+                if not self._ended or (loops := loops + 1) > _LOOPS:
+                    break
+                scores[kept] = scores[kept].copy()
+                scores[kept][begun] = -np.inf
+                continue
             place = len(self._prompt) + self.stable + len(tail) - 1
             scored = self._model.decode([best], self._past[:place], cross)
             self._store(place, scored.new)
-            row = scored.logits[0] + self._bias
+            scores.append(scored.logits[0] + self._bias)
             attention.append(scored.attention[0])
         return tail, np.stack(attention)
+
+    def _best(self, row: Array, attention: Sequence[Array] | Array) -> int:
+        """The best token after those to which ``attention`` led; the end of text only as far as the voice was read."""
+        best = int(row.argmax())
+        if best != self._tokens.end:
+            return best
+        read = self.said[self.stable - 1].end if self.stable else 0
+        if len(attention):
+            read = max(read, int(attention[-1].argmax()))
+        unread = (self._voiced - read) * FRAME_S - UNREAD_S
+        other = row.copy()
+        other[best] -= min(HELD_MOST, max(0.0, HELD_PER_S * unread))
+        return int(other.argmax())
 
     def _beam(self, cross: Array, limit: int) -> tuple[list[Token], Array]:
         """As ``_greedy``, by a beam search from the stable text on."""
@@ -129,7 +177,7 @@ class Transcript:
             before = next(old, None) if same else None
             same = before is not None and before.number == number
             tail.append(Token(number, before.stayed + 1 if before is not None and same else 1, logp, 0))
-        self._unlooped(tail)
+        del tail[self._unlooped(tail) :]
         if path.rows.size:
             self._store(place, path.rows)
         return tail, path.attention
@@ -146,11 +194,9 @@ class Transcript:
             logits[0, list(self._tokens.inner)] = -np.inf
         return logits, scored.attention[first:]
 
-    def _unlooped(self, tail: list[Token]) -> bool:
-        """Take what repeats itself at the end away from ``tail``; whether it did."""
-        loop = self._loop_of([token.number for token in tail])
-        del tail[max(0, len(tail) - loop) :]
-        return loop > 0
+    def _unlooped(self, tail: Sequence[Token]) -> int:
+        """How many tokens of ``tail`` there are before what repeats itself at its end."""
+        return max(0, len(tail) - self._loop_of([token.number for token in tail]))
 
     def _loop_of(self, numbers: Sequence[int]) -> int:
         return _loop([*(token.number for token in self.said[: self.stable]), *numbers])

@@ -51,6 +51,7 @@ class Segment:
         self.transcript = transcript
         self._pcm: list[Samples] = []
         self.samples = 0
+        self.voiced = 0
 
     @property
     def frames(self) -> int:
@@ -71,21 +72,27 @@ class Segment:
         """The sound from sample ``start`` on."""
         return np.concatenate([np.zeros(0, np.float32), *self._pcm])[start:]
 
-    def feed(self, pcm: Samples) -> None:
-        """Take more sound, which must fit. Does not decode."""
+    def feed(self, pcm: Samples, *, voiced: bool = True) -> None:
+        """Take more sound, which must fit; ``voiced``: somebody speaks at its end. Does not decode."""
         self._pcm.append(pcm)
         self.samples += len(pcm)
+        if voiced:
+            self.voiced = self.samples
         self._queue = np.concatenate([self._queue, self._mels.push(pcm)])
 
-    def advance(self) -> bool:
-        """Encode the whole steps that are there and decode. False when there are none."""
+    def advance(self, *, ended: bool = False) -> bool:
+        """Encode the whole steps that are there and decode. False when there are none. ``ended``: no more comes."""
         stepped = False
         while (steps := (len(self._queue) - 1) // (2 * self._step)) > 0:
             self._encode(min(steps * self._step, max(self._step, _AT_ONCE)))
             stepped = True
         if stepped:
-            self.transcript.update(self.cross)
+            self.reread(ended=ended)
         return stepped
+
+    def reread(self, *, ended: bool = False) -> None:
+        """Decode all that was encoded."""
+        self.transcript.update(self.cross, self.voiced // (2 * HOP), ended=ended)
 
     def ended(self) -> Transcript:
         """What was said if the sound ends here: its last word included. The segment can go on afterwards."""
@@ -96,8 +103,8 @@ class Segment:
         grain = 2 * HOP * self._step
         missing += -(self.samples + missing) % grain + HOP + INPUT_RATE // 50
         end._pcm = []
-        end.feed(np.zeros(missing, np.float32))
-        end.advance()
+        end.feed(np.zeros(missing, np.float32), voiced=False)
+        end.advance(ended=True)
         return end.transcript
 
     def _encode(self, count: int) -> None:
@@ -123,4 +130,5 @@ class Segment:
             ahead=self._ahead,
         )
         new.feed(self.pcm(cut))
+        new.voiced = max(0, self.voiced - cut)
         return new

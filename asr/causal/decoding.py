@@ -5,8 +5,8 @@ is no longer the best is replaced, and decoding goes on from there until the end
 ``STEADY`` decodes is stable: it is never scored again, and its keys and values are kept. With a beam, everything behind
 the stable tokens is searched anew, and a token stayed if the best path has it again.
 
-A text that grows is trained to end wherever the sound does, and a decoder that lost its place ends it too, before what it
-has not read. So greedy decoding holds the end back while a voice sounds that is behind the place of its last token.
+A text that grows is trained to end wherever the sound does, and a decoder that lost its place ends it too, before what
+it has not read. So greedy decoding holds the end back while a voice sounds that is behind the place of its last token.
 """
 
 from __future__ import annotations

@@ -1,0 +1,123 @@
+"""Greedy decoding of a growing text, by a decoder whose opinions are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dragoman.asr.causal.decoding import UNREAD_S, Transcript
+from dragoman.asr.causal.runtime import Scored
+
+END, PROMPT, FIRST, VOCABULARY = 38, [1, 2], 3, 40
+FRAMES = 300
+Opinion = Callable[[Sequence[int]], dict[int, float]]
+
+
+class Written:
+    """Holds the ``opinion`` about what follows; the decoder looks ``pace`` frames further at each word."""
+
+    dims = SimpleNamespace(vocabulary=VOCABULARY, width=1, decoder_layers=1)
+
+    def __init__(self, opinion: Opinion, pace: int = 50) -> None:
+        self.opinion, self.pace = opinion, pace
+
+    def decode(self, ids: Sequence[int], past: npt.NDArray[np.float32], cross: npt.NDArray[np.float32]) -> Scored:
+        # A token's keys and values are its number: so what was kept tells what was said.
+        every = [*past[:, 0].astype(int), *ids]
+        assert every[: len(PROMPT)] == PROMPT
+        logits = np.full((len(ids), VOCABULARY), -20.0, np.float32)
+        attention = np.zeros((len(ids), len(cross)), np.float32)
+        for i in range(len(ids)):
+            said = every[len(PROMPT) : len(past) + i + 1]
+            for token, p in self.opinion(said).items():
+                logits[i, token] = np.log(p)
+            attention[i, min(self.pace * len(said), len(cross) - 1)] = 1
+        return Scored(logits, np.repeat(np.array(ids, np.float32)[:, None], 2, axis=1), attention)
+
+
+class Names:
+    """Each token is a word, named by its number."""
+
+    end, suppressed, inner = END, (), ()
+
+    def prompt(self, language: str) -> list[int]:
+        return PROMPT
+
+    def begins_word(self, number: int) -> bool:
+        return True
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        return " ".join(str(number) for number in numbers)
+
+
+def transcript(model: Written) -> Transcript:
+    return Transcript(model, Names(), "en")  # type: ignore[arg-type]
+
+
+def cross(frames: int = FRAMES) -> npt.NDArray[np.float32]:
+    return np.zeros((frames, 2), np.float32)
+
+
+def faint(said: Sequence[int]) -> dict[int, float]:
+    """Would rather end, at each place."""
+    return {END: 0.6, FIRST + len(said): 0.4}
+
+
+@pytest.mark.parametrize(("voiced", "words"), [(FRAMES, 7), (100, 3), (int(UNREAD_S * 50), 0), (0, 0)])
+def test_the_end_waits_for_what_was_not_read(voiced: int, words: int) -> None:
+    """A decoder that would end reads on while a voice sounds behind the place where it looked, and no further."""
+    one = transcript(Written(faint))
+    one.update(cross(), voiced)
+    assert one.text.split() == [str(FIRST + i) for i in range(words)]
+    one.update(cross(), voiced)
+    assert len(one.text.split()) == words
+
+
+def test_what_is_no_speech_may_stay_unread() -> None:
+    """A decoder that is sure of the end is believed, however long a voice is supposed to be there."""
+    one = transcript(Written(lambda said: {END: 0.999, FIRST: 0.001}))
+    one.update(cross(1400))
+    assert one.text == ""
+
+
+def looping(said: Sequence[int]) -> dict[int, float]:
+    """Says the second word again and again; behind its first time another is second best, and leads to the end."""
+    if not said:
+        return {FIRST: 0.9, END: 0.1}
+    if said[-1] == 9:
+        return {END: 1.0}
+    return {5: 0.9, 9: 0.06, END: 0.04}
+
+
+def test_a_repetition_does_not_end_the_final_text() -> None:
+    """Where it began, the next best goes on."""
+    one = transcript(Written(looping))
+    one.update(cross(), ended=True)
+    assert one.text == "3 5 9"
+
+
+def test_a_repetition_does_not_replace_what_stood() -> None:
+    """While more comes, the old text stays; where none is, what came before the repetition is shown."""
+    model = Written(lambda said: ({FIRST: 0.9}, {6: 0.9}, {7: 0.9}, {END: 0.9})[min(3, len(said))])
+    one = transcript(model)
+    one.update(cross())
+    assert one.text == "3 6 7"
+    model.opinion = looping
+    one.update(cross())
+    assert one.text == "3 6 7"
+    new = transcript(model)
+    new.update(cross())
+    assert new.text == "3 5"
+    one.update(cross(), ended=True)
+    assert one.text == "3 5 9"
+
+
+def test_endless_repetitions_end() -> None:
+    """Each next best repeats itself, too: after some the text ends."""
+    one = transcript(Written(lambda said: {5 + token: 0.5**token for token in range(1, 30)}))
+    one.update(cross(1400), ended=True)
+    assert 1 <= len(one.text.split()) <= 12

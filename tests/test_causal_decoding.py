@@ -67,13 +67,25 @@ def faint(said: Sequence[int]) -> dict[int, float]:
     return {END: 0.6, FIRST + len(said): 0.4}
 
 
-@pytest.mark.parametrize(("voiced", "words"), [(FRAMES, 7), (100, 3), (int(UNREAD_S * 50), 0), (0, 0)])
-def test_the_end_waits_for_what_was_not_read(voiced: int, words: int) -> None:
-    """A decoder that would end reads on while a voice sounds behind the place where it looked, and no further."""
+@pytest.mark.parametrize(
+    ("voiced", "ended", "words"),
+    [
+        (FRAMES, True, 7),
+        (FRAMES, False, 6),
+        (100, True, 3),
+        (100, False, 2),
+        (int(UNREAD_S * 50), True, 0),
+        (0, True, 0),
+    ],
+)
+def test_the_end_waits_for_what_was_not_read(voiced: int, ended: bool, words: int) -> None:
+    """A decoder that would end reads on while a voice sounds behind the place where it looked, and no further; while
+    more sound comes it may leave more unread.
+    """
     one = transcript(Written(faint))
-    one.update(cross(), voiced)
+    one.update(cross(), voiced, ended=ended)
     assert one.text.split() == [str(FIRST + i) for i in range(words)]
-    one.update(cross(), voiced)
+    one.update(cross(), voiced, ended=ended)
     assert len(one.text.split()) == words
 
 

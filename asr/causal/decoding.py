@@ -30,7 +30,10 @@ STEADY: Final = 4
 FRAME_S: Final = 0.02
 
 UNREAD_S: Final = 0.6
-"""Voiced sound behind the last token that may be unread: the last word's own, and what is not sure yet."""
+"""Voiced sound behind the last token that may be unread when the sound is over: the last word's own."""
+
+WAITING_S: Final = 1.5
+"""The same while more comes, which says what is not sure yet: with less, more words are taken back."""
 
 HELD_PER_S: Final = 2.0
 """Nats that each further second takes from the end of text."""
@@ -144,7 +147,7 @@ class Transcript:
         read = self.said[self.stable - 1].end if self.stable else 0
         if len(attention):
             read = max(read, int(attention[-1].argmax()))
-        unread = (self._voiced - read) * FRAME_S - UNREAD_S
+        unread = (self._voiced - read) * FRAME_S - (UNREAD_S if self._ended else WAITING_S)
         other = row.copy()
         other[best] -= min(HELD_MOST, max(0.0, HELD_PER_S * unread))
         return int(other.argmax())

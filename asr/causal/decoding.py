@@ -116,26 +116,27 @@ class Transcript:
             if self._best(row, rows[: len(tail)]) != token.number:
                 break
             tail.append(replace(token, stayed=token.stayed + 1, logp=_logp(row, token.number)))
-        scores, attention = list(logits[: len(tail) + 1]), list(rows[: len(tail) + 1])
-        loops = 0
+        row, attention = logits[len(tail)], list(rows[: len(tail) + 1])
+        tried: list[int] = []
         while self.stable + len(tail) < limit:
-            if (best := self._best(scores[-1], attention[:-1])) == self._tokens.end:
+            if (best := self._best(row, attention[:-1])) == self._tokens.end:
                 break
-            tail.append(Token(best, 1, _logp(scores[-1], best), 0))
+            tail.append(Token(best, 1, _logp(row, best), 0))
             if (kept := self._unlooped(tail)) < len(tail):
-                begun = tail[kept].number
-                del tail[kept:], scores[kept + 1 :], attention[kept + 1 :]
+                tried.append(tail[kept].number)
+                del tail[kept:], attention[kept + 1 :]
                 if not self._ended and len(old) > kept:
                     return list(old), rows
-                if not self._ended or (loops := loops + 1) > _LOOPS:
+                if not self._ended or len(tried) > _LOOPS:
                     break
-                scores[kept] = scores[kept].copy()
-                scores[kept][begun] = -np.inf
+                logits, again = self._score([token.number for token in tail], cross)
+                row, attention = logits[-1], list(again)
+                row[tried] = -np.inf
                 continue
             place = len(self._prompt) + self.stable + len(tail) - 1
             scored = self._model.decode([best], self._past[:place], cross)
             self._store(place, scored.new)
-            scores.append(scored.logits[0] + self._bias)
+            row = scored.logits[0] + self._bias
             attention.append(scored.attention[0])
         return tail, np.stack(attention)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -13,7 +12,6 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from dragoman.agent.ports import Recognizer
 from dragoman.asr import open_recognizer
-from dragoman.asr.processor import multiplies_bytes
 from dragoman.asr.window import settled
 from dragoman.audio.levels import speech_end
 from dragoman.audio.types import DragomanError, Word
@@ -220,17 +218,3 @@ def test_word_times_are_mended():
     regions = [(0, RATE), (int(2.5 * RATE), 4 * RATE)]
     mended = settled(words, regions, 4.05)
     assert [(w.start, w.end) for w in mended] == [(0.0, 1.0), (2.4, 3.0), (3.0, 4.05)]
-
-
-def test_what_the_processor_is_good_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8-bit products are trusted where the processor has VNNI, or is none of Intel's kind, or is not known."""
-    monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    flags = {"old": "fpu avx2 fma", "server": "fpu avx2 avx512_vnni", "desktop": "avx2 avx_vnni"}
-    found = {}
-    for name, known in flags.items():
-        (tmp_path / name).write_text(f"processor : 0\nflags\t\t: {known}\n")
-        found[name] = multiplies_bytes.__wrapped__(tmp_path / name)
-    assert found == {"old": False, "server": True, "desktop": True}
-    assert multiplies_bytes.__wrapped__(tmp_path / "none")
-    monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert multiplies_bytes.__wrapped__(tmp_path / "old")

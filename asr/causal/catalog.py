@@ -9,8 +9,7 @@ from typing import Final
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.stream import CausalRecognizer, open_causal
 from dragoman.asr.engine import MAX_SECONDS
-from dragoman.asr.processor import multiplies_bytes
-from dragoman.asr.whisper import WhisperRecognizer
+from dragoman.asr.whisper import FINAL_S, WhisperRecognizer
 from dragoman.audio.priority import made_to_yield
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter
@@ -61,11 +60,11 @@ def open_recognizer(
 
 
 def _second(folder: Path, languages: Sequence[str], threads: int) -> WhisperRecognizer:
-    """A turn is heard once by it. The smallest weights can be given all that helps; larger ones gain nothing by it."""
-    if (folder / "model.bin").stat().st_size > _SMALL:
-        return WhisperRecognizer(folder, languages, threads=threads)
-    precision = "int8" if multiplies_bytes() else "float32"
-    return WhisperRecognizer(folder, languages, threads=threads, compute_type=precision, final_s=MAX_SECONDS)
+    """A turn is heard once by it, and nobody waits for it: so in full precision. The smallest weights gain by a long
+    window, too; larger ones don't.
+    """
+    window = MAX_SECONDS if (folder / "model.bin").stat().st_size <= _SMALL else FINAL_S
+    return WhisperRecognizer(folder, languages, threads=threads, compute_type="float32", final_s=window)
 
 
 def open_named(name: str, language: str | None, *, progress: Progress | None = None) -> CausalRecognizer:

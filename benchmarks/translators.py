@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Final
@@ -133,9 +134,7 @@ def _compute(translator: Steerable, source: str, target: str) -> dict[str, Json]
         for text in texts:
             translator.steered(text, source, target, _WHOLE)
         costs = [
-            _spent(lambda text=text: translator.steered(text, source, target, _WHOLE))  # type: ignore[misc]
-            for text in texts
-            for _ in range(_REPEATS)
+            _spent(partial(translator.steered, text, source, target, _WHOLE)) for text in texts for _ in range(_REPEATS)
         ]
         figures[f"ms_{words}w"] = 1000 * median(costs)
     rooms = [" ".join(LONG[source][i % len(LONG[source])].split()[:20]) for i in range(ROOMS)]

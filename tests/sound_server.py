@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,3 +38,16 @@ def until(lines: IO[str], wanted: str, count: int = 1) -> list[dict[str, object]
         if count == 0:
             return seen
     raise AssertionError(f"no {wanted!r} in {seen}")
+
+
+def without_sound(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """What ``dragoman`` says to a command where no sound server can be reached."""
+    environment = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    environment["DRAGOMAN_CACHE"] = os.environ.get("DRAGOMAN_CACHE", str(Path.home() / ".cache" / "dragoman"))
+    return subprocess.run(
+        [sys.executable, "-m", "dragoman", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sound_server import until
+from sound_server import until, without_sound
 
 from dragoman.audio.files import load, save
 from dragoman.audio.levels import trim_silence
@@ -85,15 +84,7 @@ def test_an_interpreter_through_the_sound_card(
 @pytest.mark.slow
 def test_a_missing_microphone_is_one_clear_line(tmp_path: Path) -> None:
     """Where there is no sound card, the error says so and names the remedy."""
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    environment["DRAGOMAN_CACHE"] = os.environ.get("DRAGOMAN_CACHE", str(Path.home() / ".cache" / "dragoman"))
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "translate", "mic", "--stream"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = without_sound(tmp_path, "translate", "mic", "--stream")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "dragoman doctor" in line or "PortAudio" in line

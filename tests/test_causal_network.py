@@ -124,3 +124,17 @@ def test_cached_decoding_equals_one_pass(network: CausalWhisper, mel: np.ndarray
     first, past = network.decode(tokens[:, :3], cross)
     rest, _ = network.decode(tokens[:, 3:], cross, past)
     assert (torch.cat([first, rest], 1) - whole).abs().max() < 1e-3
+
+
+def test_sound_and_state_are_on_the_networks_device(weights: Weights) -> None:
+    """``meta`` stands for an accelerator: it takes no tensor of the CPU's beside its own, as a GPU takes none."""
+    device = torch.device("meta")
+    network = CausalWhisper(weights, rank=4).to(device)
+    network.stock = {name: tensor.to(device) for name, tensor in network.stock.items()}
+    sound = torch.zeros(2, 2 * FRAMES + 1, 80, device=device)
+    with torch.no_grad(), network.merged():
+        features = network.encode(sound, block=32, ahead=1)
+        logits, _ = network.decode(torch.zeros(2, 5, dtype=torch.long, device=device), network.cross(features))
+    assert features.shape == (2, FRAMES, weights.dims.width)
+    assert logits.device == device
+    assert logits.shape == (2, 5, weights.dims.vocabulary)

@@ -94,12 +94,12 @@ class CausalWhisper(nn.Module):
         positions = self.weight("encoder.positions")[start : start + out.shape[1]]
         return out + positions, FrontState(mel[:, -2:-1], first[:, :, -1:])
 
-    def empty(self, batch: int = 1) -> EncoderState:
-        """The state before the first sound."""
+    def empty(self, batch: int = 1, device: torch.device | None = None) -> EncoderState:
+        """The state before the first sound, on ``device`` (None: the CPU)."""
         d, layers = self.dims.width, self.dims.encoder_layers
         return EncoderState(
-            tuple(torch.zeros(batch, 0, 2, d) for _ in range(layers)),
-            tuple(torch.zeros(batch, 0, d) for _ in range(layers)),
+            tuple(torch.zeros(batch, 0, 2, d, device=device) for _ in range(layers)),
+            tuple(torch.zeros(batch, 0, d, device=device) for _ in range(layers)),
         )
 
     def layers(
@@ -137,7 +137,7 @@ class CausalWhisper(nn.Module):
     def encode(self, mel: Tensor, *, block: int, ahead: int | None, valid: Tensor | None = None) -> Tensor:
         """All features of ``mel`` [B, 2n + 1, mels] at once: [B, n, d]."""
         x, _ = self.front(mel)
-        return self.layers(x, self.empty(len(mel)), block=block, ahead=ahead, valid=valid)[0]
+        return self.layers(x, self.empty(len(mel), mel.device), block=block, ahead=ahead, valid=valid)[0]
 
     def _mask(
         self,

@@ -129,8 +129,7 @@ def test_cached_decoding_equals_one_pass(network: CausalWhisper, mel: np.ndarray
 def test_sound_and_state_are_on_the_networks_device(weights: Weights) -> None:
     """``meta`` stands for an accelerator: it takes no tensor of the CPU's beside its own, as a GPU takes none."""
     device = torch.device("meta")
-    network = CausalWhisper(weights, rank=4).to(device)
-    network.stock = {name: tensor.to(device) for name, tensor in network.stock.items()}
+    network = CausalWhisper(weights, rank=4).place(device)
     sound = torch.zeros(2, 2 * FRAMES + 1, 80, device=device)
     with torch.no_grad(), network.merged():
         features = network.encode(sound, block=32, ahead=1)

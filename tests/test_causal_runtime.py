@@ -125,7 +125,7 @@ def test_published_features_never_change(model: CausalModel) -> None:
     other[40_000:] = 0.3
     first, second, third = published(model, SOUND, 1), published(model, SOUND, 2), published(model, other, 1)
     whole = (40_000 - 200) // 2560 * 8
-    # To rounding in float32: the largest features are near 10, and processors sum in different orders.
+    # To rounding in float32: packets of other sizes are summed in another order, and more so on some processors.
     np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(first[:whole], third[:whole])
     assert np.abs(first[whole + 8 :] - third[whole + 8 :]).max() > 0.01

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -94,13 +95,20 @@ class CausalWhisper(nn.Module):
         positions = self.weight("encoder.positions")[start : start + out.shape[1]]
         return out + positions, FrontState(mel[:, -2:-1], first[:, :, -1:])
 
-    def empty(self, batch: int = 1, device: torch.device | None = None) -> EncoderState:
-        """The state before the first sound, on ``device`` (None: the CPU)."""
+    def empty(self, batch: int = 1) -> EncoderState:
+        """The state before the first sound, on the network's device."""
         d, layers = self.dims.width, self.dims.encoder_layers
+        own = self.stock["encoder.positions"]
         return EncoderState(
-            tuple(torch.zeros(batch, 0, 2, d, device=device) for _ in range(layers)),
-            tuple(torch.zeros(batch, 0, d, device=device) for _ in range(layers)),
+            tuple(own.new_zeros(batch, 0, 2, d) for _ in range(layers)),
+            tuple(own.new_zeros(batch, 0, d) for _ in range(layers)),
         )
+
+    def place(self, device: torch.device) -> Self:
+        """Move it, the frozen weights too."""
+        self.to(device)
+        self.stock = {name: tensor.to(device) for name, tensor in self.stock.items()}
+        return self
 
     def layers(
         self, x: Tensor, state: EncoderState, *, block: int, ahead: int | None, valid: Tensor | None = None
@@ -137,7 +145,7 @@ class CausalWhisper(nn.Module):
     def encode(self, mel: Tensor, *, block: int, ahead: int | None, valid: Tensor | None = None) -> Tensor:
         """All features of ``mel`` [B, 2n + 1, mels] at once: [B, n, d]."""
         x, _ = self.front(mel)
-        return self.layers(x, self.empty(len(mel), mel.device), block=block, ahead=ahead, valid=valid)[0]
+        return self.layers(x, self.empty(len(mel)), block=block, ahead=ahead, valid=valid)[0]
 
     def _mask(
         self,

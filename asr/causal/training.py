@@ -105,8 +105,7 @@ class Trainer:
         weights = load_weights(model)
         torch.manual_seed(options.seed)
         self.network = CausalWhisper(weights, rank=options.rank, decoder_rank=options.decoder_rank)
-        self.network.to(self._device)
-        self.network.stock = {name: t.to(self._device) for name, t in self.network.stock.items()}
+        self.network.place(self._device)
         self._sha256 = weights.sha256
         if options.begin is not None:
             self._begin(load_adapter(options.begin).scaled(1 / options.strength), options.begin)

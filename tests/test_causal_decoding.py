@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dragoman.asr.causal.decoding import UNREAD_S, Transcript
+from dragoman.asr.causal.decoding import STEADY, UNREAD_S, Transcript
 from dragoman.asr.causal.runtime import Scored
 
 END, PROMPT, FIRST, VOCABULARY = 38, [1, 2], 3, 40
@@ -126,6 +126,60 @@ def test_a_repetition_does_not_replace_what_stood() -> None:
     assert new.text == "3 5"
     one.update(cross(), ended=True)
     assert one.text == "3 5 9"
+
+
+class Wandering(Written):
+    """Looks at the given frames, word by word, instead of going on at one pace; and a little at the first frame."""
+
+    def __init__(self, opinion: Opinion, places: Sequence[int]) -> None:
+        super().__init__(opinion)
+        self.places = places
+
+    def decode(self, ids: Sequence[int], past: npt.NDArray[np.float32], cross: npt.NDArray[np.float32]) -> Scored:
+        scored = super().decode(ids, past, cross)
+        attention = np.zeros_like(scored.attention)
+        for i, row in enumerate(attention):
+            place = self.places[min(len(past) + i + 1 - len(PROMPT), len(self.places) - 1)]
+            row[0] = 0.3
+            row[max(0, place - 2) : place + 3] = 0.14
+        return Scored(scored.logits, scored.new, attention)
+
+
+def chain(said: Sequence[int]) -> dict[int, float]:
+    """Five words, then the end."""
+    return {FIRST + len(said): 0.9} if len(said) < 5 else {END: 0.9}
+
+
+@pytest.mark.parametrize(
+    ("places", "ended", "words"),
+    [
+        ((30, 60, 90, 120, 150, 180), False, 5),
+        ((30, 60, 90, 30, 60, 180), False, 3),
+        ((30, 60, 90, 80, 120, 150), False, 5),
+        ((30, 60, 90, 30, 60, 180), True, 5),
+        ((30, 60, 298, 90, 120, 180), False, 5),
+    ],
+    ids=["forward", "read again", "a little back", "the sound is over", "a look at the newest"],
+)
+def test_a_word_that_was_read_is_not_read_again(places: Sequence[int], ended: bool, words: int) -> None:
+    """A decoder that looks where it has looked repeats itself, in whatever words: there the text waits for more sound.
+    Single frames that draw a part of every look are no places, and the newest frames tell that the sound is over.
+    """
+    one = transcript(Wandering(chain, places))
+    one.update(cross(), ended=ended)
+    assert len(one.text.split()) == words
+
+
+def test_what_stands_before_a_stable_word_is_not_read_again() -> None:
+    """Once its words are stable, a decoder that looks at them again waits too."""
+    model = Wandering(lambda said: ({FIRST: 0.9}, {6: 0.9}, {7: 0.9}, {END: 0.9})[min(3, len(said))], (100, 150, 200))
+    one = transcript(model)
+    for _ in range(STEADY):
+        one.update(cross(230))
+    assert one.stable == 2
+    model.opinion, model.places = chain, (100, 150, 60)
+    one.update(cross())
+    assert one.text == "3 6"
 
 
 def test_endless_repetitions_end() -> None:

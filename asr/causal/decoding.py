@@ -41,6 +41,11 @@ HELD_PER_S: Final = 2.0
 HELD_MOST: Final = 6.0
 """So many at most: what is no speech may stay unread."""
 
+BACK: Final = 25
+"""Frames that a word may be read before the furthest word: attention is no exact place."""
+
+_EDGE: Final = 12  # newest frames: what is read there is often no place, but that the sound is over
+_WIDE: Final = 10
 _TOKENS_PER_SECOND: Final = 9.0
 _FIRST_TOKENS: Final = 4
 _ROOM: Final = 64
@@ -121,6 +126,8 @@ class Transcript:
         while self.stable + len(tail) < limit:
             if (best := self._best(row, attention[:-1])) == self._tokens.end:
                 break
+            if self._read_before(best, tail, attention):
+                break
             tail.append(Token(best, 1, _logp(row, best), 0))
             if (kept := self._unlooped(tail)) < len(tail):
                 tried.append(tail[kept].number)
@@ -139,6 +146,22 @@ class Transcript:
             row = scored.logits[0] + self._bias
             attention.append(scored.attention[0])
         return tail, np.stack(attention)
+
+    def _read_before(self, number: int, tail: Sequence[Token], attention: Sequence[Array]) -> bool:
+        """Whether the word that ``number`` begins would be read where words before it were: reading goes forward.
+
+        ``attention`` led to each token of ``tail``, and to it.
+        """
+        if self._ended or not self._tokens.begins_word(number):
+            return False
+        places = [
+            _place(row) for row, token in zip(attention, tail, strict=False) if self._tokens.begins_word(token.number)
+        ]
+        read = [place for place in places if place < len(attention[-1]) - _EDGE]
+        furthest = max(read, default=0)
+        if self.stable:
+            furthest = max(furthest, self.said[self.stable - 1].end - BACK)
+        return _place(attention[-1]) < furthest - BACK
 
     def _best(self, row: Array, attention: Sequence[Array] | Array) -> int:
         """The best token after those to which ``attention`` led; the end of text only as far as the voice was read."""
@@ -270,6 +293,13 @@ def _bias(tokens: Tokens, vocabulary: int) -> Array:
 def _logp(row: Array, number: int) -> float:
     top = row.max()
     return float(row[number] - top - np.log(np.exp(row - top).sum()))
+
+
+def _place(row: Array) -> int:
+    """Where a row of attention reads: the middle of the 0.2 s with most of it. Single frames draw some of any row."""
+    sums = np.cumsum(np.concatenate([[0.0], row]))
+    wide = min(_WIDE, len(row))
+    return int((sums[wide:] - sums[:-wide]).argmax()) + wide // 2
 
 
 def _ends(attention: Array) -> npt.NDArray[np.int64]:

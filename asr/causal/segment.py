@@ -25,6 +25,8 @@ AHEAD: Final = 1
 FULL: Final = 1392
 """Frames after which a stretch must end: with its tail it fits the 1,500 positions."""
 
+_POSITIONS: Final = 1500
+
 _AT_ONCE: Final = 8 * STEP
 _TAIL: Final = 0.4
 
@@ -47,7 +49,8 @@ class Segment:
         self._mels = MelStream(model.dims.mels)
         self._queue: Mel = np.zeros((0, model.dims.mels), np.float32)
         self._state = model.fresh()
-        self._cross = np.zeros((256, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
+        # All that fits, at once: memory that is not written yet costs nothing, and what is freed fits the next segment.
+        self._cross = np.zeros((_POSITIONS, 2 * model.dims.width * model.dims.decoder_layers), np.float32)
         self.transcript = transcript
         self._pcm: list[Samples] = []
         self.samples = 0
@@ -114,10 +117,6 @@ class Segment:
         self._hear(features.start, self._model.cross(features.values))
 
     def _hear(self, start: int, rows: Array) -> None:
-        if start + len(rows) > len(self._cross):
-            larger = np.zeros((len(self._cross) + len(rows) + 256, self._cross.shape[1]), np.float32)
-            larger[:start] = self._cross[:start]
-            self._cross = larger
         self._cross[start : start + len(rows)] = rows
 
     def restarted(self, cut: int, said: tuple[Token, ...]) -> Segment:

@@ -94,7 +94,9 @@ def _fields(each: Status) -> dict[str, str | int | bool | None]:
 def _show(found: list[Status]) -> None:
     out = Console(highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("name", "role", "languages", "licence"):
+    # A name is for typing: in a narrow terminal it is the last to be cut.
+    table.add_column("name", no_wrap=True, min_width=max(len(each.entry.name) for each in found))
+    for title in ("role", "languages", "licence"):
         table.add_column(title, no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("where", no_wrap=True)

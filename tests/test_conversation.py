@@ -164,8 +164,8 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "{wav}", "--asr", "no-such-ear"], "no-such-ear"),
         (["talk", "--input", "{wav}", "--voice", "nobody"], "nobody"),
         (["talk", "--input", "{wav}", "--llm", "http://127.0.0.1:1"], "127.0.0.1:1"),
-        (["talk", "--input", "{wav}", "--output", "/nowhere/x.wav"], "/nowhere"),
-        (["talk", "--input", "{wav}", "--output", "x.docx"], "x.docx"),
+        (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "/nowhere/x.wav"], "/nowhere"),
+        (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "x.docx"], "x.docx"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments: list[str], complaint: str, script: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ BACK: Final = 25
 """Frames that a word may be read before the furthest word: attention is no exact place."""
 
 _EDGE: Final = 12  # newest frames: what is read there is often no place, but that the sound is over
-_WIDE: Final = 10
+_WIDE: Final = 10  # frames of a place: a single one may draw some of any row
 _TOKENS_PER_SECOND: Final = 9.0
 _FIRST_TOKENS: Final = 4
 _ROOM: Final = 64
@@ -160,6 +160,7 @@ class Transcript:
         read = [place for place in places if place < len(attention[-1]) - _EDGE]
         furthest = max(read, default=0)
         if self.stable:
+            # Its end is where the next word's part begins, the silence between them included.
             furthest = max(furthest, self.said[self.stable - 1].end - BACK)
         return _place(attention[-1]) < furthest - BACK
 

@@ -114,10 +114,8 @@ class Segment:
         mel = self._queue[: 2 * count + 1]
         self._queue = self._queue[2 * count :]
         [(features, self._state)] = self._model.encode([self._state], [mel], block=self._block, ahead=self._ahead)
-        self._hear(features.start, self._model.cross(features.values))
-
-    def _hear(self, start: int, rows: Array) -> None:
-        self._cross[start : start + len(rows)] = rows
+        rows = self._model.cross(features.values)
+        self._cross[features.start : features.start + len(rows)] = rows
 
     def restarted(self, cut: int, said: tuple[Token, ...]) -> Segment:
         """A new segment that hears this one's sound again from sample ``cut`` on and knows the tokens said there."""

@@ -19,6 +19,13 @@ start)
     pactl set-default-source mic
     ;;
 stop)
+    # It writes into its folder until it is gone, and whoever stops it removes the folder next.
+    pid=$(cat "$dir/pulse/pid")
     pulseaudio --kill
+    for _ in $(seq 100); do
+        kill -0 "$pid" 2>/dev/null || exit 0
+        sleep 0.1
+    done
+    kill -9 "$pid"
     ;;
 esac

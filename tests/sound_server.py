@@ -25,8 +25,10 @@ def serving_sound() -> Iterator[dict[str, str]]:
         subprocess.run([script, "start", home], check=True)
         cache = os.environ.get("DRAGOMAN_CACHE", str(Path.home() / ".cache" / "dragoman"))
         places = {"HOME": home, "XDG_RUNTIME_DIR": home, "PULSE_RUNTIME_PATH": f"{home}/pulse"}
-        yield {**os.environ, **places, "DRAGOMAN_CACHE": cache}
-        subprocess.run([script, "stop", home], check=True)
+        try:
+            yield {**os.environ, **places, "DRAGOMAN_CACHE": cache}
+        finally:
+            subprocess.run([script, "stop", home], check=True)
 
 
 def until(lines: IO[str], wanted: str, count: int = 1) -> list[dict[str, object]]:

@@ -28,11 +28,12 @@ from dragoman.audio.types import DragomanError
 # Shards
 
 
-def made(folder: Path, seed: int = 1, numbers: Sequence[int] = (1,)) -> list[Take]:
+def made(folder: Path, seed: int = 1, numbers: Sequence[int] = (1,), scripts: int | None = None) -> list[Take]:
     async def run() -> list[Take]:
         answers = Answers(folder / "answers.sqlite", Echoing(), "m")
         try:
-            factory = Factory(folder, seed, talks(), answers, lambda rng, split: (USER, AGENT), size=2)
+            cast = (USER, AGENT)
+            factory = Factory(folder, seed, talks(), answers, lambda rng, split: cast, size=2, scripts=scripts)
             return [take for number in numbers for take in factory.perform(number, await factory.write(number))]
         finally:
             answers.close()
@@ -56,6 +57,21 @@ def test_the_same_seed_makes_the_same_conversations(tmp_path: Path) -> None:
     silent = list(load_conversations(path, sound=False))
     assert silent == loaded
     assert [talk.frames for talk in silent] == [talk.frames for talk in loaded]
+
+
+def test_dialogues_are_spoken_anew(tmp_path: Path) -> None:
+    """The words of another seed's shard, with other pauses, under names of their own."""
+    first, anew = made(tmp_path), made(tmp_path, seed=2, scripts=1)
+    for one, two in zip(first, anew, strict=True):
+        assert (one.conversation.id, two.conversation.id) == (
+            two.conversation.id.replace("-2-", "-1-"),
+            two.conversation.id,
+        )
+        assert one.conversation.context == two.conversation.context
+        texts = [[said.text for said in take.conversation.agent if said.kind == "reply"] for take in (one, two)]
+        assert texts[0] == texts[1]
+        assert one.conversation.pcm.shape != two.conversation.pcm.shape
+    assert len(shards(tmp_path, "test")) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "nothing", "foreign"])

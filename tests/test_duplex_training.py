@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,22 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         Trainer(body(), "another", examples, tmp_path / "once", options())
     with pytest.raises(DragomanError, match="too few"):
         Trainer(body(), "ear", examples[:1], tmp_path / "few", options())
+
+
+def test_what_is_checked_is_not_trained_on_in_another_voice(tmp_path: Path) -> None:
+    """A dialogue of the checks that was spoken anew is left out, whenever it comes."""
+    from dragoman.agent.duplex.training import Trainer
+
+    examples = [example(seed) for seed in range(5)]
+    anew = [replace(one, conversation=replace(one.conversation, id=f"{one.conversation.id}-anew")) for one in examples]
+    coming = iter([anew])
+    given = [*examples[:2], anew[0], examples[2]]
+    trainer = Trainer(body(), "ear", given, tmp_path, options(steps=1), more=lambda: next(coming, ()))
+    assert trainer.adapter().card["conversations"] == 1
+    trainer.run(lambda report: None)
+    assert trainer.adapter().card["conversations"] == 1 + 3
+    again = Trainer(body(), "ear", [*examples, *anew], tmp_path, options(steps=1))
+    assert again.adapter().card["conversations"] == 3 + 3
 
 
 def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:

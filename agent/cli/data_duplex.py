@@ -39,6 +39,9 @@ def duplex(
     folder: Annotated[Path | None, typer.Option(help="Where to keep the conversations.")] = None,
     hours: Annotated[float, typer.Option(help="About so many hours, of all splits together. 0: make none.")] = 2.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same conversations.")] = 1,
+    scripts: Annotated[
+        int | None, typer.Option(help="Speak the dialogues of another seed anew: no new answers.")
+    ] = None,
     first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
     packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
     llm: Annotated[str, typer.Option(help="Writes the answers: a name, a .gguf or http://...")] = "auto",
@@ -60,7 +63,9 @@ def duplex(
         numbers = range(first, first + (max(1, round(hours * 3600 / SHARD_S)) if hours else 0))
         missing = [number for number in numbers if not shard_path(target, split_of(number), seed, number).is_file()]
         if missing:
-            asyncio.run(_make(target, missing, seed, packs, llm, at_once, threads, kokoro_share, features, as_json))
+            asyncio.run(
+                _make(target, missing, seed, scripts, packs, llm, at_once, threads, kokoro_share, features, as_json)
+            )
         if not shards(target):
             raise DragomanError(f"{target}: no conversations are there; give --hours")
         if features:
@@ -72,6 +77,7 @@ async def _make(
     folder: Path,
     missing: Sequence[int],
     seed: int,
+    scripts: int | None,
     packs: Path | None,
     llm: str,
     at_once: int,
@@ -87,7 +93,7 @@ async def _make(
         responder = await open_responder(model, loading, threads=threads, slots=at_once, seed=1)
         ear = open_ear() if features else None
     answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
-    factory = Factory(folder, seed, talks, answers, cast)
+    factory = Factory(folder, seed, talks, answers, cast, scripts=scripts)
     ahead: asyncio.Task[list[Dialogue]] | None = asyncio.create_task(factory.write(missing[0]))
     stopped = threading.Event()
     try:

@@ -38,7 +38,9 @@ def split_of(number: int) -> Split:
 
 
 class Factory:
-    """Makes shards in ``folder``. ``talks``: what people said, by the name of the talk; ``size``: of a shard."""
+    """Makes shards in ``folder``. ``talks``: what people said, by the name of the talk; ``size``: of a shard;
+    ``scripts``: the seed whose dialogues are spoken, here by others and elsewhere. None: the seed's own.
+    """
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Factory:
         answers: Answers,
         cast: Cast,
         size: int = CONVERSATIONS,
+        scripts: int | None = None,
     ) -> None:
         self._folder = folder
         self._seed = seed
@@ -55,6 +58,7 @@ class Factory:
         self._answers = answers
         self._cast = cast
         self._size = size
+        self._scripts = seed if scripts is None else scripts
 
     def path(self, number: int) -> Path:
         """Where a shard lies, or will lie."""
@@ -62,8 +66,10 @@ class Factory:
 
     async def write(self, number: int) -> list[Dialogue]:
         """What is said in a shard. Raises ``DragomanError`` when the language model fails."""
-        names = [f"{self.path(number).stem}/{i}" for i in range(self._size)]
-        return list(await asyncio.gather(*(self._dialogue(split_of(number), name) for name in names)))
+        split, name = split_of(number), self.path(number).stem
+        script = shard_path(self._folder, split, self._scripts, number).stem
+        each = (self._dialogue(split, f"{name}/{i}", f"{script}/{i}") for i in range(self._size))
+        return list(await asyncio.gather(*each))
 
     def perform(
         self, number: int, dialogues: Sequence[Dialogue], told: Callable[[], None] = lambda: None
@@ -82,9 +88,9 @@ class Factory:
         save_conversations(self.path(number), [take.conversation for take in takes])
         return takes
 
-    async def _dialogue(self, split: Split, name: str) -> Dialogue:
+    async def _dialogue(self, split: Split, name: str, script_name: str) -> Dialogue:
         for attempt in range(_TRIES):
-            script = draw_script(Random(f"{name}/script/{attempt}"), self._chats[split], name)
+            script = draw_script(Random(f"{script_name}/script/{attempt}"), self._chats[split], name)
             dialogue = await self._answers.hold(script)
             if dialogue.answers:
                 break

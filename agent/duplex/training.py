@@ -107,6 +107,7 @@ class Trainer:
         self.options, self.folder, self._ear = options, folder, ear
         self._device = torch.device(device)
         self._checked, self._examples = list(examples[: options.checked]), list(examples[options.checked :])
+        self._examples = self._unchecked(self._examples)
         self._more = more
         self._body = body.shortened(options.layers or body.dims.layers)
         self.vocabulary = Vocabulary(body.merges)
@@ -142,7 +143,7 @@ class Trainer:
         options = self.options
         while not self.pace.over:
             if self.pace.step % LOOK_EVERY == 0 and (found := self._more()):
-                self._examples += found
+                self._examples += self._unchecked(found)
                 self._weigh()
             stage = 1 if self.pace.done < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
@@ -278,10 +279,15 @@ class Trainer:
         # What it was checked on before must not be trained on now.
         known = {example.conversation.id: example for example in (*self._checked, *self._examples)}
         self._checked = [known.pop(name) for name in state["checked"] if name in known]
-        self._examples = list(known.values())
+        self._examples = self._unchecked(list(known.values()))
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _unchecked(self, examples: Sequence[Example]) -> list[Example]:
+        """Those whose dialogue is not one of the checked ones, spoken anew."""
+        dialogues = {_said(example) for example in self._checked}
+        return [example for example in examples if _said(example) not in dialogues]
 
     def _weigh(self) -> None:
         """Long conversations are drawn more often."""
@@ -306,6 +312,11 @@ class Trainer:
 _DRAWN: Final = ("begin_f1", "cutoff_rate", "stop_rate", "false_stop_rate")
 
 _ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
+
+
+def _said(example: Example) -> tuple[str, ...]:
+    """What the user said, whoever spoke it."""
+    return tuple(event.text for event in example.conversation.user if event.answered)
 
 
 def _named(figures: Figures) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from tokenizers import pre_tokenizers
 
@@ -79,7 +81,7 @@ def conversation(name: str = "one", frames: int = 60) -> Conversation:
 
 def example(seed: int, frames: int = 60) -> Example:
     """A conversation, and features that tell when the user speaks."""
-    made = conversation(str(seed), frames)
+    made = replace(conversation(str(seed), frames), context=(("user", f"Hello{seed * '.'}"), ("assistant", "Yes?")))
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((frames, BLOCK, EAR_WIDTH))
     features[..., 0] += 4 * made.user_speaking()[:, None]

@@ -314,9 +314,10 @@ _DRAWN: Final = ("begin_f1", "cutoff_rate", "stop_rate", "false_stop_rate")
 _ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
 
 
-def _said(example: Example) -> tuple[str, ...]:
-    """What the user said, whoever spoke it."""
-    return tuple(event.text for event in example.conversation.user if event.answered)
+def _said(example: Example) -> tuple[object, ...]:
+    """What stands before a conversation and what the user says in it, whoever speaks it."""
+    conversation = example.conversation
+    return conversation.context, *(event.text for event in conversation.user if event.answered)
 
 
 def _named(figures: Figures) -> dict[str, float | None]:

@@ -107,7 +107,6 @@ class Trainer:
         self.options, self.folder, self._ear = options, folder, ear
         self._device = torch.device(device)
         self._checked, self._examples = list(examples[: options.checked]), list(examples[options.checked :])
-        self._examples = self._unchecked(self._examples)
         self._more = more
         self._body = body.shortened(options.layers or body.dims.layers)
         self.vocabulary = Vocabulary(body.merges)
@@ -129,7 +128,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").is_file():
             self._resume()
-        self._weigh()
+        self._take(self._examples)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
@@ -143,8 +142,7 @@ class Trainer:
         options = self.options
         while not self.pace.over:
             if self.pace.step % LOOK_EVERY == 0 and (found := self._more()):
-                self._examples += self._unchecked(found)
-                self._weigh()
+                self._take([*self._examples, *found])
             stage = 1 if self.pace.done < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
             for group in self._optimizer.param_groups:
@@ -279,18 +277,15 @@ class Trainer:
         # What it was checked on before must not be trained on now.
         known = {example.conversation.id: example for example in (*self._checked, *self._examples)}
         self._checked = [known.pop(name) for name in state["checked"] if name in known]
-        self._examples = self._unchecked(list(known.values()))
+        self._examples = list(known.values())
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
 
-    def _unchecked(self, examples: Sequence[Example]) -> list[Example]:
-        """Those whose dialogue is not one of the checked ones, spoken anew."""
-        dialogues = {_said(example) for example in self._checked}
-        return [example for example in examples if _said(example) not in dialogues]
-
-    def _weigh(self) -> None:
-        """Long conversations are drawn more often."""
+    def _take(self, examples: Sequence[Example]) -> None:
+        """Train on these, but for the dialogues that it is checked on, spoken anew. Long ones are drawn more often."""
+        checked = {_said(example) for example in self._checked}
+        self._examples = [example for example in examples if _said(example) not in checked]
         lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
 

@@ -107,7 +107,7 @@ class _Actor:
     def heard(self, frame: int) -> Heard:
         if self.case.words:
             for word in self.case.words[frame]:
-                self._words += self._runtime.vocabulary.read(" " + word)
+                self._words += self._runtime.vocabulary.heard(word)
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
 

@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from random import Random
 from typing import Final
 
-from dragoman.agent.duplex.answers import Answers
-from dragoman.agent.duplex.chat import LEAST_TURNS, Chat, installed_talks
+from dragoman.agent.duplex.answers import PeoplesAnswers
+from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.factory import CONVERSATIONS, Factory, split_of
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.personas import Cast, casting
 from dragoman.agent.duplex.store import load_conversations, save_conversations, shard_path, shards
-from dragoman.agent.ports import Message
 from dragoman.audio.files import load
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.human_turns import RECIPE, make_turns, pieces
@@ -63,17 +61,16 @@ def made(turns: int, seed: int, progress: Progress, late: Callable[[], bool] = l
     folder = _folder() / "heldout"
     found: list[Path] = []
     have = 0
-    with ExitStack() as stack:
-        factory: Factory | None = None
-        for number in filter(lambda n: split_of(n) == "test", count()):
-            if have >= turns or (found and late()):
-                break
-            path = shard_path(folder, "test", seed, number)
-            if not path.is_file():
-                factory = factory or stack.enter_context(_factory(folder, seed))
-                _make(factory, number, progress)
-            have += sum(len(turns_of(conversation)) for conversation in load_conversations(path, sound=False))
-            found.append(path)
+    factory: Factory | None = None
+    for number in filter(lambda n: split_of(n) == "test", count()):
+        if have >= turns or (found and late()):
+            break
+        path = shard_path(folder, "test", seed, number)
+        if not path.is_file():
+            factory = factory or Factory(folder, seed, installed_talks(), PeoplesAnswers(), _cast())
+            _make(factory, number, progress)
+        have += sum(len(turns_of(conversation)) for conversation in load_conversations(path, sound=False))
+        found.append(path)
     return Conversations("heldout", tuple(found), own=True)
 
 
@@ -108,36 +105,6 @@ def human(data: Path, turns: int, seed: int, progress: Progress) -> Conversation
     if not ready:
         raise DragomanError(f"{data} lists no English clips whose voice can be told from the background")
     return Conversations("human", tuple(ready), own=True, skipped=int(json.loads(about.read_text())["skipped"]))
-
-
-class ChatLines:
-    """A responder that answers with something that somebody said in a chat: the same to the same history."""
-
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-
-    async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-    ) -> AsyncGenerator[str, None]:
-        """The longest of some turns of a talk."""
-        seed = hashlib.sha256("\n".join(message.content for message in messages).encode()).hexdigest()
-        yield max(self._chat.draw(Random(seed), LEAST_TURNS), key=len)
-
-    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
-        """Nothing to do."""
-
-    async def aclose(self) -> None:
-        """Nothing to do."""
-
-
-@contextmanager
-def _factory(folder: Path, seed: int) -> Iterator[Factory]:
-    talks = installed_talks()
-    answers = Answers(folder / "answers.sqlite", ChatLines(Chat(talks, "test")), "chat lines")
-    try:
-        yield Factory(folder, seed, talks, answers, _cast())
-    finally:
-        answers.close()
 
 
 def _cast() -> Cast:

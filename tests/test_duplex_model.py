@@ -14,9 +14,8 @@ from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.policy import OwnTokens, Policy
-from dragoman.agent.duplex.rehearsal import Figures, Part, Played, judge
+from dragoman.agent.duplex.rehearsal import Rehearsal, Turn, rehearse
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
-from dragoman.agent.duplex.tuning import TRIED, tuned
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import SINK, WINDOW, cut_window, make_batch
 from dragoman.asr.causal.features import BLOCK
@@ -257,50 +256,56 @@ def test_windows_become_a_batch() -> None:
 # --- rehearsals --------------------------------------------------------------------------------------------------
 
 
-def played(*decisions: tuple[int, Control]) -> Played:
-    made = conversation()
-    part = Part(made, 0, np.zeros((60, BLOCK, EAR_WIDTH)), np.zeros((60, 1), np.int64))
-    spans = [(frame, frame + 18) for frame, control in decisions if control == Control.BOS]
-    return Played(part, list(decisions), spans)
+def rehearsed(**crossed: float) -> Rehearsal:
+    """A model that is sure of one thing at one frame: ``begin_19=0.9`` is a begin at frame 19 of the conversation."""
+    probabilities = np.zeros((60, 4))
+    for name, p in crossed.items():
+        kind, _, frame = name.partition("_")
+        probabilities[int(frame), ("silence", "begin", "stop").index(kind)] = p
+    return rehearse(conversation(), 0, probabilities)
 
 
 @pytest.mark.parametrize(
-    ("decisions", "hits", "cutoffs", "stopped"),
+    ("crossed", "f1", "cutoffs", "gap_ms"),
     [
-        ([(19, Control.BOS), (38, Control.STP), (44, Control.BOS)], 2, 0, 1),
-        ([(21, Control.BOS), (44, Control.BOS)], 2, 0, 0),
-        ([(10, Control.BOS), (19, Control.BOS)], 1, 1, 0),
-        ([(17, Control.BOS)], 0, 1, 0),
-        ([(23, Control.BOS)], 0, 0, 0),
-        ([], 0, 0, 0),
+        ({"begin_19": 0.9, "begin_44": 0.9}, 1.0, 0.0, 120),
+        ({"begin_22": 0.9, "begin_46": 0.9}, 1.0, 0.0, 600),
+        ({"begin_10": 0.9, "begin_19": 0.9, "begin_44": 0.9}, 0.5, 0.5, 200),
+        ({"begin_23": 0.9}, 0.0, 0.0, None),
+        ({}, 0.0, 0.0, None),
     ],
 )
-def test_a_rehearsal_is_judged(decisions: list[tuple[int, Control]], hits: int, cutoffs: int, stopped: int) -> None:
-    """A begin near its label counts, one before the true end never does; a stop has 480 ms."""
-    figures = judge([played(*decisions)])
-    assert (figures.turns, figures.hits, figures.cutoffs, figures.stopped) == (2, hits, cutoffs, stopped)
-    if hits == 2:
-        assert figures.gaps_ms[0] == pytest.approx(200 if decisions[0][0] == 19 else 520)
+def test_a_rehearsal_tells_what_thresholds_do(
+    crossed: dict[str, float], f1: float, cutoffs: float, gap_ms: float | None
+) -> None:
+    """A begin near its label counts, one before the true end never does."""
+    figures = rehearsed(**crossed).figures(Policy(begin=0.8))
+    assert figures.begin_f1 == pytest.approx(f1)
+    assert figures.cutoff_rate == cutoffs
+    assert figures.gap_p50_ms is None if gap_ms is None else figures.gap_p50_ms == pytest.approx(gap_ms, abs=90)
+    unmoved = rehearsed(**crossed).figures(Policy(begin=0.95))
+    assert (unmoved.begin_f1, unmoved.cutoff_rate) == (0.0, 0.0)
 
 
-def figures(*, hits: int = 8, cutoffs: int = 0, stopped: int = 0, false_stops: int = 0) -> Figures:
-    return Figures(10, hits, 10, cutoffs, (), 10, stopped, 10, false_stops)
+def test_a_stop_has_its_time() -> None:
+    """An interruption at 6 s must stop the reply by 6.48 s; what lies outside of a piece is not judged."""
+    for frame, stopped in ((37, 1.0), (38, 1.0), (39, 1.0), (40, 0.0)):
+        assert rehearsed(**{f"stop_{frame}": 0.9}).figures(Policy(stop=0.8)).stop_rate == stopped
+    part = rehearse(conversation(), 30, np.zeros((30, 4)))
+    assert (len(part.turns), len(part.interruptions)) == (1, 1)
+    assert rehearse(conversation(), 50, np.zeros((10, 4))).figures(Policy()).begin_f1 is None
 
 
 def test_thresholds_are_chosen_by_rehearsal() -> None:
     """The most hits within the cut-offs that are allowed; then stops that are meant, and no others."""
-    tries: list[Policy] = []
-    told: list[tuple[int, int]] = []
-
-    def rehearsed(policy: Policy) -> Figures:
-        tries.append(policy)
-        eager, touchy = policy.begin < 0.6, policy.stop < 0.4
-        return figures(hits=9 if eager else 8, cutoffs=2 * eager, stopped=10 - touchy, false_stops=9 * touchy)
-
-    best = tuned(rehearsed, lambda done, total: told.append((done, total)))
-    assert best == Policy(begin=0.7, stop=0.5)
-    assert {policy.begin for policy in tries[len(TRIED) :]} == {0.7}
-    assert told[-1] == (2 * len(TRIED), 2 * len(TRIED))
+    sure, unsure = np.array([0.95]), np.array([0.65])
+    nothing, after = np.zeros(3), np.array([300.0])
+    turns = [Turn(nothing, sure, after)] * 38 + [Turn(unsure, sure, after)] * 2
+    found = Rehearsal((*turns, Turn(np.array([0.45]), unsure, after)), (sure, np.array([0.55])), (np.array([0.45]),))
+    best = found.policy(Policy())
+    assert 0.45 < best.begin <= 0.65
+    assert 0.45 < best.stop <= 0.55
     # Where every threshold breaks in too often, the fewest cut-offs count.
-    rude = tuned(lambda policy: figures(cutoffs=round(10 * (1 - policy.begin))), lambda done, total: None)
-    assert rude.begin == max(TRIED)
+    rude = Rehearsal((Turn(np.array([0.99]), sure, after), Turn(np.array([0.9]), sure, after)))
+    assert rude.policy(Policy(stop=0.4)).begin > 0.9
+    assert rude.policy(Policy(stop=0.4)).stop == 0.4

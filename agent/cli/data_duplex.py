@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,16 +17,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.duplex.answers import Answers, Dialogue
+from dragoman.agent.duplex.answers import Answers, Dialogue, Holder, PeoplesAnswers
 from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory, split_of
-from dragoman.agent.duplex.features import make_features, open_ear
+from dragoman.agent.duplex.features import Ear, make_features, open_ear
 from dragoman.agent.duplex.personas import casting
 from dragoman.agent.duplex.report import Report, save_sample
 from dragoman.agent.duplex.store import load_conversations, shard_path, shards
 from dragoman.agent.llm.opening import open_responder
 from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import Progress as Told
 from dragoman.models.catalog import brain_for_this_machine
+
+PEOPLE: Final = "people"
+"""In the place of a language model's name: the answers are those of people."""
 
 SAMPLED: Final = 7
 """Shards of which a conversation is kept to listen to: the first ones of a run."""
@@ -44,7 +50,9 @@ def duplex(
     ] = None,
     first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
     packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
-    llm: Annotated[str, typer.Option(help="Writes the answers: a name, a .gguf or http://...")] = "auto",
+    llm: Annotated[
+        str, typer.Option(help="Writes the answers: a name, a .gguf or http://...; people: what people answered.")
+    ] = "auto",
     at_once: Annotated[int, typer.Option(help="Answers that are asked for at a time.", min=1)] = 4,
     threads: Annotated[int, typer.Option(help="Threads of the embedded language model.", min=1)] = 1,
     kokoro_share: Annotated[float, typer.Option(help="Share of Kokoro's voices: varied, but slow to make.")] = 0.1,
@@ -63,9 +71,8 @@ def duplex(
         numbers = range(first, first + (max(1, round(hours * 3600 / SHARD_S)) if hours else 0))
         missing = [number for number in numbers if not shard_path(target, split_of(number), seed, number).is_file()]
         if missing:
-            asyncio.run(
-                _make(target, missing, seed, scripts, packs, llm, at_once, threads, kokoro_share, features, as_json)
-            )
+            making = _Making(target, missing, seed, scripts, packs, llm, at_once, threads, kokoro_share, features)
+            asyncio.run(_make(making, as_json))
         if not shards(target):
             raise DragomanError(f"{target}: no conversations are there; give --hours")
         if features:
@@ -73,27 +80,53 @@ def duplex(
         _tell(target, as_json)
 
 
-async def _make(
-    folder: Path,
-    missing: Sequence[int],
-    seed: int,
-    scripts: int | None,
-    packs: Path | None,
-    llm: str,
-    at_once: int,
-    threads: int,
-    kokoro_share: float,
-    features: bool,
-    as_json: bool,
-) -> None:
-    model = brain_for_this_machine() if llm == "auto" else llm
-    with progress_of("loading models", quiet=as_json) as loading:
-        cast = casting(packs, kokoro_share=kokoro_share)
-        talks = installed_talks()
-        responder = await open_responder(model, loading, threads=threads, slots=at_once, seed=1)
-        ear = open_ear() if features else None
-    answers = Answers(folder / "answers.sqlite", responder, model, at_once=at_once)
-    factory = Factory(folder, seed, talks, answers, cast, scripts=scripts)
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What is to be made, as the command's options say it."""
+
+    folder: Path
+    missing: Sequence[int]
+    seed: int
+    scripts: int | None
+    packs: Path | None
+    llm: str
+    at_once: int
+    threads: int
+    kokoro_share: float
+    features: bool
+
+
+@asynccontextmanager
+async def _answering(making: _Making, progress: Told) -> AsyncIterator[Holder]:
+    """Who gives the agent's answers."""
+    if making.llm == PEOPLE:
+        yield PeoplesAnswers()
+        return
+    model = brain_for_this_machine() if making.llm == "auto" else making.llm
+    responder = await open_responder(model, progress, threads=making.threads, slots=making.at_once, seed=1)
+    try:
+        answers = Answers(making.folder / "answers.sqlite", responder, model, at_once=making.at_once)
+        try:
+            yield answers
+        finally:
+            answers.close()
+    finally:
+        await responder.aclose()
+
+
+async def _make(making: _Making, as_json: bool) -> None:
+    async with AsyncExitStack() as stack:
+        with progress_of("loading models", quiet=as_json) as loading:
+            cast = casting(making.packs, kokoro_share=making.kokoro_share)
+            talks = installed_talks()
+            answers = await stack.enter_async_context(_answering(making, loading))
+            ear = open_ear() if making.features else None
+        factory = Factory(making.folder, making.seed, talks, answers, cast, scripts=making.scripts)
+        await _speak(factory, making, answers, ear, as_json)
+
+
+async def _speak(factory: Factory, making: _Making, answers: Holder, ear: Ear | None, as_json: bool) -> None:
+    missing = making.missing
     ahead: asyncio.Task[list[Dialogue]] | None = asyncio.create_task(factory.write(missing[0]))
     stopped = threading.Event()
     try:
@@ -114,7 +147,7 @@ async def _make(
                 if ear is not None:
                     await asyncio.to_thread(make_features, factory.path(number), ear)
                 if takes and number - missing[0] < SAMPLED:
-                    save_sample(folder / "samples", takes[0])
+                    save_sample(making.folder / "samples", takes[0])
                 if as_json:
                     seconds = sum(take.conversation.seconds for take in takes)
                     emit("shard", path=str(factory.path(number)), seconds=seconds, answers_asked=answers.asked)
@@ -124,8 +157,6 @@ async def _make(
         if ahead is not None:
             ahead.cancel()
             await asyncio.wait([ahead])
-        answers.close()
-        await responder.aclose()
 
 
 def _hear(folder: Path, as_json: bool) -> None:

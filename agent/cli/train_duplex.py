@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,8 +41,9 @@ def duplex(
     minutes: MinutesOption = 170.0,
     windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.")] = 4,
     rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
+    begin: Annotated[Path | None, typer.Option(help="An adapter for the same ear and body to begin with.")] = None,
     rate: RateOption = 1e-3,
-    check_every: Annotated[int, typer.Option(help="Steps between free rehearsals.")] = 100,
+    check_every: Annotated[int, typer.Option(help="Steps between rehearsals.")] = 100,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
@@ -58,6 +60,7 @@ def duplex(
             minutes=minutes,
             windows=windows,
             rank=rank,
+            begin=begin,
             layers=layers,
             rate=rate,
             check_every=check_every,
@@ -72,24 +75,31 @@ def duplex(
             progress(f"reading {body}", 1, 1)
         target = training_folder(folder, "duplex")
         trainer = Trainer(loaded, digest, examples, target, options, device, source.new)
+
+        def shown(step: int, check: Mapping[str, float | None]) -> None:
+            if check:
+                figures = "  ".join(f"{name} {value:.3f}" for name, value in check.items() if value is not None)
+                console.print(f"step {step}, rehearsed: {figures}")
+
         with training_bar() as bar:
 
             def told(report: Report) -> None:
                 bar(
                     trainer.pace.done,
-                    f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  ends {report.ends:.3f}",
+                    f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  ends {report.ends:.3f}  "
+                    f"words {report.words:.2f}",
                 )
-                if report.check:
-                    figures = "  ".join(
-                        f"{name} {value:.3f}" for name, value in report.check.items() if value is not None
-                    )
-                    console.print(f"step {report.step}, running free: {figures}")
+                shown(report.step, report.check)
                 if as_json:
                     emit("step", step=report.step, loss=report.loss, **report.check)
 
             trainer.run(told)
         with progress_of("choosing thresholds", quiet=as_json) as progress:
-            trainer.tune(lambda done, total: progress("rehearsing", done, total))
+            progress("rehearsing", 0, 1)
+            found = trainer.check()
+            trainer.save()
+            progress("rehearsing", 1, 1)
+        shown(trainer.pace.step, found)
         if as_json:
             emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
         else:

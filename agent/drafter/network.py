@@ -31,7 +31,7 @@ class DrafterNetwork(AdaptedBody):
         n = tokens.shape[1]
         positions = torch.arange(n, device=tokens.device)[None].expand_as(tokens)
         seen = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
-        return self.read(F.embedding(tokens, self.stock["tokens"]), positions, seen)[0]
+        return self.read(F.embedding(tokens, self.stock["tokens"]), positions, seen)
 
     def drafts(self, hidden: Tensor) -> Tensor:
         """Logits over the drafts' table and, last, the end: [..., kept + 1]."""

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from dragoman.agent.duplex.body import LINEARS, Array, Body
 
-Past = tuple[tuple[Tensor, Tensor], ...]
-"""Keys (rotated) and values of each layer, [B, kv_heads, s, head]."""
-
 
 class AdaptedBody(nn.Module):
     """The body's weights, frozen, and what is trained: ``own`` and ``lora``."""
@@ -59,20 +56,15 @@ class AdaptedBody(nn.Module):
         }
         return own, changes
 
-    def read(self, x: Tensor, positions: Tensor, seen: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
-        """Hidden states [B, n, d] of inputs ``x`` [B, n, d] at ``positions`` [B, n], and all keys and values.
-
-        ``seen`` [B, n, s + n]: what each sees of the ``past`` and of the inputs.
+    def read(self, x: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
+        """Hidden states [B, n, d] of inputs ``x`` [B, n, d] at ``positions`` [B, n]. ``seen`` [B, n, n]: what each sees
+        of them.
         """
         angles = positions[:, None, :, None].double() * self.frequencies
         cos, sin = angles.cos().float(), angles.sin().float()
-        kept = []
         for layer in range(self.dims.layers):
             q, k, v = self._split(self._linear(self._norm(x, f"{layer}.attn.norm"), f"{layer}.attn.qkv"))
             q, k = rotated(q, cos, sin), rotated(k, cos, sin)
-            if past is not None:
-                k, v = torch.cat([past[layer][0], k], 2), torch.cat([past[layer][1], v], 2)
-            kept.append((k, v))
             shared = self.dims.shared
             out = F.scaled_dot_product_attention(
                 q,
@@ -83,7 +75,7 @@ class AdaptedBody(nn.Module):
             x = x + self._linear(out.transpose(1, 2).flatten(2), f"{layer}.attn.out")
             gate, up = self._linear(self._norm(x, f"{layer}.ffn.norm"), f"{layer}.ffn.in").chunk(2, -1)
             x = x + self._linear(F.silu(gate) * up, f"{layer}.ffn.out")
-        return self._norm(x, "norm"), tuple(kept)
+        return self._norm(x, "norm")
 
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dims = self.dims

@@ -11,11 +11,11 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from dragoman.agent.duplex.scripts import Exchange, Script
 from dragoman.agent.llm.prompts import system_prompt
@@ -93,27 +93,9 @@ class Answers:
 
         It ends early where the model has nothing to say. Raises ``DragomanError`` when the model fails.
         """
-        history = [Message("system", system_prompt(language))]
-        history += [Message(_role(role), text) for role, text in script.context]
-        given: list[Answer] = []
-        interrupted: list[int | None] = []
         # Not more dialogues at a time than the model keeps caches for: each goes on where its cache ends.
         async with self._turn:
-            for exchange, after in zip(script.exchanges, (*script.exchanges[1:], None), strict=True):
-                history.append(Message("user", exchange.text))
-                answer = await self.answer(history)
-                if not any(letter.isalnum() for letter in answer.text):
-                    break
-                words = answer.text.split()
-                heard = None
-                if after is not None and after.breaks_in is not None and len(words) >= LEAST_INTERRUPTED:
-                    heard = min(max(2, round(after.breaks_in * len(words))), len(words) - 2)
-                given.append(answer)
-                interrupted.append(heard)
-                history.append(Message("assistant", " ".join(words[:heard])))
-        if interrupted:
-            interrupted[-1] = None
-        return Dialogue(script, tuple(given), tuple(interrupted))
+            return await _held(script, language, lambda history, exchange: self.answer(history))
 
     def _find(self, key: str) -> Answer | None:
         row = self._kept.execute("SELECT text, complete FROM answers WHERE key = ?", (key,)).fetchone()
@@ -122,6 +104,61 @@ class Answers:
     def _key(self, messages: Sequence[Message]) -> str:
         read = [self._model, MOST_WORDS, [[message.role, message.content] for message in messages]]
         return hashlib.sha256(json.dumps(read).encode()).hexdigest()
+
+
+class Holder(Protocol):
+    """Makes dialogues of scripts. ``asked``: how many answers were written for it."""
+
+    asked: int
+
+    async def hold(self, script: Script, language: str = "en") -> Dialogue:
+        """A script with its answers."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+class PeoplesAnswers:
+    """No language model: what people answered to each other. In no time, and another voice than the slow path's: for
+    turn-taking alone, where it matters little what is answered.
+    """
+
+    asked = 0
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    async def hold(self, script: Script, language: str = "en") -> Dialogue:
+        """As ``Answers.hold``."""
+        return await _held(script, language, self._answer)
+
+    async def _answer(self, history: Sequence[Message], exchange: Exchange) -> Answer:
+        words = speakable(exchange.reply).split()
+        return Answer(" ".join(words[:MOST_WORDS]), len(words) <= MOST_WORDS)
+
+
+async def _held(
+    script: Script, language: str, answered: Callable[[Sequence[Message], Exchange], Awaitable[Answer]]
+) -> Dialogue:
+    history = [Message("system", system_prompt(language))]
+    history += [Message(_role(role), text) for role, text in script.context]
+    given: list[Answer] = []
+    interrupted: list[int | None] = []
+    for exchange, after in zip(script.exchanges, (*script.exchanges[1:], None), strict=True):
+        history.append(Message("user", exchange.text))
+        answer = await answered(history, exchange)
+        if not any(letter.isalnum() for letter in answer.text):
+            break
+        words = answer.text.split()
+        heard = None
+        if after is not None and after.breaks_in is not None and len(words) >= LEAST_INTERRUPTED:
+            heard = min(max(2, round(after.breaks_in * len(words))), len(words) - 2)
+        given.append(answer)
+        interrupted.append(heard)
+        history.append(Message("assistant", " ".join(words[:heard])))
+    if interrupted:
+        interrupted[-1] = None
+    return Dialogue(script, tuple(given), tuple(interrupted))
 
 
 async def _ask(responder: Responder, messages: Sequence[Message]) -> Answer:

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from dragoman.agent.duplex.answers import Answers, Dialogue
+from dragoman.agent.duplex.answers import Dialogue, Holder
 from dragoman.agent.duplex.chat import Chat, Line
 from dragoman.agent.duplex.conversation import SPLITS, Split
 from dragoman.agent.duplex.delivery import Unspeakable
@@ -47,7 +47,7 @@ class Factory:
         folder: Path,
         seed: int,
         talks: Mapping[str, Sequence[Line]],
-        answers: Answers,
+        answers: Holder,
         cast: Cast,
         size: int = CONVERSATIONS,
         scripts: int | None = None,

@@ -7,6 +7,7 @@ the turn, and the reply has to be stopped when the user goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,9 @@ WORDS: Final = 6
 LATE: Final = (0.7, 0.15, 0.1, 0.05)
 """How often a decision of the past is 0, 1, 2, 3 frames late."""
 
+KNOWN_AFTER_S: Final = 0.1
+"""A word has been heard to its end this long after it."""
+
 FALSE_BEGINS: Final = 0.12
 """How often a pause is taken for the end of a turn."""
 
@@ -43,14 +47,18 @@ class History:
     due: Numbers
 
 
-def make_history(conversation: Conversation, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> History:
-    """The history of a conversation; without ``rng``, the true one: nothing is late, and every word is recognized."""
+def make_history(
+    conversation: Conversation, vocabulary: Vocabulary, rng: np.random.Generator | None = None, *, late: int = 0
+) -> History:
+    """The history of a conversation. Without ``rng`` every decision is made ``late`` frames behind its label, and every
+    word is recognized.
+    """
     frames = conversation.frames
     due, out = conversation.labels(), np.full(frames, Control.SIL, np.int64)
     sounding = conversation.agent_speaking().copy()
     texts: dict[int, list[int]] = {}
     for said in conversation.agent:
-        begin = min(frames - 1, said.frame + _late(rng))
+        begin = min(frames - 1, said.frame + _late(rng, late))
         control = Control.BOS if said.kind == "reply" else Control.BOC
         due[said.frame : begin + 1] = control
         out[begin] = control
@@ -58,7 +66,7 @@ def make_history(conversation: Conversation, vocabulary: Vocabulary, rng: np.ran
         if said.kind == "reply":
             texts[begin] = _fed(said, vocabulary, rng)
         if said.stop_frame is not None:
-            stop = min(frames - 1, said.stop_frame + _late(rng))
+            stop = min(frames - 1, said.stop_frame + _late(rng, late))
             due[said.stop_frame : stop + 1] = Control.STP
             out[stop] = Control.STP
             sounding[said.stop_frame : stop + 1] = True
@@ -67,8 +75,8 @@ def make_history(conversation: Conversation, vocabulary: Vocabulary, rng: np.ran
     return History(_tokens(out, texts, vocabulary), sounding, _recognized(conversation, frames, vocabulary, rng), due)
 
 
-def _late(rng: np.random.Generator | None) -> int:
-    return 0 if rng is None else int(rng.choice(len(LATE), p=LATE))
+def _late(rng: np.random.Generator | None, fixed: int = 0) -> int:
+    return fixed if rng is None else int(rng.choice(len(LATE), p=LATE))
 
 
 def _fed(said: AgentUtterance, vocabulary: Vocabulary, rng: np.random.Generator | None) -> list[int]:
@@ -138,10 +146,25 @@ def _recognized(
             late = delay if rng is None else max(0.05, delay + float(rng.normal(0, 0.1)))
             frame = first_decided(word.end + late)
             if frame < frames:
-                room = np.flatnonzero(words[frame] < 0)
-                tokens = vocabulary.read(" " + word.text.strip())[: len(room)]
-                words[frame, room[: len(tokens)]] = tokens
+                _put(words[frame], vocabulary.heard(word.text))
     return words
+
+
+def said(conversation: Conversation, vocabulary: Vocabulary) -> Numbers:
+    """Tokens [frames, WORDS], -1 for none, of the user's words that can be known since each frame."""
+    words = np.full((conversation.frames, WORDS), -1, np.int64)
+    for event in conversation.user:
+        for word in event.words:
+            frame = first_decided(word.end + KNOWN_AFTER_S)
+            if frame < conversation.frames:
+                _put(words[frame], vocabulary.heard(word.text))
+    return words
+
+
+def _put(row: Numbers, tokens: Sequence[int]) -> None:
+    """Write as many of the tokens as there is room for behind those that are there."""
+    room = np.flatnonzero(row < 0)[: len(tokens)]
+    row[room] = tokens[: len(room)]
 
 
 def dialogue_before(conversation: Conversation, frame: int) -> list[tuple[str, str]]:

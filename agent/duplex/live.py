@@ -107,7 +107,7 @@ class FrameStream:
     def read(self, words: Sequence[str]) -> None:
         """Words that were recognized since the last frame."""
         for word in words:
-            self._words += self._path.runtime.vocabulary.read(" " + word)
+            self._words += self._path.runtime.vocabulary.heard(word)
 
     def tell(self, control: Control) -> None:
         """What is done at the frame that was heard last."""

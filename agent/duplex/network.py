@@ -46,6 +46,7 @@ class DuplexNetwork(AdaptedBody):
         }
         super().__init__(body, own, rank=rank)
         self.ear_width = ear_width
+        self.naming = nn.Parameter(torch.eye(width))
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -71,6 +72,13 @@ class DuplexNetwork(AdaptedBody):
         logits = F.linear(hidden, self.own["frames"], self.own["frames_bias"])
         return logits[..., :-1], logits[..., -1]
 
+    def named(self, hidden: Tensor) -> Tensor:
+        """Logits over the body's vocabulary of the words that the user has just said [..., vocabulary].
+
+        For training alone: who can name what was said knows better whether it was all.
+        """
+        return F.linear(F.linear(hidden, self.naming), self.stock["tokens"])
+
     def forward(self, batch: Batch) -> Tensor:
         """Hidden states [B, n, d] of a batch, in one pass."""
         device = self.own["in"].device
@@ -81,4 +89,4 @@ class DuplexNetwork(AdaptedBody):
         x = self.embed(given(batch.tokens))
         heard = self.heard(given(batch.features), given(batch.sounding), given(batch.words))
         x = torch.cat([x[:, : batch.first], x[:, batch.first :] + heard], 1)
-        return self.read(x, given(batch.positions), given(batch.seen))[0]
+        return self.read(x, given(batch.positions), given(batch.seen))

@@ -1,193 +1,167 @@
-"""Rehearsals: the model runs free over recorded conversations, hears its own decisions, and is judged by the truth.
+"""Rehearsals: what a trained model would decide in recorded conversations, for all thresholds in one pass.
 
-What the user says is a recording and doesn't react. A reply that was begun sounds for as long as the true one, or for
-two seconds where none was due, or until it is stopped.
+Its own past is given to it such that each of its decisions comes ``NEAR`` frames late. Until then it is a model that
+has not decided yet, so it is known when any threshold would have been crossed. How it lives with a wrong decision is
+not followed here: ``dragoman bench duplex`` lets it run free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.agent.duplex.conversation import Conversation, UserEvent
-from dragoman.agent.duplex.frames import FRAME_S, Control, decided_s
-from dragoman.agent.duplex.history import Numbers
-from dragoman.agent.duplex.policy import OwnTokens, Policy
+from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, UserEvent
+from dragoman.agent.duplex.frames import Control, decided_s
+from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
+
+Array = npt.NDArray[np.floating]
 
 NEAR: Final = 3
 """Frames by which a begin may miss its label and still be a hit."""
 
-ONSET: Final = 2
-"""Frames from the decision to the first sound of a reply."""
-
 STOPPED_S: Final = 0.48
-_NOT_DUE_S: Final = 2.0
+"""An interruption must have stopped the reply by then."""
+
+MOST_CUTOFFS: Final = 0.05
+"""Of the turns: who breaks into more of them is not considered while there is a threshold that doesn't."""
+
+TRIED: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
+
+_TOGETHER_S: Final = 0.2
 _AFTERWARDS_S: Final = 0.5
-
-
-class Model(Protocol):
-    """Several streams that step together."""
-
-    def step(
-        self, features: npt.NDArray[np.floating], previous: Numbers, sounding: npt.NDArray[np.bool_], words: Numbers
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Features [B, 8, d], previous tokens [B], sounding [B], words [B, WORDS] to probabilities [B, 4] of the
-        controls of a frame, and [B] that a turn ends soon.
-        """
+_BOS: Final = FRAME_CONTROLS.index(Control.BOS)
+_STP: Final = FRAME_CONTROLS.index(Control.STP)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a rehearsal: frames ``start`` on of a conversation, features [frames, 8, d], words [frames, .]."""
+class Turn:
+    """Probabilities to begin at the frames of a turn: ``during`` it, pauses and all, and ``after`` its true end until
+    ``NEAR`` frames behind the label; those are ``after_ms`` behind the end.
+    """
 
-    conversation: Conversation
-    start: int
-    features: npt.NDArray[np.floating]
-    words: Numbers
-
-
-@dataclass(slots=True)
-class Played:
-    """What the model did in a part: (frame of the conversation, decision), and its foresight [frames]."""
-
-    part: Part
-    decisions: list[tuple[int, Control]] = field(default_factory=list)
-    spoken: list[tuple[int, int]] = field(default_factory=list)
-    """First and last frame of each reply, from the decision on."""
-    ends: list[float] = field(default_factory=list)
+    during: Array
+    after: Array
+    after_ms: Array
 
 
-def rehearse(model: Model, parts: Sequence[Part], policy: Policy, whole: int) -> list[Played]:
-    """Run ``model`` over parts of equal length at once; ``whole``: ``Vocabulary.whole``."""
-    actors = [_Actor(Played(part), whole) for part in parts]
-    for i in range(len(parts[0].features)):
-        probabilities, ends = model.step(
-            np.stack([part.features[i] for part in parts]),
-            np.array([actor.own.previous for actor in actors], np.int64),
-            np.array([actor.sounding(part.start + i) for actor, part in zip(actors, parts, strict=True)]),
-            np.stack([part.words[i] for part in parts]),
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What was found: turns, and the probabilities to stop at the frames that may stop for an interruption, or must not
+    for a backchannel.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    interruptions: tuple[Array, ...] = ()
+    backchannels: tuple[Array, ...] = ()
+
+    def __add__(self, other: Rehearsal) -> Rehearsal:
+        return Rehearsal(
+            self.turns + other.turns,
+            self.interruptions + other.interruptions,
+            self.backchannels + other.backchannels,
         )
-        for actor, part, p, soon in zip(actors, parts, probabilities, ends, strict=True):
-            actor.act(part.start + i, policy.decide(p, actor.busy(part.start + i)), float(soon))
-    for actor in actors:
-        actor.finish()
-    return [actor.played for actor in actors]
 
+    def figures(self, policy: Policy) -> Figures:
+        """What comes of these thresholds."""
+        hits, begins, cutoffs = 0, 0, 0
+        gaps: list[float] = []
+        for turn in self.turns:
+            crossed = np.flatnonzero(turn.after >= policy.begin)
+            if bool((turn.during >= policy.begin).any()):
+                cutoffs, begins = cutoffs + 1, begins + 1
+            elif len(crossed):
+                hits, begins = hits + 1, begins + 1
+                gaps.append(float(turn.after_ms[crossed[0]]))
+        stops = [bool((p >= policy.stop).any()) for p in self.interruptions]
+        false = [bool((p >= policy.stop).any()) for p in self.backchannels]
+        return Figures(
+            begin_f1=_share(2 * hits, len(self.turns) + begins),
+            cutoff_rate=_share(cutoffs, len(self.turns)),
+            gap_p50_ms=float(np.median(gaps)) if gaps else None,
+            stop_rate=_share(sum(stops), len(stops)),
+            false_stop_rate=_share(sum(false), len(false)),
+        )
 
-class _Actor:
-    def __init__(self, played: Played, whole: int) -> None:
-        self.played = played
-        self.own = OwnTokens(whole)
-        self._begun: int | None = None
-        self._over = 0
-
-    def busy(self, frame: int) -> bool:
-        return self._begun is not None and frame < self._over
-
-    def sounding(self, frame: int) -> bool:
-        return self._begun is not None and self._begun + ONSET <= frame < self._over
-
-    def act(self, frame: int, control: Control, ends: float) -> None:
-        self.played.ends.append(ends)
-        self.own.decided(control)
-        if control == Control.SIL:
-            return
-        self.played.decisions.append((frame, control))
-        if control == Control.STP:
-            self._over = frame + 1
-        elif control == Control.BOS:
-            self.finish()
-            self._begun, self._over = frame, frame + ONSET + self._length(frame)
-        else:
-            self.finish()
-
-    def finish(self) -> None:
-        if self._begun is not None:
-            self.played.spoken.append((self._begun, self._over))
-        self._begun = None
-
-    def _length(self, frame: int) -> int:
-        due = [said for said in self.played.part.conversation.agent if said.kind == "reply"]
-        near = [said for said in due if abs(said.frame - frame) <= NEAR]
-        seconds = near[0].end_s - near[0].start_s if near else _NOT_DUE_S
-        return max(1, round(seconds / FRAME_S))
+    def policy(self, policy: Policy) -> Policy:
+        """The thresholds that suit it best; where nothing was interrupted, stopping stays as it is."""
+        begins = [replace(policy, begin=begin) for begin in TRIED]
+        policy = max(begins, key=lambda tried: _beginning(self.figures(tried)))
+        if self.interruptions:
+            stops = [replace(policy, stop=stop) for stop in TRIED]
+            policy = max(stops, key=lambda tried: _stopping(self.figures(tried)))
+        return policy
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Counts of a rehearsal; rates are None where there was nothing to count."""
+    """Rates, each None where there was nothing to count. ``begin_f1``: of begins after the true end and within ``NEAR``
+    frames of their label; ``cutoff_rate``: turns that were broken into; ``gap_p50_ms``: from the true end to the begin;
+    ``stop_rate`` and ``false_stop_rate``: interruptions that stopped a reply in time, and backchannels that did.
+    """
 
-    turns: int
-    hits: int
-    begins: int
-    cutoffs: int
-    gaps_ms: tuple[float, ...]
-    interruptions: int
-    stopped: int
-    backchannels: int
-    false_stops: int
-
-    @property
-    def begin_f1(self) -> float | None:
-        """Of begins within ``NEAR`` frames of their label and not before the true end."""
-        return 2 * self.hits / (self.turns + self.begins) if self.turns + self.begins else None
-
-    @property
-    def cutoff_rate(self) -> float | None:
-        """Turns that were broken into."""
-        return self.cutoffs / self.turns if self.turns else None
-
-    @property
-    def gap_p50_ms(self) -> float | None:
-        """Median time from the true end of a turn to the begin that answered it."""
-        return float(np.median(self.gaps_ms)) if self.gaps_ms else None
-
-    @property
-    def stop_rate(self) -> float | None:
-        """Interruptions of a reply that stopped it in time."""
-        return self.stopped / self.interruptions if self.interruptions else None
-
-    @property
-    def false_stop_rate(self) -> float | None:
-        """Backchannels over a reply that stopped it."""
-        return self.false_stops / self.backchannels if self.backchannels else None
+    begin_f1: float | None
+    cutoff_rate: float | None
+    gap_p50_ms: float | None
+    stop_rate: float | None
+    false_stop_rate: float | None
 
 
-def judge(played: Sequence[Played]) -> Figures:
-    """Compare what was done with the truth."""
-    turns = hits = begins = cutoffs = interruptions = stopped = backchannels = false_stops = 0
-    gaps: list[float] = []
-    for one in played:
-        conversation = one.part.conversation
-        first, last = one.part.start, one.part.start + len(one.part.features)
-        begun = [frame for frame, control in one.decisions if control == Control.BOS]
-        begins += len(begun)
-        due = [said.frame for said in conversation.agent if said.kind == "reply" and first <= said.frame < last - NEAR]
-        ends = {frame: _answered(conversation, frame) for frame in due}
-        turns += len(due)
-        for frame, event in ends.items():
-            near = [b for b in begun if abs(b - frame) <= NEAR and decided_s(b) >= event.end_s]
-            hits += bool(near)
-            gaps += [1000 * (decided_s(near[0]) - event.end_s)] if near else []
-            cutoffs += any(event.start_s < decided_s(b) < event.end_s for b in begun)
-        for event in conversation.user:
-            over = [(b, o) for b, o in one.spoken if decided_s(b) < event.start_s < decided_s(o)]
-            if not over or event.start_s < decided_s(first):
-                continue
-            stops = [decided_s(f) for f, control in one.decisions if control == Control.STP]
-            if event.kind == "interruption":
-                interruptions += 1
-                stopped += any(event.start_s <= at <= event.start_s + STOPPED_S for at in stops)
-            elif event.kind == "backchannel":
-                backchannels += 1
-                false_stops += any(event.start_s <= at <= event.end_s + _AFTERWARDS_S for at in stops)
-    return Figures(turns, hits, begins, cutoffs, tuple(gaps), interruptions, stopped, backchannels, false_stops)
+def rehearse(conversation: Conversation, start: int, probabilities: Array) -> Rehearsal:
+    """What probabilities [frames, 4] of ``FRAME_CONTROLS``, from frame ``start`` on, say of the events that lie wholly
+    in these frames.
+    """
+    replies = [said for said in conversation.agent if said.kind == "reply"]
+    times = np.array([decided_s(start + i) for i in range(len(probabilities))])
+    begin, stop = probabilities[:, _BOS], probabilities[:, _STP]
+
+    def inside(first_s: float, last_s: float) -> bool:
+        return bool(len(times)) and bool(times[0] <= first_s) and bool(last_s <= times[-1])
+
+    turns = []
+    for said, event, free_s in _answers(conversation, replies):
+        until = decided_s(said.frame + NEAR)
+        if inside(event.start_s, until):
+            ended = times >= event.end_s
+            during = (times > max(event.start_s + _TOGETHER_S, free_s)) & ~ended
+            after = ended & (times <= until + 1e-6)
+            turns.append(Turn(begin[during], begin[after], 1000 * (times[after] - event.end_s)))
+    interruptions, backchannels = [], []
+    for event in conversation.user:
+        last = event.start_s + STOPPED_S if event.kind == "interruption" else event.end_s + _AFTERWARDS_S
+        over = next((said for said in replies if decided_s(said.frame) < event.start_s < said.end_s), None)
+        if over is None or not inside(event.start_s, last):
+            continue
+        if event.kind == "interruption" and over.stop_frame is not None:
+            interruptions.append(stop[(times >= event.start_s) & (times <= last)])
+        elif event.kind == "backchannel":
+            backchannels.append(stop[(times >= event.start_s) & (times <= min(last, over.end_s))])
+    return Rehearsal(tuple(turns), tuple(interruptions), tuple(backchannels))
 
 
-def _answered(conversation: Conversation, frame: int) -> UserEvent:
-    """The turn that a reply due at ``frame`` answers."""
-    return [event for event in conversation.user if event.answered and event.end_s <= decided_s(frame)][-1]
+def _answers(
+    conversation: Conversation, replies: Sequence[AgentUtterance]
+) -> Iterator[tuple[AgentUtterance, UserEvent, float]]:
+    """Each reply, the turn that it answers, and from when on the agent is free to begin it."""
+    free_s = 0.0
+    for said in replies:
+        due = decided_s(said.frame)
+        yield said, [event for event in conversation.user if event.answered and event.end_s <= due][-1], free_s
+        free_s = said.end_s if said.stop_frame is None else decided_s(said.stop_frame + NEAR)
+
+
+def _share(count: int, of: int) -> float | None:
+    return count / of if of else None
+
+
+def _beginning(figures: Figures) -> tuple[float, float]:
+    """Within the cut-offs that are allowed, hits count; beyond, every cut-off counts."""
+    return -max(MOST_CUTOFFS, figures.cutoff_rate or 0.0), figures.begin_f1 or 0.0
+
+
+def _stopping(figures: Figures) -> float:
+    """Interruptions that were obeyed against backchannels that were mistaken for one."""
+    return (figures.stop_rate or 0.0) - (figures.false_stop_rate or 0.0)

@@ -130,31 +130,6 @@ class DuplexRuntime:
         return np.asarray(np.exp(1j * positions * self._frequencies), np.complex64)
 
 
-class RuntimeStreams:
-    """Streams that step together, as a rehearsal wants them."""
-
-    def __init__(self, runtime: DuplexRuntime, dialogues: Sequence[Sequence[tuple[str, str]]]) -> None:
-        self.runtime = runtime
-        self.streams = [runtime.open(dialogue) for dialogue in dialogues]
-
-    def step(
-        self,
-        features: npt.NDArray[np.floating],
-        previous: npt.NDArray[np.int64],
-        sounding: npt.NDArray[np.bool_],
-        words: npt.NDArray[np.int64],
-    ) -> tuple[Array, Array]:
-        """As ``rehearsal.Model`` has it."""
-        for stream, token in zip(self.streams, previous, strict=True):
-            stream.own.previous = int(token)
-        heard = [
-            Heard(f, bool(s), [int(token) for token in w if token >= 0])
-            for f, s, w in zip(features, sounding, words, strict=True)
-        ]
-        decided = self.runtime.step(self.streams, heard)
-        return np.stack([d.probabilities for d in decided]), np.array([d.ends for d in decided], np.float32)
-
-
 def _decided(logits: Array) -> Decided:
     controls = np.exp(logits[:-1] - logits[:-1].max())
     return Decided(controls / controls.sum(), float(1 / (1 + np.exp(-logits[-1]))))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from random import Random
 from typing import Final
 
@@ -60,6 +61,7 @@ class Exchange:
     ``text`` is the turn as it would be written down. ``said`` is the same as it is read aloud, with ``SPOT`` where a
     list or a number invites to pause. ``breaks_in``: the share of the reply before that is heard when this turn
     interrupts it; None when it waits for its end. ``backchannel``: what the user says over the reply that follows.
+    ``reply``: what a person answered to it; empty when nobody did.
     """
 
     text: str
@@ -68,6 +70,7 @@ class Exchange:
     breaks_in: float | None = None
     backchannel: str | None = None
     false_start: bool = False
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def draw_script(rng: Random, chat: Chat, name: str) -> Script:
     roles = ("assistant", "user")
     context = [(roles[(before - i - 1) % 2], text) for i, text in enumerate(turns[:before])]
     exchanges = []
-    for i, text in enumerate(turns[before::2]):
+    for i, (text, reply) in enumerate(zip_longest(turns[before::2], turns[before + 1 :: 2], fillvalue="")):
         kind = rng.random()
         if kind < 0.14:
             question, exchange = _number(rng) if kind < 0.07 else _list(rng)
@@ -95,7 +98,7 @@ def draw_script(rng: Random, chat: Chat, name: str) -> Script:
                 context = [*context[:-1], ("assistant", question)]
         else:
             exchange = Exchange(text, speakable(text))
-        exchanges.append(_eventful(rng, exchange, first=i == 0))
+        exchanges.append(replace(_eventful(rng, exchange, first=i == 0), reply=reply))
     return Script(name, tuple(context), tuple(exchanges))
 
 

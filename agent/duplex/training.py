@@ -1,8 +1,9 @@
 """Train the duplex model. Needs the ``train`` extra.
 
 Two stages, as RelayS2S has them (arXiv 2603.23346, section 3): first the ear's adapter, the tables and the heads, with
-the body as it came; then low-rank changes to the body too. Two losses: what each frame is decided as (silence counts
-a fifth), and whether a turn ends soon. The checks run free.
+the body as it came; then low-rank changes to the body too. Three losses: what each frame is decided as (silence counts
+a fifth), whether a turn ends soon, and, for the ear's adapter to learn what was said and not only how, which words the
+user has just said. The checks rehearse (``rehearsal``).
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dragoman.agent.duplex.adapter import Adapter, save_adapter
+from dragoman.agent.duplex.adapter import Adapter, load_adapter, save_adapter
 from dragoman.agent.duplex.body import Body
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history
 from dragoman.agent.duplex.network import DuplexNetwork
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
-from dragoman.agent.duplex.rehearsal import Figures, Part, judge, rehearse
-from dragoman.agent.duplex.streams import NetworkStreams
-from dragoman.agent.duplex.tuning import tuned
+from dragoman.agent.duplex.rehearsal import NEAR, Rehearsal, rehearse
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.agent.duplex.windows import (
     WINDOW,
@@ -62,9 +62,12 @@ class Options:
     frames: int = WINDOW
     silence: float = 0.2
     ends: float = 0.5
+    words: float = 0.05
+    begin: Path | None = None
+    """An adapter to begin with, and no first stage; None: the body as it came."""
     save_every: int = 25
     check_every: int = 100
-    checked: int = 16
+    checked: int = 48
     """Conversations that are never trained on: the checks run on them."""
     seed: int = 1
 
@@ -79,6 +82,7 @@ class Report:
     loss: float
     frames: float
     ends: float
+    words: float
     tokens: int
     rate: float
     check: dict[str, float | None] = field(default_factory=dict)
@@ -113,10 +117,12 @@ class Trainer:
         torch.manual_seed(options.seed)
         self._width = int(examples[0].features.shape[2])
         self.network = DuplexNetwork(self._body, self._width, rank=options.rank)
+        if options.begin is not None:
+            self._begin(options.begin)
         self.network.place(self._device)
         self._optimizer = torch.optim.AdamW(
             [
-                {"params": list(self.network.own.parameters()), "weight_decay": 0.01},
+                {"params": [*self.network.own.parameters(), self.network.naming], "weight_decay": 0.01},
                 {"params": list(self.network.lora.parameters()), "weight_decay": 0.0},
             ],
             lr=options.rate,
@@ -143,7 +149,7 @@ class Trainer:
         while not self.pace.over:
             if self.pace.step % LOOK_EVERY == 0 and (found := self._more()):
                 self._take([*self._examples, *found])
-            stage = 1 if self.pace.done < options.adapter_share else 2
+            stage = 1 if options.begin is None and self.pace.done < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
             for group in self._optimizer.param_groups:
                 group["lr"] = self._rate()
@@ -157,9 +163,9 @@ class Trainer:
             check = {}
             if self.pace.step % options.check_every == 0:
                 check = self.check()
-            total, frames, ends = (float(loss.detach()) for loss in losses)
+            total, frames, ends, words = (float(loss.detach()) for loss in losses)
             report = Report(
-                self.pace.step, self.pace.spent, stage, total, frames, ends, batch.size, self._rate(), check
+                self.pace.step, self.pace.spent, stage, total, frames, ends, words, batch.size, self._rate(), check
             )
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
@@ -167,8 +173,8 @@ class Trainer:
             if self.pace.step % options.save_every == 0:
                 self.save()
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Total, frames, ends."""
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Total, frames, ends, words."""
         options, device = self.options, self._device
 
         def given(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
@@ -177,51 +183,54 @@ class Trainer:
         exist = given(batch.frames)
         with precision(device):
             hidden = self.network(batch)
-            decided, soon = self.network.frames(hidden[:, batch.first : batch.first + batch.frames.shape[1]][exist])
+            hidden = hidden[:, batch.first : batch.first + batch.frames.shape[1]][exist]
+            decided, soon = self.network.frames(hidden)
+            words = self._naming(hidden, given(batch.said)[exist])
         due = given(_ROWS[batch.due])[exist]
         weights = torch.tensor([options.silence, 1.0, 1.0, 1.0], device=device)
         frames = F.cross_entropy(decided.float(), due, weights)
         counts = given(batch.counts)[exist]
         each = F.binary_cross_entropy_with_logits(soon.float(), given(batch.ends)[exist].float(), reduction="none")
         ends = (each * counts).sum() / counts.sum()
-        return frames + options.ends * ends, frames, ends
+        return frames + options.ends * ends + options.words * words, frames, ends, words
+
+    def _naming(self, hidden: Tensor, said: Tensor) -> Tensor:
+        """Loss of the words' tokens [n, WORDS] in the frames since which they can be known, hidden [n, d]."""
+        spoken = (said >= 0).any(1)
+        if not bool(spoken.any()):
+            return hidden.new_zeros((), dtype=torch.float32)
+        opinions = self.network.named(hidden[spoken]).float().log_softmax(-1)
+        known = said[spoken] >= 0
+        return -opinions.gather(1, said[spoken].clamp(min=0))[known].mean()
 
     def check(self) -> dict[str, float | None]:
-        """Losses and a free rehearsal on the conversations that are never trained on."""
-        with torch.no_grad():
-            found = [self.losses(make_batch(windows))[1:] for windows, _ in self._groups()]
-        means = {
-            f"{name}_loss": float(np.mean([float(loss) for loss in losses]))
-            for name, losses in zip(("frames", "ends"), zip(*found, strict=True), strict=True)
-        }
-        return {**means, **_named(self.rehearsed(self.policy))}
+        """Losses and a rehearsal on the conversations that are never trained on; the thresholds that are best there are
+        taken.
+        """
+        losses: list[list[float]] = []
+        found = Rehearsal()
+        pieces = [(e, start) for e in self._checked for start in range(0, e.conversation.frames, self.options.frames)]
+        for first in range(0, len(pieces), self.options.windows):
+            some = pieces[first : first + self.options.windows]
+            batch = make_batch([self._late_window(example, start) for example, start in some])
+            with torch.no_grad():
+                losses.append([float(loss) for loss in self.losses(batch)[1:]])
+            for (example, start), row, exist in zip(some, self._probabilities(batch), batch.frames, strict=True):
+                found += rehearse(example.conversation, start, row[exist])
+        self.policy = found.policy(self.policy)
+        means = dict(zip(("frames_loss", "ends_loss", "words_loss"), np.mean(losses, 0).tolist(), strict=True))
+        return {**means, **asdict(found.figures(self.policy)), "begin": self.policy.begin, "stop": self.policy.stop}
 
-    def rehearsed(self, policy: Policy) -> Figures:
-        """Run free over the conversations that are never trained on."""
-        played = []
-        for windows, parts in self._groups():
-            streams = NetworkStreams(self.network, [window.context for window in windows])
-            played += rehearse(streams, parts, policy, self.vocabulary.whole)
-        return judge(played)
+    @torch.no_grad()
+    def _probabilities(self, batch: Batch) -> npt.NDArray[np.float32]:
+        with precision(self._device):
+            hidden = self.network(batch)[:, batch.first :]
+            decided, _ = self.network.frames(hidden)
+        return np.asarray(decided.float().softmax(-1).cpu().numpy())
 
-    def tune(self, told: Callable[[int, int], None]) -> None:
-        """Choose the thresholds, and save them with the adapter. ``told`` hears how many rehearsals are done."""
-        self.policy = tuned(self.rehearsed, told)
-        self.save()
-
-    def _groups(self) -> list[tuple[list[Window], list[Part]]]:
-        """Some windows of the checked conversations at a time, and their parts, of one length."""
-        windows = [self._window(example, 0, None) for example in self._checked]
-        groups = []
-        for first in range(0, len(windows), 8):
-            some, examples = windows[first : first + 8], self._checked[first : first + 8]
-            n = min(window.frames for window in some)
-            parts = [
-                Part(example.conversation, 0, window.features[:n], window.history.words[:n])
-                for window, example in zip(some, examples, strict=True)
-            ]
-            groups.append((some, parts))
-        return groups
+    def _late_window(self, example: Example, start: int) -> Window:
+        history = make_history(example.conversation, self.vocabulary, late=NEAR)
+        return cut_window(example.conversation, example.features, history, self.vocabulary, start, self.options.frames)
 
     def save(self) -> None:
         """Write the adapter and all that is needed to go on."""
@@ -241,7 +250,7 @@ class Trainer:
             partial,
         )
         partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("frames", "ends"), _DRAWN)
+        draw_curves(self.folder / "log.jsonl", ("frames", "ends", "words"), _DRAWN)
 
     def adapter(self) -> Adapter:
         """What was trained so far."""
@@ -260,10 +269,26 @@ class Trainer:
                 "minutes": round(self.pace.spent, 1),
                 "conversations": len(self._examples),
                 "hours": round(hours, 2),
-                "options": asdict(self.options),
+                "options": {name: value for name, value in asdict(self.options).items() if name != "begin"},
+                "began_with": self.options.begin.name if self.options.begin else "",
                 "policy": asdict(self.policy),
             },
         )
+
+    def _begin(self, path: Path) -> None:
+        """Take over an adapter."""
+        found = load_adapter(path)
+        found.check(self._ear, self._body.sha256)
+        changes = {
+            f"lora.{name.replace('.', '/')}/{part}": torch.from_numpy(array)
+            for name, pair in found.changes.items()
+            for part, array in zip(("up", "down"), pair, strict=True)
+        }
+        own = {f"own.{name}": torch.from_numpy(array) for name, array in found.own.items()}
+        try:
+            self.network.load_state_dict({"naming": self.network.naming, **own, **changes})
+        except RuntimeError as error:
+            raise DragomanError(f"{path} was trained with another rank or other layers: give the same") from error
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
@@ -296,7 +321,7 @@ class Trainer:
         start = 0 if last <= 0 or rng.random() < 0.3 else int(rng.integers(last + 1))
         return self._window(example, start, rng)
 
-    def _window(self, example: Example, start: int, rng: np.random.Generator | None) -> Window:
+    def _window(self, example: Example, start: int, rng: np.random.Generator) -> Window:
         history = make_history(example.conversation, self.vocabulary, rng)
         return cut_window(example.conversation, example.features, history, self.vocabulary, start, self.options.frames)
 
@@ -313,13 +338,3 @@ def _said(example: Example) -> tuple[object, ...]:
     """What stands before a conversation and what the user says in it, whoever speaks it."""
     conversation = example.conversation
     return conversation.context, *(event.text for event in conversation.user if event.answered)
-
-
-def _named(figures: Figures) -> dict[str, float | None]:
-    return {
-        "begin_f1": figures.begin_f1,
-        "cutoff_rate": figures.cutoff_rate,
-        "gap_p50_ms": figures.gap_p50_ms,
-        "stop_rate": figures.stop_rate,
-        "false_stop_rate": figures.false_stop_rate,
-    }

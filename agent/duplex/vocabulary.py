@@ -26,6 +26,8 @@ _SPLITS["qwen2"] = _SPLITS["smollm"]
 """How text is cut before its bytes are paired. Qwen2 has a pattern of its own that differs in contractions in capital
 letters and in line ends, which speech does not have."""
 
+_STOPS: Final = ' .,;:!?\u2026"()-'
+
 
 @dataclass(frozen=True, slots=True)
 class Merges:
@@ -112,6 +114,12 @@ class Vocabulary:
     def read(self, text: str) -> list[int]:
         """Tokens of a text that the model is given."""
         return list(self._reader.encode(text).ids)
+
+    def heard(self, word: str) -> list[int]:
+        """Tokens of a word that was recognized: as it sounds, without its stops and capitals, which are guesses about
+        what comes next.
+        """
+        return self.read(f" {word.strip(_STOPS).lower()}") if word.strip(_STOPS) else []
 
     def write(self, text: str) -> list[int]:
         """Tokens of a text that the model is to say; each word begins with its space."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.duplex.conversation import Conversation
-from dragoman.agent.duplex.history import WORDS, Flags, History, Numbers, dialogue_before
+from dragoman.agent.duplex.history import WORDS, Flags, History, Numbers, dialogue_before, said
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.asr.causal.features import BLOCK
 
@@ -33,7 +33,7 @@ Features = npt.NDArray[np.floating]
 @dataclass(frozen=True, slots=True)
 class Window:
     """Context tokens; per frame ``features`` [frames, 8, d], a ``History``, whether a turn ``ends`` soon and how much
-    that counts.
+    that counts, and the words that were ``said`` (tokens [frames, WORDS], -1 for none).
     """
 
     context: tuple[int, ...]
@@ -41,6 +41,7 @@ class Window:
     history: History
     ends: Flags
     counts: npt.NDArray[np.float32]
+    said: Numbers
 
     @property
     def frames(self) -> int:
@@ -72,6 +73,7 @@ def cut_window(
         history=History(history.previous[span], history.sounding[span], history.words[span], history.due[span]),
         ends=conversation.ends_soon()[span],
         counts=np.where(speaking, 1.0, 0.2).astype(np.float32),
+        said=said(conversation, vocabulary)[span],
     )
 
 
@@ -80,7 +82,7 @@ class Batch:
     """Windows as arrays. A row holds the context, then frames (from column ``first`` on); rows are padded.
 
     ``tokens`` [B, n]; ``frames`` [B, t] true for frames that exist; ``features`` [B, t, 8, d]; ``sounding`` [B, t];
-    ``words`` [B, t, WORDS]; ``positions`` [B, n]; ``seen`` [B, n, n]; ``due``, ``ends``, ``counts`` [B, t].
+    ``words``, ``said`` [B, t, WORDS]; ``positions`` [B, n]; ``seen`` [B, n, n]; ``due``, ``ends``, ``counts`` [B, t].
     """
 
     tokens: Numbers
@@ -94,6 +96,7 @@ class Batch:
     due: Numbers
     ends: Flags
     counts: npt.NDArray[np.float32]
+    said: Numbers
     size: int
     """Tokens and frames that exist."""
 
@@ -108,7 +111,7 @@ def make_batch(windows: Sequence[Window]) -> Batch:
     exist = np.zeros((count, n), np.bool_)
     features = np.zeros((count, longest, BLOCK, width), np.float32)
     frames, sounding, ends = (np.zeros((count, longest), np.bool_) for _ in range(3))
-    words = np.full((count, longest, WORDS), -1, np.int64)
+    words, known = (np.full((count, longest, WORDS), -1, np.int64) for _ in range(2))
     due, counts = np.zeros((count, longest), np.int64), np.zeros((count, longest), np.float32)
     for b, window in enumerate(windows):
         t, c = window.frames, len(window.context)
@@ -118,9 +121,9 @@ def make_batch(windows: Sequence[Window]) -> Batch:
         exist[b, first - c : first + t] = True
         features[b, :t], frames[b, :t], sounding[b, :t] = window.features, True, window.history.sounding
         words[b, :t], due[b, :t], ends[b, :t] = window.history.words, window.history.due, window.ends
-        counts[b, :t] = window.counts
+        counts[b, :t], known[b, :t] = window.counts, window.said
     # All that came before; what is padded sees itself, so that no row is empty.
     line = np.arange(n)
     seen = (exist[:, None] & exist[:, :, None] & (line[None] <= line[:, None])) | np.eye(n, dtype=np.bool_)
     size = int(exist.sum())
-    return Batch(tokens, first, frames, features, sounding, words, positions, seen, due, ends, counts, size)
+    return Batch(tokens, first, frames, features, sounding, words, positions, seen, due, ends, counts, known, size)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
-from dragoman.verifier.calibration import logistic, scaling, threshold
+from dragoman.verifier.calibration import logistic, scaling, threshold, threshold_of_two
 from dragoman.verifier.features import SCALARS, Features
 from dragoman.verifier.figures import Flags, Json, Numbers, auroc, calibration_error, spoken_at
 from dragoman.verifier.labels import Verdict
@@ -33,15 +33,19 @@ Part: TypeAlias = Literal["train", "tune", "held"]
 NATURAL: Final = "natural"
 """The kind of drafts that were not provoked."""
 
+OTHER: Final = "other"
+"""The kind of what else could have been said; of these the best may be spoken where the natural draft is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A labelled draft: ``kind`` tells how it came about, ``conversation`` where."""
+    """A labelled draft: ``kind`` tells how it came about, ``conversation`` where, and ``turn`` what it answers."""
 
     features: Features
     verdict: Verdict
     kind: str
     conversation: str
+    turn: str = ""
 
     @property
     def good(self) -> bool:
@@ -79,9 +83,9 @@ class Report:
 
 
 def part_of(conversation: str) -> Part:
-    """What a conversation is for, by its name: 70 % to learn from, 15 % to tune by, 15 % to judge by."""
+    """What a conversation is for, by its name: 65 % to learn from, 20 % to tune by, 15 % to judge by."""
     share = int(hashlib.sha256(f"{conversation}/verifier".encode()).hexdigest()[:8], 16) / 2**32
-    return "train" if share < 0.7 else "tune" if share < 0.85 else "held"
+    return "train" if share < 0.65 else "tune" if share < 0.85 else "held"
 
 
 class Trainer:
@@ -116,7 +120,7 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(self.network.own.parameters(), lr=options.rate, weight_decay=options.decay)
         self._rng = np.random.default_rng(options.seed)
         self.step = 0
-        self._best: dict[str, Tensor] | None = None
+        self._kept: dict[str, Tensor] | None = None
         self._best_auroc = -1.0
         self._last: Report | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +159,7 @@ class Trainer:
             check = {"train_auroc": self._auroc("train"), "tune_auroc": self._auroc("tune")}
             if (check["tune_auroc"] or 0.0) > self._best_auroc:
                 self._best_auroc = check["tune_auroc"] or 0.0
-                self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
+                self._kept = {name: value.clone() for name, value in self.network.state_dict().items()}
         self._last = Report(self.step, float(loss.detach()), self._rate(), check)
         self._log(self._last)
         return self._last
@@ -170,16 +174,22 @@ class Trainer:
         return drawn
 
     def _finish(self) -> dict[str, Json]:
-        assert self._best is not None  # there was a check at the last step
-        self.network.load_state_dict(self._best)
+        assert self._kept is not None  # there was a check at the last step
+        self.network.load_state_dict(self._kept)
         logits, good = self._judged(self._natural("tune"))
         scale, shift = scaling(logits, good)
         least, reached = threshold(_sigmoid(scale * logits + shift), good, self.options.precision)
+        others = self._scaling_of_others()
+        if others is not None:
+            spoken = self._turns("tune", (scale, shift), others)
+            least, reached = threshold_of_two(*spoken, self.options.precision)
         figures: dict[str, Json] = {"threshold": least, "precision_wanted": self.options.precision}
         figures["precision_reached_on_tune"] = reached
         for name, lessons in (("natural", self._natural("held")), ("all", self._parts["held"])):
             logits, good = self._judged(lessons)
             figures[name] = self._figures(lessons, _sigmoid(scale * logits + shift), good, least)
+        if others is not None:
+            figures["chosen"] = self._chosen(self._turns("held", (scale, shift), others), least)
         kinds = sorted({lesson.kind for lesson in self._parts["held"]})
         figures["bad_by_kind"] = {
             kind: _share([lesson for lesson in self._parts["held"] if lesson.kind == kind]) for kind in kinds
@@ -191,6 +201,7 @@ class Trainer:
             scale=scale,
             shift=shift,
             threshold=least,
+            others=others,
             card={
                 "steps": self.step,
                 "parameters": self.network.dims.parameters,
@@ -209,6 +220,48 @@ class Trainer:
             self._log(replace(self._last, check={**self._last.check, **flat}))
         draw_curves(self.folder / "log.jsonl", ("loss",), ("train_auroc", "tune_auroc"))
         return figures
+
+    def _best(self, part: Part) -> dict[str, tuple[float, bool]]:
+        """Of each turn, the logit of the best other draft and whether it is good."""
+        found: dict[str, tuple[float, bool]] = {}
+        lessons = [lesson for lesson in self._parts[part] if lesson.kind == OTHER]
+        if lessons:
+            for lesson, logit, good in zip(lessons, *self._judged(lessons), strict=True):
+                found[lesson.turn] = max(found.get(lesson.turn, (-math.inf, False)), (float(logit), bool(good)))
+        return found
+
+    def _scaling_of_others(self) -> tuple[float, float] | None:
+        """None where there are no other drafts, or all of the best are good, or all bad."""
+        best = list(self._best("tune").values())
+        if len({good for _, good in best}) < 2:
+            return None
+        return scaling(np.array([logit for logit, _ in best]), np.array([good for _, good in best]))
+
+    def _turns(
+        self, part: Part, first: tuple[float, float], others: tuple[float, float]
+    ) -> tuple[tuple[Numbers, Flags], tuple[Numbers, Flags]]:
+        """Of each turn, how likely its natural draft is good and whether it is, and the same of the best other."""
+        natural = [lesson for lesson in self._parts[part] if lesson.kind == NATURAL]
+        known = {one.turn: (logit, good) for one, logit, good in zip(natural, *self._judged(natural), strict=True)}
+        best = self._best(part)
+        none = -math.inf, False
+        names = sorted({*known, *best})
+        return _scaled([known.get(name, none) for name in names], first), _scaled(
+            [best.get(name, none) for name in names], others
+        )
+
+    def _chosen(self, turns: tuple[tuple[Numbers, Flags], tuple[Numbers, Flags]], least: float) -> dict[str, Json]:
+        """What is spoken where the best other draft stands in for a natural one that is not trusted."""
+        (first, first_good), (second, second_good) = turns
+        at_once = first >= least
+        through = spoken_at(np.maximum(first, second), np.where(at_once, first_good, second_good), least)
+        return {
+            "turns": len(first),
+            "kept": through.rate,
+            "kept_at_once": float(at_once.mean()),
+            "bad_of_kept": through.bad,
+            "bad_of_kept_95": None if through.interval is None else list(through.interval),
+        }
 
     def _log(self, report: Report) -> None:
         with (self.folder / "log.jsonl").open("a") as log:
@@ -260,7 +313,7 @@ class Trainer:
         torch.save(
             {
                 "network": self.network.state_dict(),
-                "best": self._best,
+                "best": self._kept,
                 "best_auroc": self._best_auroc,
                 "optimizer": self._optimizer.state_dict(),
                 "step": self.step,
@@ -281,7 +334,7 @@ class Trainer:
             )
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self._best, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
+        self.step, self._kept, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"])
 
@@ -319,6 +372,11 @@ def _numbers(figures: Json) -> list[tuple[str, float]]:
     """The figures that are numbers."""
     assert isinstance(figures, Mapping)
     return [(name, float(value)) for name, value in figures.items() if isinstance(value, int | float)]
+
+
+def _scaled(found: Sequence[tuple[float, bool]], by: tuple[float, float]) -> tuple[Numbers, Flags]:
+    logits, good = np.array([logit for logit, _ in found]), np.array([good for _, good in found])
+    return _sigmoid(by[0] * logits + by[1]), good
 
 
 def _sigmoid(x: Numbers) -> Numbers:

@@ -77,13 +77,22 @@ def _lessons(folder: Path) -> tuple[str, list[Lesson], dict[str, Json]]:
         raise DragomanError(
             f"{len(missing)} drafts in {folder} have no label yet: run `dragoman data drafts` to its end"
         )
-    lessons = [Lesson(features_of(one.draft), labels[one.name].verdict, one.kind, one.conversation) for one in drafted]
+    lessons = [
+        Lesson(
+            features_of(one.draft),
+            labels[one.name].verdict,
+            one.kind,
+            one.conversation,
+            one.name.rpartition("/")[0],
+        )
+        for one in drafted
+    ]
     return origin.drafter, lessons, about
 
 
 def _tell(figures: Mapping[str, Json]) -> None:
-    for name in ("natural", "all"):
-        found = figures[name]
+    for name in ("natural", "all", "chosen"):
+        found = figures.get(name, {})
         assert isinstance(found, Mapping)
         shown = "  ".join(f"{key} {value:.3f}" for key, value in found.items() if isinstance(value, float))
         console.print(f"held-out drafts, {name}: {shown}")

@@ -62,16 +62,15 @@ class AdaptedBody(nn.Module):
         """
         angles = positions[:, None, :, None].double() * self.frequencies
         cos, sin = angles.cos().float(), angles.sin().float()
+        unseen = ~seen[:, None]
         for layer in range(self.dims.layers):
             q, k, v = self._split(self._linear(self._norm(x, f"{layer}.attn.norm"), f"{layer}.attn.qkv"))
             q, k = rotated(q, cos, sin), rotated(k, cos, sin)
             shared = self.dims.shared
-            out = F.scaled_dot_product_attention(
-                q,
-                k.repeat_interleave(shared, 1).to(q.dtype),
-                v.repeat_interleave(shared, 1).to(q.dtype),
-                attn_mask=seen[:, None],
-            )
+            # By hand: with a mask, the fused kernel takes several times as long on a CPU.
+            scores = q @ k.repeat_interleave(shared, 1).transpose(2, 3) / self.dims.head**0.5
+            weights = scores.masked_fill(unseen, -torch.inf).softmax(-1)
+            out = weights.to(v.dtype) @ v.repeat_interleave(shared, 1)
             x = x + self._linear(out.transpose(1, 2).flatten(2), f"{layer}.attn.out")
             gate, up = self._linear(self._norm(x, f"{layer}.ffn.norm"), f"{layer}.ffn.in").chunk(2, -1)
             x = x + self._linear(F.silu(gate) * up, f"{layer}.ffn.out")

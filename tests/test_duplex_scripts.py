@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 from duplex_spoken import USER, Echoing, plain, talks
 
-from dragoman.agent.duplex.answers import Answer, Answers, Dialogue
+from dragoman.agent.duplex.answers import Answer, Answers, Dialogue, PeoplesAnswers
 from dragoman.agent.duplex.chat import Chat, split_of, spoken
 from dragoman.agent.duplex.conversation import SPLITS, Split
 from dragoman.agent.duplex.personas import shared_out, shifted
@@ -123,6 +124,18 @@ def test_answers_have_twelve_words_and_history_what_was_heard(tmp_path: Path) ->
     assert held_.interrupted == (6, None)
     assert [message.role for message in responder.prompts[1]] == ["system", "user", "assistant", "user"]
     assert responder.prompts[1][2].content == " ".join(["Three"] * 6)
+
+
+def test_people_answer_without_a_model() -> None:
+    """What the other person of the talk answered; a turn that nobody answered ends the dialogue."""
+    exchanges = (plain("Three.", breaks_in=None), plain("Four.", breaks_in=0.5), plain("Five."))
+    replies = (" ".join(["so"] * 14), "Right.", "")
+    script = Script("a", (), tuple(replace(one, reply=r) for one, r in zip(exchanges, replies, strict=True)))
+    dialogue = asyncio.run(PeoplesAnswers().hold(script))
+    assert dialogue.answers == (Answer(" ".join(["so"] * 12), False), Answer("Right.", True))
+    assert dialogue.interrupted == (6, None)
+    drawn = draw_script(Random(5), Chat(talks(), "drafter"), "a")
+    assert [bool(exchange.reply) for exchange in drawn.exchanges[:-1]] == [True] * (len(drawn.exchanges) - 1)
 
 
 def test_a_broken_file_of_answers_is_an_error(tmp_path: Path) -> None:

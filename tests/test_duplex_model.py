@@ -311,11 +311,11 @@ def test_thresholds_are_chosen_by_rehearsal() -> None:
     """The most hits within the cut-offs that are allowed; then stops that are meant, and no others."""
     sure, unsure = np.array([0.95]), np.array([0.65])
     nothing, after = np.zeros(3), np.array([300.0])
-    turns = [Turn(nothing, sure, after)] * 36 + [Turn(nothing, unsure, after)] * 3 + [Turn(unsure, sure, after)] * 2
+    turns = [Turn(nothing, sure, after)] * 36 + [Turn(nothing, unsure, after)] * 6 + [Turn(unsure, sure, after)] * 2
     found = Rehearsal(tuple(turns), (sure, np.array([0.55])), (np.array([0.45]),))
     best = found.policy(Policy())
     assert best.begin <= 0.65
-    assert found.figures(best).cutoff_rate == pytest.approx(2 / 41)
+    assert found.figures(best).cutoff_rate == pytest.approx(2 / 44)
     more = Rehearsal((*turns, Turn(unsure, sure, after)))
     assert more.policy(Policy()).begin > 0.65  # three are too many
     assert 0.45 < best.stop <= 0.55

@@ -14,6 +14,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -160,9 +161,8 @@ def _one(
 
 
 def _in_process(data: Path, task: Task) -> tuple[list[Heard], float]:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(run_task, (data, task))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(run_task, data, task).result()
 
 
 def run_task(data: Path, task: Task) -> tuple[list[Heard], float]:

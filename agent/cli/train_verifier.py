@@ -33,6 +33,7 @@ def verifier(
     steps: Annotated[int, typer.Option(help="So many steps.", min=1)] = 1200,
     precision: Annotated[float, typer.Option(help="Share of the spoken drafts that shall be good.")] = 0.97,
     rate: RateOption = 3e-4,
+    begin: Annotated[Path | None, typer.Option(help="A verifier of the same drafter to begin with.")] = None,
     threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order of drafts.")] = 1,
     as_json: JsonOption = False,
@@ -50,7 +51,7 @@ def verifier(
         source = drafts or default_folder()
         origin, lessons, about = _lessons(source)
         target = training_folder(folder, "verifier")
-        options = Options(steps=steps, precision=precision, rate=rate, seed=seed)
+        options = Options(steps=steps, precision=precision, rate=rate, seed=seed, begin=begin)
         trainer = Trainer(lessons, origin, target, options, about)
         with training_bar(quiet=as_json) as bar:
 

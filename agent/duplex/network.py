@@ -29,8 +29,8 @@ HIDDEN: Final = 1024
 class DuplexNetwork(AdaptedBody):
     """The adapted body with the adapter of the ear, tables and heads as its own."""
 
-    def __init__(self, body: Body, ear_width: int, *, rank: int = 16) -> None:
-        """``ear_width``: of a feature."""
+    def __init__(self, body: Body, ear_width: int, *, rank: int = 16, dropout: float = 0.0) -> None:
+        """``ear_width``: of a feature; ``dropout``: in the ear's adapter, while it is trained."""
         width = body.dims.width
         scale = float(np.sqrt((body.arrays["tokens"] ** 2).mean()))
         own = {
@@ -45,7 +45,7 @@ class DuplexNetwork(AdaptedBody):
             "frames_bias": nn.Parameter(torch.tensor([2.0, -2.0, -2.0, -2.0, -2.0])),
         }
         super().__init__(body, own, rank=rank)
-        self.ear_width = ear_width
+        self.ear_width, self.dropout = ear_width, dropout
         self.naming = nn.Parameter(torch.eye(width))
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -61,7 +61,9 @@ class DuplexNetwork(AdaptedBody):
         words [B, t, WORDS] to [B, t, d].
         """
         normed = F.layer_norm(features, (self.ear_width,)).flatten(2)
+        normed = F.dropout(normed, self.dropout, self.training)
         inner = F.gelu(F.linear(normed, self.own["in"], self.own["in_bias"]))
+        inner = F.dropout(inner, self.dropout, self.training)
         speech = F.linear(inner, self.own["out"], self.own["out_bias"])
         known = (words >= 0)[..., None].to(speech.dtype)
         text = (F.embedding(words.clamp(min=0), self.stock["tokens"]) * known).sum(2) / known.sum(2).clamp(min=1)

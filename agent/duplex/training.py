@@ -63,6 +63,8 @@ class Options:
     silence: float = 0.2
     ends: float = 0.5
     words: float = 0.05
+    dropout: float = 0.1
+    """In the ear's adapter."""
     begin: Path | None = None
     """An adapter to begin with, and no first stage; None: the body as it came."""
     save_every: int = 25
@@ -116,7 +118,7 @@ class Trainer:
         self.vocabulary = Vocabulary(body.merges)
         torch.manual_seed(options.seed)
         self._width = int(examples[0].features.shape[2])
-        self.network = DuplexNetwork(self._body, self._width, rank=options.rank)
+        self.network = DuplexNetwork(self._body, self._width, rank=options.rank, dropout=options.dropout)
         if options.begin is not None:
             self._begin(options.begin)
         self.network.place(self._device)
@@ -154,6 +156,7 @@ class Trainer:
             for group in self._optimizer.param_groups:
                 group["lr"] = self._rate()
             batch = make_batch([self._draw() for _ in range(options.windows)])
+            self.network.train()
             losses = self.losses(batch)
             self._optimizer.zero_grad()
             losses[0].backward()  # type: ignore[no-untyped-call]
@@ -207,6 +210,7 @@ class Trainer:
         """Losses and a rehearsal on the conversations that are never trained on; the thresholds that are best there are
         taken.
         """
+        self.network.eval()
         losses: list[list[float]] = []
         found = Rehearsal()
         pieces = [(e, start) for e in self._checked for start in range(0, e.conversation.frames, self.options.frames)]
@@ -243,6 +247,7 @@ class Trainer:
                 "step": self.pace.step,
                 "minutes": self.pace.spent,
                 "rng": json.dumps(self._rng.bit_generator.state),
+                "dropout": torch.get_rng_state(),
                 "ear": self._ear,
                 "body": self._body.sha256,
                 "checked": [example.conversation.id for example in self._checked],
@@ -306,6 +311,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["dropout"].cpu())
 
     def _take(self, examples: Sequence[Example]) -> None:
         """Train on these, but for the dialogues that it is checked on, spoken anew. Long ones are drawn more often."""

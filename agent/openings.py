@@ -24,9 +24,6 @@ LEAST: Final = 3
 MOST: Final = 7
 """Words of a prefix, unless the whole reply is shorter."""
 
-OTHERS: Final = 5
-"""Drafts that begin otherwise, of which the best may be said where the likeliest is not trusted."""
-
 _USUAL: Final = 5
 """Words of a prefix that has no place to breathe."""
 
@@ -52,9 +49,6 @@ class TurnDrafter(Protocol):
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
         """The first words of a reply to ``text``, so many at most."""
 
-    async def others(self, dialogue: Dialogue, text: str, words: int) -> Sequence[Drafted]:
-        """Other first words, for when those are not trusted; maybe none."""
-
 
 class Drafter(Protocol):
     """A model that drafts, shared by all sessions (``drafter.live.LiveDrafter``)."""
@@ -79,11 +73,6 @@ class Judge(Protocol):
 
     def trust(self, draft: Drafted) -> float:
         """Probability that a draft is a good beginning. Under a millisecond: called on the event loop."""
-
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        """The best of some drafts, by its place, and the probability that it is a good beginning: less than ``trust``
-        says, for it was chosen because it looks good.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +102,6 @@ def sayable(text: str, *, complete: bool) -> str:
         if not belong_together(words[n - 1], words[n]):
             return " ".join(words[:n])
     return ""
-
-
-def worded(draft: Drafted) -> str:
-    """What of a draft may be said."""
-    return sayable(draft.text, complete=draft.complete)
-
-
-def chosen(drafts: Sequence[Drafted], judge: Judge) -> tuple[Drafted, float] | None:
-    """The best of the drafts of which something may be said, and how far it is trusted."""
-    able = [draft for draft in drafts if worded(draft)]
-    if not able:
-        return None
-    place, trust = judge.choose(able)
-    return able[place], trust
 
 
 class Opener:
@@ -206,15 +181,12 @@ class Opener:
             draft = await self._drafter.draft(dialogue, text, MOST + 1)
             self.drafted += 1
             # Shorter than the way to a thread and back, where the language model has the processor.
-            trust = self._judge.trust(draft) if worded(draft) else 0.0
-            if trust < self._judge.threshold:
-                best = chosen(await self._drafter.others(dialogue, text, MOST + 1), self._judge)
-                # What will not be said is not spoken either: the language model needs the processor.
-                if best is None or best[1] < self._judge.threshold:
-                    self.wasted += 1
-                    return
-                draft, trust = best
-            words = worded(draft)
+            trust = self._judge.trust(draft)
+            words = sayable(draft.text, complete=draft.complete)
+            # What will not be said is not spoken either: the language model needs the processor.
+            if not words or trust < self._judge.threshold:
+                self.wasted += 1
+                return
             voice = await self._voice()
             speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=draft.complete)
         except Exception as error:  # the slow path answers alone

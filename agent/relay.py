@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from dragoman.agent.drafter.catalog import open_drafter
-from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
+from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, following, server_kind
-from dragoman.agent.openings import MOST, OTHERS, Drafted, Judge, chosen, worded
+from dragoman.agent.openings import MOST, Drafted, Judge, sayable
 from dragoman.agent.verifying import open_verifier
 from dragoman.agent.workers import Worker
 from dragoman.models.catalog import Progress
@@ -58,9 +58,6 @@ class TextDrafter(Protocol):
     def draft(self, dialogue: Dialogue, words: int) -> Drafted:
         """The first words, so many at most. Blocking, about 100 ms."""
 
-    def others(self, dialogue: Dialogue, words: int) -> Sequence[Drafted]:
-        """Other first words, for when those are not trusted; maybe none. Blocking, about as long again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -78,21 +75,12 @@ class Reader:
 
     def __init__(self, runtime: DrafterRuntime) -> None:
         self._runtime = runtime
-        self._reading: Reading | None = None
 
     def draft(self, dialogue: Dialogue, words: int) -> Drafted:
         """The first words of the reply to the last turn."""
-        return self._runtime.draft(self._read(dialogue), words)
-
-    def others(self, dialogue: Dialogue, words: int) -> Sequence[Drafted]:
-        """Those that begin otherwise."""
-        return self._runtime.others(self._read(dialogue), words, OTHERS)
-
-    def _read(self, dialogue: Dialogue) -> Reading:
-        if self._reading is None or self._reading.dialogue != tuple(dialogue[:-1]):
-            self._reading = self._runtime.open(dialogue[:-1])
-        self._runtime.read(self._reading, dialogue[-1][1])
-        return self._reading
+        reading = self._runtime.open(dialogue[:-1])
+        self._runtime.read(reading, dialogue[-1][1])
+        return self._runtime.draft(reading, words)
 
 
 class Relay:
@@ -146,12 +134,8 @@ class Relay:
 
     def _open(self, dialogue: Dialogue) -> Opening | None:
         draft = self._drafter.draft(dialogue, MOST + 1)
-        trust = self._verifier.trust(draft) if worded(draft) else 0.0
-        if trust < self.threshold:
-            best = chosen(self._drafter.others(dialogue, MOST + 1), self._verifier)
-            draft, trust = best if best is not None else (draft, trust)
-        text = worded(draft)
-        return Opening(text, trust, draft.complete) if text else None
+        text = sayable(draft.text, complete=draft.complete)
+        return Opening(text, self._verifier.trust(draft), draft.complete) if text else None
 
 
 def open_relay(language: str = "en", *, progress: Progress | None = None) -> Relay:

@@ -122,10 +122,6 @@ class Trusting:
         """Certainty."""
         return 1.0
 
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        """The likeliest."""
-        return 0, 1.0
-
 
 class _MeteredResponder:
     def __init__(self, inner: Responder, meter: Meter) -> None:
@@ -181,13 +177,6 @@ class _MeteredTurnDrafter:
         self._meter.spent.append(Spent("draft", drafted.text, clock.time() - began))
         return drafted
 
-    async def others(self, dialogue: Dialogue, text: str, words: int) -> Sequence[Drafted]:
-        clock = asyncio.get_running_loop()
-        began = clock.time()
-        drafted = await self._inner.others(dialogue, text, words)
-        self._meter.spent.append(Spent("draft", " / ".join(one.text for one in drafted), clock.time() - began))
-        return drafted
-
 
 class _MeteredJudge:
     def __init__(self, inner: Judge, meter: Meter) -> None:
@@ -201,12 +190,6 @@ class _MeteredJudge:
         began = self._meter.spent_s()
         found = self._inner.trust(draft)
         self._meter.spent.append(Spent("judge", draft.text, self._meter.spent_s() - began))
-        return found
-
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        began = self._meter.spent_s()
-        found = self._inner.choose(drafts)
-        self._meter.spent.append(Spent("judge", drafts[found[0]].text, self._meter.spent_s() - began))
         return found
 
 

@@ -22,7 +22,6 @@ from dragoman.agent.duplex.live import FrameStream, LiveDuplex
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.duplex.runtime import Decided, Heard
 from dragoman.agent.duplex.windows import WINDOW
-from dragoman.agent.openings import OTHERS
 from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, Synthesizer
 from dragoman.agent.turn_taking import Frames
 from dragoman.audio.types import Samples, Speech
@@ -333,15 +332,6 @@ class RecalledDrafter:
             return self._inner.draft(real, words)
 
         return self._recall.made(("draft", reading.dialogue, reading.text, words), make)
-
-    def others(self, reading: _RecalledReading, words: int = 5, count: int = OTHERS) -> list[Draft]:
-        """See ``DrafterRuntime.others``."""
-
-        def make() -> list[Draft]:
-            real = self._real(reading)
-            return self._inner.others(real, words, count)
-
-        return self._recall.made(("others", reading.dialogue, reading.text, words, count), make)
 
     def _real(self, reading: _RecalledReading) -> Reading:
         """The reading brought to where it would be."""

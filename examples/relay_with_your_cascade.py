@@ -32,10 +32,6 @@ class Drafter:
         none = np.zeros(0, np.float32)
         return Draft(text, (), False, none, none, none, none)
 
-    def others(self, dialogue: Dialogue, words: int) -> Sequence[Drafted]:
-        """Other first words, for when the verifier trusts those too little. None here."""
-        return ()
-
 
 class Verifier:
     """Decides whether they are said. A trained one comes with its threshold."""
@@ -45,10 +41,6 @@ class Verifier:
     def trust(self, draft: Drafted) -> float:
         """Probability that a draft is a good beginning."""
         return 0.9
-
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        """The best of several, and its probability."""
-        return 0, 0.9
 
 
 async def model(request: Request, url: str, name: str) -> AsyncIterator[str]:

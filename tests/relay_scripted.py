@@ -37,7 +37,6 @@ class ScriptedDrafter:
     read: list[tuple[tuple[tuple[str, str], ...], int]] = field(default_factory=list)
     gate: threading.Event | None = None
     began: threading.Event = field(default_factory=threading.Event)
-    other: list[Written] = field(default_factory=list)
 
     def draft(self, dialogue: Sequence[tuple[str, str]], words: int) -> Written:
         self.read.append((tuple(dialogue), words))
@@ -49,9 +48,6 @@ class ScriptedDrafter:
             raise written
         return written
 
-    def others(self, dialogue: Sequence[tuple[str, str]], words: int) -> list[Written]:
-        return self.other
-
 
 @dataclass
 class Trusting:
@@ -59,10 +55,6 @@ class Trusting:
 
     value: float = 0.9
     threshold: float = 0.5
-    best: float = 0.0
 
     def trust(self, draft: object) -> float:
         return self.value
-
-    def choose(self, drafts: Sequence[object]) -> tuple[int, float]:
-        return len(drafts) - 1, self.best

@@ -71,9 +71,6 @@ class Drafts:
         await asyncio.sleep(0.1)
         return Written(" ".join(self.text.split()[:words]))
 
-    async def others(self, dialogue: Sequence[tuple[str, str]], text: str, words: int) -> Sequence[Written]:
-        return ()
-
 
 @dataclass
 class Believes:
@@ -84,9 +81,6 @@ class Believes:
 
     def trust(self, draft: object) -> float:
         return self.trusts
-
-    def choose(self, drafts: Sequence[object]) -> tuple[int, float]:
-        return 0, self.trusts
 
 
 class Rest:

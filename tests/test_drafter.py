@@ -70,23 +70,6 @@ def test_a_draft_depends_on_the_turn_and_on_what_was_said_before(small: DrafterR
     np.testing.assert_allclose(small.draft(reading, 3).hidden, one, atol=1e-4)
 
 
-def test_other_drafts_begin_with_other_words(small: DrafterRuntime) -> None:
-    """Each with the doubts of a token that was not the likeliest, the likelier first; the reading goes on unharmed."""
-    reading = small.open(BEFORE)
-    small.read(reading, SAID)
-    likeliest, others = small.draft(reading, 3), small.others(reading, 3, 4)
-    firsts = [draft.tokens[0] for draft in (likeliest, *others)]
-    assert len(set(firsts)) == len(firsts) == 5
-    doubts = [float(draft.logp[0]) for draft in (likeliest, *others)]
-    assert doubts == sorted(doubts, reverse=True)
-    for draft in others:
-        np.testing.assert_allclose(draft.hidden[0], likeliest.hidden[0], atol=1e-4)
-        np.testing.assert_allclose(draft.margin[0], draft.logp[0] - likeliest.logp[0], atol=1e-5)
-        assert draft.margin[0] < 0
-        assert len(draft.text.split()) <= 3
-    assert small.draft(reading, 3) == likeliest
-
-
 def test_long_dialogues_and_turns_keep_their_end(small: DrafterRuntime) -> None:
     """There is room for any: the oldest is left out, and a draft has no more tokens than it may."""
     reading = small.open([("user", "good yes " * 300)] * 20)

@@ -58,13 +58,6 @@ def test_a_draft_that_is_not_trusted_is_not_said() -> None:
     assert (given.asked, given.opened) == (1, 0)
 
 
-def test_the_best_of_the_others_may_be_said() -> None:
-    others = [Written("Oh"), Written("Congratulations on that, I am so glad")]
-    for best, said in ((0.8, "Congratulations on that,"), (0.49, None)):
-        opening = begin(Relay(ScriptedDrafter([GLAD], other=list(others)), Trusting(0.3, best=best)))
-        assert (opening.text if opening else None) == said
-
-
 def test_the_threshold_is_the_verifiers_unless_another_is_given() -> None:
     assert relay().threshold == 0.5
     assert begin(relay(GLAD, trust=0.5)) is not None

@@ -48,10 +48,6 @@ class Trusting:
     def trust(self, draft: Drafted) -> float:
         return 0.9 if draft.text.split()[0] in self.words else 0.1
 
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        trusts = [self.trust(draft) for draft in drafts]
-        return trusts.index(max(trusts)), max(trusts)
-
 
 @dataclass
 class ScriptedDrafter:
@@ -63,7 +59,6 @@ class ScriptedDrafter:
     ahead: list[str] = field(default_factory=list)
     asked: list[tuple[list[tuple[str, str]], str]] = field(default_factory=list)
     closed: bool = False
-    other: Sequence[str] = ()
 
     def open(self) -> ScriptedDrafter:
         return self
@@ -82,10 +77,6 @@ class ScriptedDrafter:
         await asyncio.sleep(0.1)
         draft = self.drafts[min(len(self.asked), len(self.drafts)) - 1]
         return Written(" ".join(draft.split()[:words]))
-
-    async def others(self, dialogue: Sequence[tuple[str, str]], text: str, words: int) -> list[Written]:
-        await asyncio.sleep(0.1)
-        return [Written(" ".join(draft.split()[:words])) for draft in self.other]
 
 
 @dataclass
@@ -277,16 +268,6 @@ def test_what_is_not_trusted_is_not_said() -> None:
     assert turn.onset_ms is not None
     assert turn.onset_ms > 1900
     assert only(events, ev.ReplyOpened) == []
-
-
-def test_what_else_could_be_said_is_said_where_it_is_trusted_more() -> None:
-    """The likeliest words are not trusted, but others are."""
-    parts = opening(["You wrote it yourself, I think"], ["One.", "Austen, who else."], {1.7: Control.BOS}, first=2.0)
-    assert isinstance(parts.drafter, ScriptedDrafter)
-    parts.drafter.other = ["No", "Whoever it was, dear sister", "I think that was Jane, dear sister"]
-    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
-    assert [turn.assistant for turn in record.turns] == ["I think that was Jane, Austen, who else."]
-    assert [(event.text, event.trust) for event in only(events, ev.ReplyOpened)] == [("I think that was Jane,", 0.9)]
 
 
 def test_who_goes_on_speaking_hears_nothing_of_it() -> None:

@@ -90,34 +90,6 @@ def test_it_learns_and_its_figures_are_those_of_its_file(tmp_path: Path) -> None
     assert lines[-1]["check"]["natural_auroc"] == natural["auroc"]
 
 
-def test_the_best_of_others_stands_in(tmp_path: Path) -> None:
-    """Where there are other drafts, the threshold is that of a turn that has a second chance: more is spoken."""
-    from dragoman.verifier.training import Lesson, Trainer
-
-    rng = np.random.default_rng(5)
-    made = []
-    for i in range(400):
-        for kind in ("natural", "other", "other"):
-            good = rng.random() < 0.6
-            one = draft(7 * len(made), tokens=5, sure=1.0 if good else -1.0)
-            made.append(Lesson(features_of(one), "good" if good else "bad", kind, f"c{i // 4}", f"t{i}"))
-    figures = Trainer(made, "d0", tmp_path, options(precision=0.9)).run(lambda report: None)
-    chosen, natural = figures["chosen"], figures["natural"]
-    assert isinstance(chosen, dict)
-    assert isinstance(natural, dict)
-    assert chosen["turns"] == natural["drafts"]
-    assert chosen["kept"] > 1.2 * chosen["kept_at_once"] == pytest.approx(1.2 * natural["kept"])
-    assert chosen["bad_of_kept"] < 0.25
-    checkpoint = load_checkpoint(tmp_path / "verifier.npz")
-    assert checkpoint.others is not None
-    verifier = Verifier(checkpoint)
-    drafts = [draft(1, sure=-1.0), draft(2, sure=1.0), draft(3, sure=-1.0)]
-    place, trust = verifier.choose(drafts)
-    assert place == 1
-    assert trust > 0.5
-    assert Verifier(replace(checkpoint, others=None)).choose(drafts) == (1, 0.0)
-
-
 def test_nothing_is_learned_from_noise(tmp_path: Path) -> None:
     """Labels that have nothing to do with the drafts give no AUROC on what was held out, and the card says so."""
     from dragoman.verifier.training import Trainer

@@ -56,20 +56,4 @@ def threshold(probabilities: Numbers, good: Flags, precision: float) -> tuple[fl
     return float(values[allowed[np.argmax(reached[allowed])]]), False
 
 
-def threshold_of_two(
-    first: tuple[Numbers, Flags], second: tuple[Numbers, Flags], precision: float
-) -> tuple[float, bool]:
-    """As ``threshold``, where the second draft of a turn is spoken when the first is not: probabilities and whether it
-    is good, of both, turn by turn.
-    """
-    met: list[tuple[float, float]] = []
-    for value in np.unique(np.concatenate([first[0], second[0]])):
-        at_once, later = first[0] >= value, (first[0] < value) & (second[0] >= value)
-        count = int(at_once.sum() + later.sum())
-        if count * _FEW >= len(first[0]):
-            met.append((float(value), float((first[1][at_once].sum() + second[1][later].sum()) / count)))
-    enough = [value for value, reached in met if reached >= precision]
-    return (enough[0], True) if enough else (max(met, key=lambda one: one[1])[0], False)
-
-
 _FEW: Final = 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -74,7 +74,6 @@ _PROJECTION: Final = 80_000
 class Checkpoint:
     """``arrays`` as ``Dims.shapes`` has them, and ``middle`` and ``spread`` [len(SCALARS)], by which scalars are
     standardized. The logit times ``scale`` plus ``shift`` is calibrated; a draft is spoken from ``threshold`` on.
-    ``others``: scale and shift for a draft that was chosen as the best of several; None: none is trusted then.
     ``drafter``: digest of the adapter whose states it was trained on.
     """
 
@@ -85,12 +84,10 @@ class Checkpoint:
     shift: float
     threshold: float
     card: Mapping[str, object]
-    others: tuple[float, float] | None = None
 
     def digest(self) -> str:
         """A short name of all that is in it but the card."""
-        numbers = (self.scale, self.shift, self.threshold, *(self.others or ()))
-        found = hashlib.sha256(" ".join([self.drafter, *(f"{number:.5f}" for number in numbers)]).encode())
+        found = hashlib.sha256(f"{self.drafter} {self.scale:.5f} {self.shift:.5f} {self.threshold:.5f}".encode())
         for name, array in sorted(self.arrays.items()):
             found.update(name.encode())
             found.update(array.astype(np.float32).tobytes())
@@ -125,16 +122,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
             header = json.loads(data["header"].tobytes())
             arrays = {name.removeprefix("own/"): data[name] for name in data.files if name.startswith("own/")}
         dims = Dims(header.pop("width"), header.pop("inner"))
-        others = header.pop("others", None)
         shapes = {**dims.shapes(), "middle": (len(SCALARS),), "spread": (len(SCALARS),)}
         if {name: array.shape for name, array in arrays.items()} != shapes:
             raise ValueError("its arrays have other shapes")
-        return Checkpoint(arrays=arrays, dims=dims, others=None if others is None else (others[0], others[1]), **header)
+        return Checkpoint(arrays=arrays, dims=dims, **header)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DragomanError(f"{path}: not a verifier ({error})") from error
 
 
-_HEADER: Final = ("drafter", "scale", "shift", "threshold", "others", "card")
+_HEADER: Final = ("drafter", "scale", "shift", "threshold", "card")
 
 
 class Verifier:
@@ -149,16 +145,8 @@ class Verifier:
         """How likely it is that the draft is a sensible beginning of the reply; 0 for one without words."""
         if not len(draft.tokens):
             return 0.0
-        return _probability(self.logit(features_of(draft)), self.checkpoint.scale, self.checkpoint.shift)
-
-    def choose(self, drafts: Sequence[Drafted]) -> tuple[int, float]:
-        """The place of the best of some drafts with words, and how likely it is a sensible beginning. None at all is a
-        ``ValueError``.
-        """
-        logits = [self.logit(features_of(draft)) for draft in drafts]
-        best = max(range(len(logits)), key=logits.__getitem__)
-        others = self.checkpoint.others
-        return best, 0.0 if others is None else _probability(logits[best], *others)
+        found = self.checkpoint.scale * self.logit(features_of(draft)) + self.checkpoint.shift
+        return float(1 / (1 + np.exp(-np.clip(found, -60, 60))))
 
     def logit(self, features: Features) -> float:
         """What the model says before it is calibrated. States of another width are a ``ValueError``."""
@@ -174,10 +162,6 @@ class Verifier:
         joined = np.concatenate([pooled, scalars.mean(0), scalars.min(0)])
         judged = np.maximum(w["judge"] @ joined + w["judge_bias"], 0)
         return float(w["say"] @ judged + w["say_bias"][0])
-
-
-def _probability(logit: float, scale: float, shift: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(scale * logit + shift, -60, 60))))
 
 
 def open_verifier(path: Path, drafter: str) -> Verifier:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,12 +68,6 @@ class VerifierNetwork(nn.Module):
         judged = F.relu(F.linear(self._drop(torch.cat([pooled, mean, least], -1)), w["judge"], w["judge_bias"]))
         logits: Tensor = judged @ w["say"] + w["say_bias"]
         return logits
-
-    def take(self, arrays: Mapping[str, Array]) -> None:
-        """Take over the numbers of a ``Checkpoint``."""
-        with torch.no_grad():
-            for name, value in {**self.own, "middle": self.middle, "spread": self.spread}.items():
-                value.copy_(torch.from_numpy(arrays[name]))
 
     def arrays(self) -> dict[str, Array]:
         """All numbers, as a ``Checkpoint`` has them."""

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
-from dragoman.verifier.calibration import logistic, scaling, threshold, threshold_of_two
+from dragoman.verifier.calibration import logistic, scaling, threshold
 from dragoman.verifier.features import SCALARS, Features
 from dragoman.verifier.figures import Flags, Json, Numbers, auroc, calibration_error, spoken_at
 from dragoman.verifier.labels import Verdict
-from dragoman.verifier.model import Checkpoint, Dims, load_checkpoint, save_checkpoint
+from dragoman.verifier.model import Checkpoint, Dims, save_checkpoint
 from dragoman.verifier.network import VerifierNetwork, make_batch
 
 Part: TypeAlias = Literal["train", "tune", "held"]
@@ -33,19 +33,15 @@ Part: TypeAlias = Literal["train", "tune", "held"]
 NATURAL: Final = "natural"
 """The kind of drafts that were not provoked."""
 
-OTHER: Final = "other"
-"""The kind of what else could have been said; of these the best may be spoken where the natural draft is not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A labelled draft: ``kind`` tells how it came about, ``conversation`` where, and ``turn`` what it answers."""
+    """A labelled draft: ``kind`` tells how it came about, ``conversation`` where."""
 
     features: Features
     verdict: Verdict
     kind: str
     conversation: str
-    turn: str = ""
 
     @property
     def good(self) -> bool:
@@ -70,8 +66,6 @@ class Options:
     check_every: int = 20
     save_every: int = 200
     seed: int = 1
-    begin: Path | None = None
-    """A verifier of the same drafter to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +113,15 @@ class Trainer:
         torch.manual_seed(options.seed)
         dims = Dims.of(lessons[0].features.hidden.shape[1])
         self.network = VerifierNetwork(dims, rows.mean(0), spread, options.dropout)
-        if options.begin is not None:
-            begun = load_checkpoint(options.begin)
-            begun.check(drafter)
-            self.network.take(begun.arrays)
         self._optimizer = torch.optim.AdamW(self.network.own.parameters(), lr=options.rate, weight_decay=options.decay)
         self._rng = np.random.default_rng(options.seed)
         self.step = 0
-        self._kept: dict[str, Tensor] | None = None
+        self._best: dict[str, Tensor] | None = None
         self._best_auroc = -1.0
         self._last: Report | None = None
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").is_file():
             self._resume()
-        elif options.begin is not None:
-            self._compare(self._auroc("tune"))
 
     def run(self, told: Callable[[Report], None]) -> dict[str, Json]:
         """Train, calibrate, judge, save: the figures of the card. ``told`` after each step. Interrupted, it keeps its
@@ -165,16 +153,12 @@ class Trainer:
         check: dict[str, float | None] = {}
         if self.step % options.check_every == 0 or self.step == options.steps:
             check = {"train_auroc": self._auroc("train"), "tune_auroc": self._auroc("tune")}
-            self._compare(check["tune_auroc"])
+            if (check["tune_auroc"] or 0.0) > self._best_auroc:
+                self._best_auroc = check["tune_auroc"] or 0.0
+                self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
         self._last = Report(self.step, float(loss.detach()), self._rate(), check)
         self._log(self._last)
         return self._last
-
-    def _compare(self, found: float | None) -> None:
-        """Keep the network if it is the best so far."""
-        if (found or 0.0) > self._best_auroc:
-            self._best_auroc = found or 0.0
-            self._kept = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def _draw(self) -> list[Lesson]:
         """A batch with the wanted share of bad drafts."""
@@ -186,22 +170,16 @@ class Trainer:
         return drawn
 
     def _finish(self) -> dict[str, Json]:
-        assert self._kept is not None  # there was a check at the last step
-        self.network.load_state_dict(self._kept)
+        assert self._best is not None  # there was a check at the last step
+        self.network.load_state_dict(self._best)
         logits, good = self._judged(self._natural("tune"))
         scale, shift = scaling(logits, good)
         least, reached = threshold(_sigmoid(scale * logits + shift), good, self.options.precision)
-        others = self._scaling_of_others()
-        if others is not None:
-            spoken = self._turns("tune", (scale, shift), others)
-            least, reached = threshold_of_two(*spoken, self.options.precision)
         figures: dict[str, Json] = {"threshold": least, "precision_wanted": self.options.precision}
         figures["precision_reached_on_tune"] = reached
         for name, lessons in (("natural", self._natural("held")), ("all", self._parts["held"])):
             logits, good = self._judged(lessons)
             figures[name] = self._figures(lessons, _sigmoid(scale * logits + shift), good, least)
-        if others is not None:
-            figures["chosen"] = self._chosen(self._turns("held", (scale, shift), others), least)
         kinds = sorted({lesson.kind for lesson in self._parts["held"]})
         figures["bad_by_kind"] = {
             kind: _share([lesson for lesson in self._parts["held"] if lesson.kind == kind]) for kind in kinds
@@ -213,7 +191,6 @@ class Trainer:
             scale=scale,
             shift=shift,
             threshold=least,
-            others=others,
             card={
                 "steps": self.step,
                 "parameters": self.network.dims.parameters,
@@ -222,8 +199,7 @@ class Trainer:
                     part: len({lesson.conversation for lesson in lessons}) for part, lessons in self._parts.items()
                 },
                 "figures": figures,
-                "options": {name: value for name, value in asdict(self.options).items() if name != "begin"},
-                "began_with": self.options.begin.name if self.options.begin else "",
+                "options": asdict(self.options),
                 "labels": self._about,
             },
         )
@@ -233,48 +209,6 @@ class Trainer:
             self._log(replace(self._last, check={**self._last.check, **flat}))
         draw_curves(self.folder / "log.jsonl", ("loss",), ("train_auroc", "tune_auroc"))
         return figures
-
-    def _best(self, part: Part) -> dict[str, tuple[float, bool]]:
-        """Of each turn, the logit of the best other draft and whether it is good."""
-        found: dict[str, tuple[float, bool]] = {}
-        lessons = [lesson for lesson in self._parts[part] if lesson.kind == OTHER]
-        if lessons:
-            for lesson, logit, good in zip(lessons, *self._judged(lessons), strict=True):
-                found[lesson.turn] = max(found.get(lesson.turn, (-math.inf, False)), (float(logit), bool(good)))
-        return found
-
-    def _scaling_of_others(self) -> tuple[float, float] | None:
-        """None where there are no other drafts, or all of the best are good, or all bad."""
-        best = list(self._best("tune").values())
-        if len({good for _, good in best}) < 2:
-            return None
-        return scaling(np.array([logit for logit, _ in best]), np.array([good for _, good in best]))
-
-    def _turns(
-        self, part: Part, first: tuple[float, float], others: tuple[float, float]
-    ) -> tuple[tuple[Numbers, Flags], tuple[Numbers, Flags]]:
-        """Of each turn, how likely its natural draft is good and whether it is, and the same of the best other."""
-        natural = [lesson for lesson in self._parts[part] if lesson.kind == NATURAL]
-        known = {one.turn: (logit, good) for one, logit, good in zip(natural, *self._judged(natural), strict=True)}
-        best = self._best(part)
-        none = -math.inf, False
-        names = sorted({*known, *best})
-        return _scaled([known.get(name, none) for name in names], first), _scaled(
-            [best.get(name, none) for name in names], others
-        )
-
-    def _chosen(self, turns: tuple[tuple[Numbers, Flags], tuple[Numbers, Flags]], least: float) -> dict[str, Json]:
-        """What is spoken where the best other draft stands in for a natural one that is not trusted."""
-        (first, first_good), (second, second_good) = turns
-        at_once = first >= least
-        through = spoken_at(np.maximum(first, second), np.where(at_once, first_good, second_good), least)
-        return {
-            "turns": len(first),
-            "kept": through.rate,
-            "kept_at_once": float(at_once.mean()),
-            "bad_of_kept": through.bad,
-            "bad_of_kept_95": None if through.interval is None else list(through.interval),
-        }
 
     def _log(self, report: Report) -> None:
         with (self.folder / "log.jsonl").open("a") as log:
@@ -326,7 +260,7 @@ class Trainer:
         torch.save(
             {
                 "network": self.network.state_dict(),
-                "best": self._kept,
+                "best": self._best,
                 "best_auroc": self._best_auroc,
                 "optimizer": self._optimizer.state_dict(),
                 "step": self.step,
@@ -347,7 +281,7 @@ class Trainer:
             )
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self._kept, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
+        self.step, self._best, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"])
 
@@ -385,11 +319,6 @@ def _numbers(figures: Json) -> list[tuple[str, float]]:
     """The figures that are numbers."""
     assert isinstance(figures, Mapping)
     return [(name, float(value)) for name, value in figures.items() if isinstance(value, int | float)]
-
-
-def _scaled(found: Sequence[tuple[float, bool]], by: tuple[float, float]) -> tuple[Numbers, Flags]:
-    logits, good = np.array([logit for logit, _ in found]), np.array([good for _, good in found])
-    return _sigmoid(by[0] * logits + by[1]), good
 
 
 def _sigmoid(x: Numbers) -> Numbers:

@@ -33,7 +33,6 @@ def verifier(
     steps: Annotated[int, typer.Option(help="So many steps.", min=1)] = 1200,
     precision: Annotated[float, typer.Option(help="Share of the spoken drafts that shall be good.")] = 0.97,
     rate: RateOption = 3e-4,
-    begin: Annotated[Path | None, typer.Option(help="A verifier of the same drafter to begin with.")] = None,
     threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order of drafts.")] = 1,
     as_json: JsonOption = False,
@@ -51,7 +50,7 @@ def verifier(
         source = drafts or default_folder()
         origin, lessons, about = _lessons(source)
         target = training_folder(folder, "verifier")
-        options = Options(steps=steps, precision=precision, rate=rate, seed=seed, begin=begin)
+        options = Options(steps=steps, precision=precision, rate=rate, seed=seed)
         trainer = Trainer(lessons, origin, target, options, about)
         with training_bar(quiet=as_json) as bar:
 
@@ -78,22 +77,13 @@ def _lessons(folder: Path) -> tuple[str, list[Lesson], dict[str, Json]]:
         raise DragomanError(
             f"{len(missing)} drafts in {folder} have no label yet: run `dragoman data drafts` to its end"
         )
-    lessons = [
-        Lesson(
-            features_of(one.draft),
-            labels[one.name].verdict,
-            one.kind,
-            one.conversation,
-            one.name.rpartition("/")[0],
-        )
-        for one in drafted
-    ]
+    lessons = [Lesson(features_of(one.draft), labels[one.name].verdict, one.kind, one.conversation) for one in drafted]
     return origin.drafter, lessons, about
 
 
 def _tell(figures: Mapping[str, Json]) -> None:
-    for name in ("natural", "all", "chosen"):
-        found = figures.get(name, {})
+    for name in ("natural", "all"):
+        found = figures[name]
         assert isinstance(found, Mapping)
         shown = "  ".join(f"{key} {value:.3f}" for key, value in found.items() if isinstance(value, float))
         console.print(f"held-out drafts, {name}: {shown}")

@@ -18,14 +18,12 @@ from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.conversation import Conversation, Situation
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
-from dragoman.agent.openings import MOST, OTHERS, sayable
+from dragoman.agent.openings import MOST, sayable
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.types import INPUT_RATE
 
-Kind: TypeAlias = Literal["natural", "other"] | Corruption
-"""``natural``: as it comes; ``other``: what else could have been said to the same; and the ways in which a turn is
-spoilt.
-"""
+Kind: TypeAlias = Literal["natural"] | Corruption
+"""``natural``: as it comes; and the ways in which a turn is spoilt."""
 
 _AROUND_S: Final = 0.3
 """Of sound before a turn and after it, for who recognizes it."""
@@ -62,15 +60,15 @@ class Drafted:
 
 
 class Drafter:
-    """Runs a drafter over turns. Deterministic by ``seed``. ``others``: drafts of other beginnings, for each turn."""
+    """Runs a drafter over turns. Deterministic by ``seed``."""
 
-    def __init__(self, runtime: DrafterRuntime, seed: int = 1, others: int = OTHERS) -> None:
-        self._runtime, self._seed, self._count = runtime, seed, others
+    def __init__(self, runtime: DrafterRuntime, seed: int = 1) -> None:
+        self._runtime, self._seed = runtime, seed
         self._others: Sequence[str] = ()
         self._words: list[str] = []
 
     def draft(self, asked: Asked, others: Sequence[str]) -> Iterator[Drafted]:
-        """The natural drafts for a turn, and one for the turn spoilt; ``others`` lend their words."""
+        """The natural draft for a turn, and one for the turn spoilt; ``others`` lend their words."""
         rng = Random(f"{self._seed}/{asked.name}")
         words = self._words_of(others)
         reading = self._runtime.open(asked.before)
@@ -86,16 +84,12 @@ class Drafter:
 
     def _one(self, asked: Asked, reading: Reading, text: str, kind: Kind) -> Iterator[Drafted]:
         self._runtime.read(reading, text)
-        made: list[tuple[str, Kind, Draft]] = [(kind, kind, self._runtime.draft(reading, MOST + 1))]
-        if kind == "natural" and self._count:
-            found = self._runtime.others(reading, MOST + 1, self._count)
-            made += [(f"other-{number}", "other", draft) for number, draft in enumerate(found)]
-        dialogue = (*asked.before, ("user", asked.text))
-        for name, kind, draft in made:
-            if said := sayable(draft.text, complete=draft.complete):
-                yield Drafted(
-                    f"{asked.name}/{name}", asked.conversation, kind, asked.situation, dialogue, text, said, draft
-                )
+        draft = self._runtime.draft(reading, MOST + 1)
+        if said := sayable(draft.text, complete=draft.complete):
+            dialogue = (*asked.before, ("user", asked.text))
+            yield Drafted(
+                f"{asked.name}/{kind}", asked.conversation, kind, asked.situation, dialogue, text, said, draft
+            )
 
 
 def turns_of(talk: str, turns: Sequence[str], rng: Random, count: int) -> list[Asked]:

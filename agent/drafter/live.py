@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from dragoman.agent.drafter.drafts import Draft
-from dragoman.agent.openings import OTHERS
 from dragoman.agent.workers import Worker
 
 Dialogue = Sequence[tuple[str, str]]
@@ -34,9 +33,6 @@ class Runtime(Protocol[R]):
 
     def draft(self, reading: R, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read."""
-
-    def others(self, reading: R, words: int = 5, count: int = OTHERS) -> list[Draft]:
-        """Those that begin with other words."""
 
 
 class LiveDrafter(Generic[R]):
@@ -72,10 +68,6 @@ class TurnDrafter(Generic[R]):
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Draft:
         """The first words of a reply to ``text``, so many at most."""
         return await self._worker.run(lambda: self._runtime.draft(self._follow(dialogue, text), words))
-
-    async def others(self, dialogue: Dialogue, text: str, words: int) -> list[Draft]:
-        """Other first words of a reply to ``text``."""
-        return await self._worker.run(lambda: self._runtime.others(self._follow(dialogue, text), words))
 
     def _follow(self, dialogue: Dialogue, text: str) -> R:
         if self._reading is None or self._reading.dialogue != tuple(dialogue):

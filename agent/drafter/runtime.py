@@ -20,7 +20,6 @@ from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
-from dragoman.agent.openings import OTHERS
 from dragoman.models.onnx_session import open_session
 
 FORMAT: Final = 1
@@ -76,17 +75,10 @@ class DrafterRuntime:
 
     def draft(self, reading: Reading, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read, or all that there are. The reading may go on."""
-        [draft] = self._writer.draft([self._fork(reading)], words)
-        return draft
-
-    def others(self, reading: Reading, words: int = 5, count: int = OTHERS) -> list[Draft]:
-        """Drafts that begin with other words than the likeliest, the likelier first, written side by side."""
-        return self._writer.draft(self._writer.branches(self._fork(reading), count), words)
-
-    def _fork(self, reading: Reading) -> Fork:
         past = reading.past.copy()
         self._read(past, self._reply[:-1])
-        return Fork(past, self._reply[-1], DRAFT)
+        [draft] = self._writer.draft([Fork(past, self._reply[-1], DRAFT)], words)
+        return draft
 
     def _read(self, past: Past, tokens: Sequence[int]) -> None:
         if len(tokens):

@@ -50,41 +50,21 @@ class Writer:
     def extend(self, forks: Sequence[Fork]) -> None:
         """One more token for each fork that is open."""
         forks = [fork for fork in forks if fork.open]
-        for fork, state, row in zip(forks, *self._next(forks), strict=True):
-            second, best = np.argpartition(row, -2)[-2:]
-            self._take(fork, int(best), int(second), state, row)
-
-    def branches(self, fork: Fork, count: int) -> list[Fork]:
-        """``count`` other ways to begin than the likeliest, the likelier first; ``fork`` has written nothing yet."""
-        states, rows = self._next([fork])
-        if not len(rows):
-            return []
-        row = rows[0]
-        best, *others = np.argsort(-row)[: count + 1]
-        found = []
-        for other in others:
-            branch = Fork(fork.past.copy(), fork.last, fork.most)
-            self._take(branch, int(other), int(best), states[0], row)
-            found += [branch] if branch.tokens else []
-        return found
-
-    def _next(self, forks: Sequence[Fork]) -> tuple[Array, Array]:
-        """States [n, d] behind what each fork has, and log-probabilities [n, rows] of what comes then."""
         if not forks:
-            return np.zeros((0, self._reader.dims.width), np.float32), np.zeros((0, 0), np.float32)
+            return
         x = np.stack([self._embedded(fork.last) for fork in forks])
         hidden = self._reader.read([fork.past for fork in forks], x[:, None])[0]
         logits = self._drafts.run(["logits"], {"hidden": hidden[:, 0]})[0]
         logp = logits - logits.max(-1, keepdims=True)
-        return hidden[:, 0], logp - np.log(np.exp(logp).sum(-1, keepdims=True))
-
-    def _take(self, fork: Fork, row: int, rival: int, state: Array, logp: Array) -> None:
-        token = self.vocabulary.token(row)
-        fork.last, fork.ended = token, token == self.vocabulary.control(Control.EOS)
-        if not fork.ended:
-            entropy = -(np.exp(logp) * logp).sum()
-            fork.tokens.append(token)
-            fork.rows.append((state, float(entropy), float(logp[row]), float(logp[row] - logp[rival])))
+        logp -= np.log(np.exp(logp).sum(-1, keepdims=True))
+        entropy = -(np.exp(logp) * logp).sum(-1)
+        for fork, state, row, spread in zip(forks, hidden[:, 0], logp, entropy, strict=True):
+            second, best = np.argpartition(row, -2)[-2:]
+            token = self.vocabulary.token(int(best))
+            fork.last, fork.ended = token, token == self.vocabulary.control(Control.EOS)
+            if not fork.ended:
+                fork.tokens.append(token)
+                fork.rows.append((state, float(spread), float(row[best]), float(row[best] - row[second])))
 
     def draft(self, forks: Sequence[Fork], words: int = 5) -> list[Draft]:
         """The first words of each fork, decoded together, or all that there are."""

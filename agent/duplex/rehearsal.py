@@ -29,7 +29,7 @@ STOPPED_S: Final = 0.48
 MOST_CUTOFFS: Final = 0.05
 """Of the turns: who breaks into more of them is not considered while there is a threshold that doesn't."""
 
-TRIED: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
+TRIED: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 0.995)
 
 _TOGETHER_S: Final = 0.2
 _AFTERWARDS_S: Final = 0.5

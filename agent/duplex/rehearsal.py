@@ -26,8 +26,10 @@ NEAR: Final = 3
 STOPPED_S: Final = 0.48
 """An interruption must have stopped the reply by then."""
 
-MOST_CUTOFFS: Final = 0.05
-"""Of the turns: who breaks into more of them is not considered while there is a threshold that doesn't."""
+CUTOFF: Final = 2.0
+"""What a cut-off costs, in begins that are missed: who is cut off begins anew, who is not answered at once waits for
+the silence that ends a turn.
+"""
 
 TRIED: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 0.995)
 
@@ -157,9 +159,9 @@ def _share(count: int, of: int) -> float | None:
     return count / of if of else None
 
 
-def _beginning(figures: Figures) -> tuple[float, float]:
-    """Within the cut-offs that are allowed, hits count; beyond, every cut-off counts."""
-    return -max(MOST_CUTOFFS, figures.cutoff_rate or 0.0), figures.begin_f1 or 0.0
+def _beginning(figures: Figures) -> float:
+    """Hits against cut-offs."""
+    return (figures.begin_f1 or 0.0) - CUTOFF * (figures.cutoff_rate or 0.0)
 
 
 def _stopping(figures: Figures) -> float:

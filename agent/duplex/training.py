@@ -250,6 +250,7 @@ class Trainer:
                 "dropout": torch.get_rng_state(),
                 "ear": self._ear,
                 "body": self._body.sha256,
+                "policy": asdict(self.policy),
                 "checked": [example.conversation.id for example in self._checked],
             },
             partial,
@@ -312,6 +313,7 @@ class Trainer:
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"].cpu())
+        self.policy = Policy(**state["policy"])
 
     def _take(self, examples: Sequence[Example]) -> None:
         """Train on these, but for the dialogues that it is checked on, spoken anew. Long ones are drawn more often."""

@@ -25,12 +25,6 @@ from dragoman.asr.causal.features import BLOCK
 HIDDEN: Final = 1024
 """Width inside the adapter."""
 
-LOUD: Final = 10.0
-"""By how much the embeddings of recognized words are multiplied at first. The speech beside them learns to be a dozen
-times as loud as an embedding; the body norms their sum, and what is soft in it is not heard.
-"""
-
-
 class DuplexNetwork(AdaptedBody):
     """The adapted body with the adapter of the ear, tables and heads as its own."""
 
@@ -45,7 +39,7 @@ class DuplexNetwork(AdaptedBody):
             "out_bias": nn.Parameter(torch.zeros(width)),
             "controls": nn.Parameter(torch.randn(len(Control), width) * scale),
             "sounding": nn.Parameter(torch.zeros(width)),
-            "words": nn.Parameter(torch.full((width,), LOUD)),
+            "words": nn.Parameter(torch.full((width,), 0.3)),
             "frames": nn.Parameter(torch.zeros(len(FRAME_CONTROLS) + 1, width)),
             "frames_bias": nn.Parameter(torch.tensor([2.0, -2.0, -2.0, -2.0, -2.0])),
         }

@@ -25,6 +25,7 @@ from dragoman.asr.causal.features import BLOCK
 HIDDEN: Final = 1024
 """Width inside the adapter."""
 
+
 class DuplexNetwork(AdaptedBody):
     """The adapted body with the adapter of the ear, tables and heads as its own."""
 

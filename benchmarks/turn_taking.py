@@ -19,17 +19,11 @@ import numpy.typing as npt
 
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, UserEvent
 from dragoman.agent.duplex.frames import FRAME_S, decided_s
+from dragoman.agent.duplex.rehearsal import AFTERWARDS_S, STOPPED_S, TOGETHER_S
 
 ANSWERED_S: Final = 5.0
 """A turn that is not answered in this time is missed."""
 
-STOPPED_S: Final = 0.48
-"""An interruption must have stopped the reply by then."""
-
-TOGETHER_S: Final = 0.2
-"""Who begins so shortly after the user has not broken into a turn: both began at once."""
-
-_AFTERWARDS_S: Final = 0.5
 _ROUNDING_S: Final = 1e-6
 _RESAMPLES: Final = 1000
 
@@ -59,8 +53,7 @@ def turns_of(conversation: Conversation) -> list[Turn]:
         # The recorded agent's, which a system that has not begun would take for the user.
         starts += [said.start_s for said in replies]
     for said in replies:
-        due = decided_s(said.frame)
-        event = [event for event in conversation.user if event.answered and event.end_s <= due][-1]
+        due, event = decided_s(said.frame), conversation.asked(said)
         limit = min(event.end_s + ANSWERED_S, conversation.seconds)
         made.append(Turn(event, said, due, min([limit, *(s for s in starts if s > event.end_s)])))
     return made
@@ -140,9 +133,7 @@ def judge(conversation: Conversation, played: Played, group: str = "") -> Judged
             _stopped(played, event.start_s, event.start_s + STOPPED_S) for event in over if event.kind != "backchannel"
         ),
         tuple(
-            _stopped(played, event.start_s, event.end_s + _AFTERWARDS_S)
-            for event in over
-            if event.kind == "backchannel"
+            _stopped(played, event.start_s, event.end_s + AFTERWARDS_S) for event in over if event.kind == "backchannel"
         ),
     )
 

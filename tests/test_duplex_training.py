@@ -40,21 +40,21 @@ def options(**changed: object) -> Options:
 
 
 def test_training_learns_to_take_turns(tmp_path: Path) -> None:
-    """Some steps on the same conversations: every loss falls, and the model begins where it should, running free."""
+    """Some steps on the same conversations: every loss falls, and in rehearsal the model begins where it should."""
     from dragoman.agent.duplex.training import Report, Trainer
 
     examples = [example(seed) for seed in range(40)]
     reports: list[Report] = []
-    trainer = Trainer(body(), "ear", examples, tmp_path, options(steps=90, adapter_share=0.3, windows=4))
+    trainer = Trainer(body(), "ear", examples, tmp_path, options(steps=130, adapter_share=0.3, windows=4))
     before = trainer.check()
     trainer.run(reports.append)
     after = trainer.check()
-    for name, share in (("frames_loss", 0.65), ("ends_loss", 0.9), ("words_loss", 0.8)):
+    for name, share in (("frames_loss", 0.65), ("ends_loss", 0.75), ("words_loss", 0.8)):
         assert float(after[name] or 0) < share * float(before[name] or 0)
     assert float(after["begin_f1"] or 0) > max(0.5, float(before["begin_f1"] or 0))
     assert {report.stage for report in reports} == {1, 2}
     trainer.save()
-    assert Trainer(body(), "ear", examples, tmp_path, options(steps=90, windows=4)).policy == trainer.policy
+    assert Trainer(body(), "ear", examples, tmp_path, options(steps=130, windows=4)).policy == trainer.policy
     assert load_adapter(tmp_path / "adapter.npz").policy == trainer.policy
     assert reports[-1].tokens > 4 * 60
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -103,15 +103,10 @@ async def _answering(making: _Making, progress: Told) -> AsyncIterator[Holder]:
         yield PeoplesAnswers()
         return
     model = brain_for_this_machine() if making.llm == "auto" else making.llm
-    responder = await open_responder(model, progress, threads=making.threads, slots=making.at_once, seed=1)
-    try:
-        answers = Answers(making.folder / "answers.sqlite", responder, model, at_once=making.at_once)
-        try:
+    opened = await open_responder(model, progress, threads=making.threads, slots=making.at_once, seed=1)
+    async with aclosing(opened) as responder:
+        with closing(Answers(making.folder / "answers.sqlite", responder, model, at_once=making.at_once)) as answers:
             yield answers
-        finally:
-            answers.close()
-    finally:
-        await responder.aclose()
 
 
 async def _make(making: _Making, as_json: bool) -> None:

@@ -114,9 +114,6 @@ class Holder(Protocol):
     async def hold(self, script: Script, language: str = "en") -> Dialogue:
         """A script with its answers."""
 
-    def close(self) -> None:
-        """Free what it holds."""
-
 
 class PeoplesAnswers:
     """No language model: what people answered to each other. In no time, and another voice than the slow path's: for
@@ -124,9 +121,6 @@ class PeoplesAnswers:
     """
 
     asked = 0
-
-    def close(self) -> None:
-        """Nothing to do."""
 
     async def hold(self, script: Script, language: str = "en") -> Dialogue:
         """As ``Answers.hold``."""

@@ -131,6 +131,11 @@ class Conversation:
                 out[said.stop_frame] = Control.STP
         return out
 
+    def asked(self, said: AgentUtterance) -> UserEvent:
+        """The turn that a reply answers: the last that was over when it was due."""
+        due = decided_s(said.frame)
+        return [event for event in self.user if event.answered and event.end_s <= due][-1]
+
     def ends_soon(self) -> npt.NDArray[np.bool_]:
         """Whether a turn that is under way truly ends within ``SOON_S`` of each decision, shape [frames]."""
         out = np.zeros(self.frames, np.bool_)

@@ -1,4 +1,4 @@
-"""The duplex model in PyTorch: one module that trains and streams. Needs the ``train`` extra.
+"""The duplex model in PyTorch: as it is trained. Needs the ``train`` extra.
 
 After RelayS2S (arXiv 2603.23346, section 3): the input of a frame is the sum of the ear's features through an adapter,
 the embedding of the model's previous token, whether its voice is sounding, and the words that were newly recognized. A

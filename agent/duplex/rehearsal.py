@@ -26,6 +26,12 @@ NEAR: Final = 3
 STOPPED_S: Final = 0.48
 """An interruption must have stopped the reply by then."""
 
+TOGETHER_S: Final = 0.2
+"""Who begins so shortly after the user has not broken into a turn: both began at once."""
+
+AFTERWARDS_S: Final = 0.5
+"""A stop so long after a backchannel is still for it."""
+
 CUTOFF: Final = 2.0
 """What a cut-off costs, in begins that are missed: who is cut off begins anew, who is not answered at once waits for
 the silence that ends a turn.
@@ -33,8 +39,6 @@ the silence that ends a turn.
 
 TRIED: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 0.995)
 
-_TOGETHER_S: Final = 0.2
-_AFTERWARDS_S: Final = 0.5
 _BOS: Final = FRAME_CONTROLS.index(Control.BOS)
 _STP: Final = FRAME_CONTROLS.index(Control.STP)
 
@@ -128,12 +132,12 @@ def rehearse(conversation: Conversation, start: int, probabilities: Array) -> Re
         until = decided_s(said.frame + NEAR)
         if inside(event.start_s, until):
             ended = times >= event.end_s
-            during = (times > max(event.start_s + _TOGETHER_S, free_s)) & ~ended
+            during = (times > max(event.start_s + TOGETHER_S, free_s)) & ~ended
             after = ended & (times <= until + 1e-6)
             turns.append(Turn(begin[during], begin[after], 1000 * (times[after] - event.end_s)))
     interruptions, backchannels = [], []
     for event in conversation.user:
-        last = event.start_s + STOPPED_S if event.kind == "interruption" else event.end_s + _AFTERWARDS_S
+        last = event.start_s + STOPPED_S if event.kind == "interruption" else event.end_s + AFTERWARDS_S
         over = next((said for said in replies if decided_s(said.frame) < event.start_s < said.end_s), None)
         if over is None or not inside(event.start_s, last):
             continue
@@ -150,8 +154,7 @@ def _answers(
     """Each reply, the turn that it answers, and from when on the agent is free to begin it."""
     free_s = 0.0
     for said in replies:
-        due = decided_s(said.frame)
-        yield said, [event for event in conversation.user if event.answered and event.end_s <= due][-1], free_s
+        yield said, conversation.asked(said), free_s
         free_s = said.end_s if said.stop_frame is None else decided_s(said.stop_frame + NEAR)
 
 

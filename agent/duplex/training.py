@@ -157,7 +157,7 @@ class Trainer:
                 group["lr"] = self._rate()
             batch = make_batch([self._draw() for _ in range(options.windows)])
             self.network.train()
-            losses = self.losses(batch)
+            losses = self.losses(batch, self._hidden(batch))
             self._optimizer.zero_grad()
             losses[0].backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -176,8 +176,13 @@ class Trainer:
             if self.pace.step % options.save_every == 0:
                 self.save()
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Total, frames, ends, words."""
+    def _hidden(self, batch: Batch) -> Tensor:
+        """States [B, t, d] of the frames."""
+        with precision(self._device):
+            return self.network(batch)[:, batch.first :]
+
+    def losses(self, batch: Batch, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Total, frames, ends, words, of the states [B, t, d] of a batch's frames."""
         options, device = self.options, self._device
 
         def given(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
@@ -185,8 +190,7 @@ class Trainer:
 
         exist = given(batch.frames)
         with precision(device):
-            hidden = self.network(batch)
-            hidden = hidden[:, batch.first : batch.first + batch.frames.shape[1]][exist]
+            hidden = hidden[exist]
             decided, soon = self.network.frames(hidden)
             words = self._naming(hidden, given(batch.said)[exist])
         due = given(_ROWS[batch.due])[exist]
@@ -206,6 +210,7 @@ class Trainer:
         known = said[spoken] >= 0
         return -opinions.gather(1, said[spoken].clamp(min=0))[known].mean()
 
+    @torch.no_grad()
     def check(self) -> dict[str, float | None]:
         """Losses and a rehearsal on the conversations that are never trained on; the thresholds that are best there are
         taken.
@@ -217,18 +222,16 @@ class Trainer:
         for first in range(0, len(pieces), self.options.windows):
             some = pieces[first : first + self.options.windows]
             batch = make_batch([self._late_window(example, start) for example, start in some])
-            with torch.no_grad():
-                losses.append([float(loss) for loss in self.losses(batch)[1:]])
-            for (example, start), row, exist in zip(some, self._probabilities(batch), batch.frames, strict=True):
+            hidden = self._hidden(batch)
+            losses.append([float(loss) for loss in self.losses(batch, hidden)[1:]])
+            for (example, start), row, exist in zip(some, self._probabilities(hidden), batch.frames, strict=True):
                 found += rehearse(example.conversation, start, row[exist])
         self.policy = found.policy(self.policy)
         means = dict(zip(("frames_loss", "ends_loss", "words_loss"), np.mean(losses, 0).tolist(), strict=True))
         return {**means, **asdict(found.figures(self.policy)), "begin": self.policy.begin, "stop": self.policy.stop}
 
-    @torch.no_grad()
-    def _probabilities(self, batch: Batch) -> npt.NDArray[np.float32]:
+    def _probabilities(self, hidden: Tensor) -> npt.NDArray[np.float32]:
         with precision(self._device):
-            hidden = self.network(batch)[:, batch.first :]
             decided, _ = self.network.frames(hidden)
         return np.asarray(decided.float().softmax(-1).cpu().numpy())
 

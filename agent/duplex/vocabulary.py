@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
 from dragoman.agent.duplex.frames import Control
+from dragoman.audio.text import core
 from dragoman.audio.types import DragomanError
 
 _SPLITS: Final = {
@@ -25,8 +26,6 @@ _SPLITS: Final = {
 _SPLITS["qwen2"] = _SPLITS["smollm"]
 """How text is cut before its bytes are paired. Qwen2 has a pattern of its own that differs in contractions in capital
 letters and in line ends, which speech does not have."""
-
-_STOPS: Final = ' .,;:!?\u2026"()-'
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,8 @@ class Vocabulary:
         """Tokens of a word that was recognized: as it sounds, without its stops and capitals, which are guesses about
         what comes next.
         """
-        return self.read(f" {word.strip(_STOPS).lower()}") if word.strip(_STOPS) else []
+        bare = core(word.strip(" -"))
+        return self.read(f" {bare.lower()}") if bare else []
 
     def write(self, text: str) -> list[int]:
         """Tokens of a text that the model is to say; each word begins with its space."""

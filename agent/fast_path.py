@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.memory import Memory
-from dragoman.agent.openings import Opener
+from dragoman.agent.openings import Opener, TurnDrafter
 from dragoman.agent.parts import Parts
 from dragoman.agent.settings import SessionSettings
 from dragoman.agent.turn_taking import Standing, TurnTaker
@@ -34,6 +34,7 @@ class FastPath:
         self._parts, self._settings, self._floor = parts, settings, floor
         self._told, self._changed, self._failed = told, changed, failed
         self._taker: TurnTaker | None = None
+        self._drafter: TurnDrafter | None = None
         self._opener: Opener | None = None
         self.hum: Samples | None = None
         """The sound of a sign of attention, where one is to be given."""
@@ -60,7 +61,11 @@ class FastPath:
             return
         try:
             stream = await model.open(memory.dialogue())
-            self._taker = TurnTaker(stream, self._floor, self._told)
+            drafter = self._drafter
+            whole = None
+            if drafter is not None and drafter.tells_ends:
+                whole = lambda text: drafter.whole(memory.dialogue(), text)  # noqa: E731
+            self._taker = TurnTaker(stream, self._floor, self._told, whole)
             self._changed()
             if settings.attentive and settings.speak:
                 voice = await self._parts.voice(model.language, settings.voice)
@@ -74,8 +79,9 @@ class FastPath:
     def _draft(self) -> None:
         parts, drafter = self._parts, self._parts.drafter
         if drafter is not None and parts.judge is not None:
+            self._drafter = drafter.open()
             self._opener = Opener(
-                drafter.open(),
+                self._drafter,
                 parts.judge,
                 lambda: parts.voice(drafter.language, self._settings().voice),
                 parts.speaking,

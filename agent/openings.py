@@ -49,6 +49,13 @@ class TurnDrafter(Protocol):
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
         """The first words of a reply to ``text``, so many at most."""
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether ``whole`` is known."""
+
+    async def whole(self, dialogue: Dialogue, text: str) -> float | None:
+        """Logit that the user's turn is whole; None where that can't be told."""
+
 
 class Drafter(Protocol):
     """A model that drafts, shared by all sessions (``drafter.live.LiveDrafter``)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -102,12 +102,26 @@ class TurnModel(Protocol):
 
 
 class TurnTaker:
-    """Hears all sound of a session, frame by frame. ``told`` is called on the event loop with inputs for the engine."""
+    """Hears all sound of a session, frame by frame. ``told`` is called on the event loop with inputs for the engine;
+    ``whole`` gives the logit that a turn of these words is whole, where that can be told.
+    """
 
-    def __init__(self, stream: Frames, floor: Callable[[], Standing], told: Callable[[on.Input], None]) -> None:
+    def __init__(
+        self,
+        stream: Frames,
+        floor: Callable[[], Standing],
+        told: Callable[[on.Input], None],
+        whole: Callable[[str], Awaitable[float | None]] | None = None,
+    ) -> None:
         self._stream = stream
         self._floor = floor
         self._told = told
+        self._tell_whole = whole
+        self._voiced = False
+        self._paused = ""
+        """Words of a pause that were not read yet."""
+        self._whole: float | None = None
+        """What they told, until a voice goes on."""
         self._sound: deque[Samples] = deque(maxlen=_LATE)
         self._rest: Samples = np.zeros(0, np.float32)
         self._wake = asyncio.Event()
@@ -138,6 +152,16 @@ class TurnTaker:
         self._stream.read(words[self._read :])
         self._read = max(self._read, len(words))
 
+    def voice(self, speaking: bool) -> None:
+        """The user's voice begins, or falls silent."""
+        self._voiced = speaking
+        self._paused, self._whole = "", None
+
+    def pause(self, text: str) -> None:
+        """All words of the turn, in a pause: they may tell whether it is over."""
+        if not self._voiced and self._tell_whole is not None:
+            self._paused = text
+
     def said(self, role: str, text: str) -> None:
         """A turn that is over, as the history has it."""
         if text:
@@ -159,7 +183,8 @@ class TurnTaker:
             return
         self._count += 1
         policy = self._stream.policy
-        control = self._done(policy.decide(opinion.probabilities, self._floor().busy), end)
+        await self._read_pause()
+        control = self._done(policy.decide(opinion.probabilities, self._floor().busy, self._whole), end)
         if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
             self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))
         self._stream.tell(control)
@@ -168,6 +193,13 @@ class TurnTaker:
         self._say()
         if self._stream.frames <= before:
             await self._remember()
+
+    async def _read_pause(self) -> None:
+        text, self._paused = self._paused, ""
+        if text and self._tell_whole is not None and self._floor().turn:
+            whole = await self._tell_whole(text)
+            if not self._voiced:  # it did not go on meanwhile
+                self._whole = whole
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

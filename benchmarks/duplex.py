@@ -51,6 +51,7 @@ def measure(
     limit: Annotated[int, typer.Option(help="About so many turns of a set.", min=1)] = 300,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
     words: Annotated[bool, typer.Option("--words", help="Give the model the streaming recognizer's words.")] = False,
+    heed: Annotated[bool, typer.Option(help="Heed whether a turn is whole by its words.")] = True,
     adapter: Annotated[Path | None, typer.Option(help="Measure this duplex adapter.")] = None,
     begin: Annotated[str, typer.Option(help="Thresholds to begin at besides the adapter's own: 0.3,0.8.")] = "",
     seed: Annotated[int, typer.Option(help="Of the conversations that are made, and of the pauses.")] = 1,
@@ -66,7 +67,7 @@ def measure(
             report.check_picture()
         late = _after(max_s)
         with progress_of("turn-taking", quiet=as_json) as progress:
-            loaded = _load(systems, adapter, begin, words, progress)
+            loaded = _load(systems, adapter, begin, words, heed, progress)
             ready = _conversations(sets, data, conversations, limit, seed, _after(_MAKING * max_s), progress)
             found = _run(loaded, ready, limit, late, progress)
             results, compared = list[dict[str, Json]](), list[dict[str, Json]]()
@@ -115,9 +116,9 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, progress: Progress) -> Systems:
+def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, heed: bool, progress: Progress) -> Systems:
     """Load what is wanted. What is not on this machine is left out where all systems were wanted."""
-    from dragoman.agent.drafter.catalog import adapter_path, open_drafter
+    from dragoman.agent.drafter.catalog import adapter_path, open_drafter, open_endings
     from dragoman.agent.duplex.catalog import open_duplex
     from dragoman.agent.duplex.features import open_ear
     from dragoman.asr.causal.catalog import open_recognizer
@@ -130,9 +131,11 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, pro
         with _optional(DUPLEX, len(systems) == len(SYSTEMS) and adapter is None):
             loaded.runtime, loaded.ear = open_duplex(adapter=adapter, progress=progress), open_ear()
             loaded.drafter = open_drafter(progress=progress) if adapter_path() is not None else None
-            loaded.recognizer = open_recognizer(progress=progress) if words else None
+            loaded.endings, loaded.fed = open_endings() if heed else None, words
+            needed = words or loaded.endings is not None
+            loaded.recognizer = open_recognizer(progress=progress) if needed else None
             own = loaded.runtime.policy
-            loaded.policies = {DUPLEX: own, **{f"{DUPLEX}@{t:g}": replace(own, begin=t) for t in thresholds}}
+            loaded.policies = {DUPLEX: own, **{f"{DUPLEX}@{t:g}": replace(own, begin=t, read=t) for t in thresholds}}
     if SMART in systems:
         with _optional(SMART, len(systems) == len(SYSTEMS)):
             loaded.smart = open_smart_turn(progress=progress)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,7 @@ from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.mel import AHEAD
 from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.benchmarks.duplex_words import TurnWords
 from dragoman.benchmarks.turn_systems import Activity, AgentVoice, open_turns
 from dragoman.benchmarks.turn_taking import Played
 
@@ -77,24 +78,38 @@ class Performance:
 
 
 def perform(
-    runtime: DuplexRuntime, cases: Sequence[Case], policy: Policy, drafter: DrafterRuntime | None = None
+    runtime: DuplexRuntime,
+    cases: Sequence[Case],
+    policy: Policy,
+    drafter: DrafterRuntime | None = None,
+    listening: Callable[[Case], TurnWords] | None = None,
 ) -> Iterator[Performance]:
-    """Run the model over conversations, in their order; ``drafter`` writes at each begin."""
+    """Run the model over conversations, in their order; ``drafter`` writes at each begin, and ``listening`` tells of
+    the words of turns, where they are heeded.
+    """
     for first in range(0, len(cases), _TOGETHER):
-        actors = [_Actor(runtime, case, drafter) for case in cases[first : first + _TOGETHER]]
+        actors = [_Actor(runtime, case, drafter, listening) for case in cases[first : first + _TOGETHER]]
         for frame in range(max(len(actor.case.features) for actor in actors)):
             going = [actor for actor in actors if frame < len(actor.case.features)]
             decided = runtime.step([actor.stream for actor in going], [actor.heard(frame) for actor in going])
             for actor, one in zip(going, decided, strict=True):
                 actor.performance.ends.append(one.ends)
-                actor.act(frame, policy.decide(one.probabilities, actor.voice.busy(decided_s(frame))))
+                busy = actor.voice.busy(decided_s(frame))
+                actor.act(frame, policy.decide(one.probabilities, busy, actor.whole(frame)))
         for actor in actors:
             actor.performance.played.delay_s = AHEAD_S
             yield actor.performance
 
 
 class _Actor:
-    def __init__(self, runtime: DuplexRuntime, case: Case, drafter: DrafterRuntime | None) -> None:
+    def __init__(
+        self,
+        runtime: DuplexRuntime,
+        case: Case,
+        drafter: DrafterRuntime | None,
+        listening: Callable[[Case], TurnWords] | None,
+    ) -> None:
+        self._words_of_turn = None if listening is None else listening(case)
         self.case = case
         self.stream = runtime.open(case.conversation.context)
         self.voice = AgentVoice(case.conversation)
@@ -111,6 +126,11 @@ class _Actor:
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
 
+    def whole(self, frame: int) -> float | None:
+        """What the words of the turn tell, as far as it is known when the model decides."""
+        known = self._words_of_turn
+        return None if known is None else known.whole(decided_s(frame) + AHEAD_S)
+
     def act(self, frame: int, wanted: Control) -> None:
         now = decided_s(frame)
         control = wanted
@@ -120,6 +140,8 @@ class _Actor:
         match control:
             case Control.BOS:
                 self.voice.begin(now)
+                if self._words_of_turn is not None:
+                    self._words_of_turn.begun()
                 self._say(now)
                 if self._drafter is not None:
                     self.performance.drafts[now] = draft(self._drafter, self.case.conversation, now)

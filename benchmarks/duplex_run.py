@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.features import Ear, Features, check_features, heard, load_features, make_features
@@ -21,6 +22,7 @@ from dragoman.asr.smart_turn import SmartTurn
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.duplex_player import AHEAD_S, Case, Drafting, Foresight, frame_costs, perform, recognized
 from dragoman.benchmarks.duplex_sets import Conversations
+from dragoman.benchmarks.duplex_words import TurnWords
 from dragoman.benchmarks.turn_systems import Activity, Asking, detect, listen, silence
 from dragoman.benchmarks.turn_taking import Judged, Played, judge, turns_of
 from dragoman.models.catalog import Progress
@@ -40,17 +42,32 @@ READY_MS: Final = 160.0
 
 @dataclass
 class Systems:
-    """What is compared, loaded. ``policies``: by the name of the system, the duplex model's thresholds; ``recognizer``:
-    gives it words, and ``drafter`` writes first words, where there are any.
+    """What is compared, loaded. ``policies``: by the name of the system, the duplex model's thresholds; ``drafter``
+    writes first words, and tells with ``recognizer`` and ``endings`` whether a turn is whole by its words, where there
+    are any; ``fed``: the model itself is given the recognizer's words, too.
     """
 
     silences_ms: Sequence[int] = ()
+    fed: bool = False
     smart: SmartTurn | None = None
     ear: Ear | None = None
     runtime: DuplexRuntime | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
     recognizer: Recognizer | None = None
     drafter: DrafterRuntime | None = None
+    endings: Endings | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether the words of turns are heeded."""
+        return self.recognizer is not None and self.drafter is not None and self.endings is not None
+
+    def listening(self, case: Case) -> TurnWords:
+        """Who tells of the words of turns."""
+        assert self.recognizer is not None
+        assert self.drafter is not None
+        assert self.endings is not None
+        return TurnWords(case.conversation, case.activity, self.recognizer, self.drafter, self.endings)
 
 
 @dataclass
@@ -85,7 +102,7 @@ def run_shard(systems: Systems, found: Results, of: Conversations, shard: Path, 
             found.frame_ms[DUPLEX] = frame_costs(systems.runtime, systems.ear, cases[0].conversation.pcm)
             found.delay_s = AHEAD_S + float(np.median(found.frame_ms[DUPLEX])) / 1000
         for name, policy in systems.policies.items():
-            _duplex(systems.runtime, systems.drafter, found, cases, name, policy, progress)
+            _duplex(systems, systems.runtime, found, cases, name, policy, progress)
     found.turns += sum(len(turns_of(case.conversation)) for case in cases)
 
 
@@ -102,7 +119,7 @@ def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress
         if systems.ear is not None:
             own = features[number] if features is not None else heard(systems.ear, conversation.pcm)
         words: Sequence[Sequence[str]] = ()
-        if systems.runtime is not None and systems.recognizer is not None:
+        if systems.fed and systems.recognizer is not None:
             words = recognized(systems.recognizer, conversation.pcm)
         yield Case(conversation, own, detect(conversation.pcm), words)
     progress(what, 1, 1)
@@ -155,8 +172,8 @@ def _with_questions(activity: Activity, asking: Asking) -> list[float]:
 
 
 def _duplex(
+    systems: Systems,
     runtime: DuplexRuntime,
-    drafter: DrafterRuntime | None,
     found: Results,
     cases: Sequence[Case],
     name: str,
@@ -165,7 +182,8 @@ def _duplex(
 ) -> None:
     what = f"{found.name}: {name} ({len(cases)} conversations)"
     progress(what, 0, len(cases))
-    performed = perform(runtime, cases, policy, drafter if name == DUPLEX else None)
+    drafter = systems.drafter if name == DUPLEX else None
+    performed = perform(runtime, cases, policy, drafter, systems.listening if systems.reads else None)
     for number, (case, done) in enumerate(zip(cases, performed, strict=True)):
         done.played.delay_s = found.delay_s
         _add(found, name, case, done.played)

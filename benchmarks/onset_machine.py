@@ -56,5 +56,5 @@ async def reckoned(loaded: Parts) -> Machine:
     if loaded.drafter is not None:
         if not isinstance(loaded.drafter, LiveDrafter) or not isinstance(loaded.drafter.runtime, DrafterRuntime):
             raise DragomanError("only the fast path's own drafter can be reckoned")
-        parts.drafter = LiveDrafter(RecalledDrafter(loaded.drafter.runtime, recall), worker())
+        parts.drafter = LiveDrafter(RecalledDrafter(loaded.drafter.runtime, recall), worker(), loaded.drafter.endings)
     return Machine(parts, voice, cores, bill, recall)

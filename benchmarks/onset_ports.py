@@ -170,6 +170,13 @@ class _MeteredTurnDrafter:
     async def read(self, dialogue: Dialogue, text: str) -> None:
         await self._inner.read(dialogue, text)
 
+    @property
+    def tells_ends(self) -> bool:
+        return self._inner.tells_ends
+
+    async def whole(self, dialogue: Dialogue, text: str) -> float | None:
+        return await self._inner.whole(dialogue, text)
+
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
         clock = asyncio.get_running_loop()
         began = clock.time()

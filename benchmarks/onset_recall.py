@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from dragoman.agent.drafter.drafts import Draft
+from dragoman.agent.drafter.drafts import Array, Draft
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import WORDS
@@ -323,6 +323,14 @@ class RecalledDrafter:
 
         self._recall.made(("read", reading.dialogue, reading.text, text), make)
         reading.text = text
+
+    def state(self, reading: _RecalledReading) -> Array | None:
+        """See ``DrafterRuntime.state``."""
+
+        def make() -> Array | None:
+            return self._inner.state(self._real(reading))
+
+        return self._recall.made(("state", reading.dialogue, reading.text), make)
 
     def draft(self, reading: _RecalledReading, words: int = 5) -> Draft:
         """See ``DrafterRuntime.draft``."""

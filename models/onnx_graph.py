@@ -92,7 +92,7 @@ class Graph:
         whole = self.constant(f"{name}.uint8", (np.round(weight / scale) + 128).astype(np.uint8))
         rounded, largest = self._round(x)
         step, factor = self.number(1 / 127), self.constant(f"{name}.scale", scale.astype(np.float32))
-        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, self._middle(), self._middle())
+        y = self.op("MatMulIntegerToFloat", rounded, whole, step, factor, self._zero(), self._zero())
         return self.op("Mul", y, largest)
 
     def _round(self, x: str) -> tuple[str, str]:
@@ -100,12 +100,12 @@ class Graph:
         if x not in self._rounded:
             largest = self.op("ReduceMax", self.op("Abs", x), self.shape(-1), keepdims=1)
             largest = self.op("Max", largest, self.number(1e-12))
-            whole = self.op("QuantizeLinear", self.op("Div", x, largest), self.number(1 / 127), self._middle())
+            whole = self.op("QuantizeLinear", self.op("Div", x, largest), self.number(1 / 127), self._zero())
             self._rounded[x] = whole, largest
         return self._rounded[x]
 
-    def _middle(self) -> str:
-        return self.constant("middle", np.array(128, np.uint8))
+    def _zero(self) -> str:
+        return self.constant("zero", np.array(128, np.uint8))
 
     def model(self) -> onnx.ModelProto:
         """The finished graph."""

@@ -307,6 +307,24 @@ def test_training_learns_and_goes_on(tmp_path: Path) -> None:
     words = made.vocabulary
     tokens = [words.begin, *words.read("user: yes yes\n"), *words.read("assistant:"), *words.write("good")]
     with torch.no_grad():
-        states = trainer.network(torch.tensor([tokens]))[0].numpy()
+        logits = trainer.network.drafts(trainer.network(torch.tensor([tokens]))[0])
     count = len(words.write("good"))
-    np.testing.assert_allclose(draft.hidden, states[-count - 1 : -1], atol=2e-2)
+    rows = torch.tensor([words.rows[token] for token in words.write("good")])
+    logp = logits.log_softmax(-1)[-count - 1 : -1].gather(1, rows[:, None])[:, 0].numpy()
+    np.testing.assert_allclose(draft.logp, logp, atol=2e-2)
+
+
+def test_states_are_those_of_a_layer_in_the_middle(tmp_path: Path) -> None:
+    """What the body's first layers alone make of the same text, before the norm at their end."""
+    whole = runtime(tmp_path / "whole")
+    small, changes = body(), adapter()
+    layers = small.dims.layers * 3 // 5
+    assert 0 < layers < small.dims.layers
+    short = replace(changes, layers=layers, changes={n: c for n, c in changes.changes.items() if int(n[0]) < layers})
+    graph.write(small, short, tmp_path / "short", quantized=False)
+    pasts = [made._reader.past() for made in (whole, DrafterRuntime(tmp_path / "short"))]
+    x = np.random.default_rng(1).standard_normal((1, 5, small.dims.width)).astype(np.float32)
+    _, middle = whole._reader.read(pasts[:1], x)
+    hidden, _ = DrafterRuntime(tmp_path / "short")._reader.read(pasts[1:], x)
+    normed = middle / np.sqrt((middle**2).mean(-1, keepdims=True) + small.dims.epsilon) * small.arrays["norm"]
+    np.testing.assert_allclose(normed, hidden, atol=1e-3)

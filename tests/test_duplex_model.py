@@ -166,6 +166,27 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
+@pytest.mark.parametrize(
+    ("begin", "whole", "decided"),
+    [
+        (0.9, None, Control.BOS),
+        (0.9, 2.0, Control.BOS),
+        (0.9, -4.0, Control.SIL),
+        (0.6, 4.0, Control.BOS),
+        (0.6, None, Control.SIL),
+        (1.0, -40.0, Control.SIL),
+        (0.0, 40.0, Control.BOS),
+    ],
+)
+def test_words_weigh_on_the_decision(begin: float, whole: float | None, decided: Control) -> None:
+    """Their logit is added to the model's, and another threshold holds; without their weight they are not heeded."""
+    policy, probabilities = Policy(begin=0.8, read=0.85, words=1.0), np.array([1 - begin, begin, 0.0, 0.0])
+    assert policy.decide(probabilities, False, whole) == decided
+    assert policy.decide(probabilities, True, whole) == Control.SIL
+    deaf = replace(policy, words=0.0)
+    assert deaf.decide(probabilities, False, whole) == deaf.decide(probabilities, False)
+
+
 # --- vocabulary --------------------------------------------------------------------------------------------------
 
 

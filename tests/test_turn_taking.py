@@ -59,9 +59,21 @@ class ScriptedDrafter:
     ahead: list[str] = field(default_factory=list)
     asked: list[tuple[list[tuple[str, str]], str]] = field(default_factory=list)
     closed: bool = False
+    wholes: dict[str, float] = field(default_factory=dict)
+    """Logits that turns are whole, by their words."""
+    judged: list[tuple[list[tuple[str, str]], str]] = field(default_factory=list)
 
     def open(self) -> ScriptedDrafter:
         return self
+
+    @property
+    def tells_ends(self) -> bool:
+        return bool(self.wholes)
+
+    async def whole(self, dialogue: Sequence[tuple[str, str]], text: str) -> float | None:
+        self.judged.append((list(dialogue), text))
+        await asyncio.sleep(0.02)
+        return self.wholes.get(text)
 
     def close(self) -> None:
         self.closed = True
@@ -268,6 +280,36 @@ def test_what_is_not_trusted_is_not_said() -> None:
     assert turn.onset_ms is not None
     assert turn.onset_ms > 1900
     assert only(events, ev.ReplyOpened) == []
+
+
+@pytest.mark.parametrize(("whole", "ends_at"), [(5.0, 1.5), (-40.0, 3.5)])
+def test_words_that_want_more_keep_the_turn_open(whole: float, ends_at: float) -> None:
+    """In a pause whose words sound as if more has to come, the model is not believed; once a voice went on, they count
+    no longer.
+    """
+    parts = opening(["You wrote it"], ["Jane Austen."], {1.8: Control.BOS, 3.75: Control.BOS})
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    parts.turn_model.policy = Policy(words=1.0)
+    first = "Who wrote it?"
+    parts.drafter.wholes = {first: whole}
+    _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
+    assert parts.drafter.judged[0] == ([], first)
+    assert record.turns[0].speech_end == pytest.approx(ends_at, abs=0.011)
+
+
+def test_what_words_tell_is_not_heeded_while_a_voice_speaks() -> None:
+    """A begin over the user's own voice is the model's alone to decide."""
+    ends = []
+    for wholes in ({}, {"Who wrote it?": -40.0}):
+        parts = opening(["You wrote it"], ["Jane Austen."], {2.8: Control.BOS})
+        assert isinstance(parts.turn_model, ScriptedTurns)
+        assert isinstance(parts.drafter, ScriptedDrafter)
+        parts.turn_model.policy = Policy(words=1.0)
+        parts.drafter.wholes = wholes
+        _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
+        ends.append(record.turns[0].speech_end)
+    assert ends[0] == ends[1] < 3.0
 
 
 def test_who_goes_on_speaking_hears_nothing_of_it() -> None:

@@ -61,13 +61,19 @@ def features_of(draft: Drafted) -> Features:
     n = len(draft.tokens)
     if n == 0:
         raise ValueError("a draft without words has no features")
-    hidden = np.asarray(draft.hidden, np.float32)
-    hidden = hidden - hidden.mean(-1, keepdims=True)
-    hidden /= np.sqrt((hidden**2).mean(-1, keepdims=True) + _EPSILON)
     place = np.arange(n, dtype=np.float32) / EIGHTH
     last = np.zeros(n, np.float32)
     last[-1] = draft.complete
-    return Features(hidden, np.stack([draft.entropy, draft.logp, draft.margin, place, last], -1).astype(np.float32))
+    return Features(
+        normed(draft.hidden), np.stack([draft.entropy, draft.logp, draft.margin, place, last], -1).astype(np.float32)
+    )
+
+
+def normed(hidden: Array) -> Array:
+    """States [..., d] with mean 0 and variance 1 each: their size differs from word to word, and says little."""
+    hidden = np.asarray(hidden, np.float32)
+    hidden = hidden - hidden.mean(-1, keepdims=True)
+    return np.asarray(hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + _EPSILON), np.float32)
 
 
 _EPSILON: Final = 1e-5

@@ -18,6 +18,7 @@ from dragoman.agent.cli.data_dialogues import dialogues
 from dragoman.agent.cli.data_drafts import drafts
 from dragoman.agent.cli.data_duplex import duplex
 from dragoman.agent.cli.data_gold import gold
+from dragoman.agent.cli.data_pauses import pauses
 from dragoman.agent.cli.data_translation import translation
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.asr import open_recognizer
@@ -51,6 +52,7 @@ app.command()(duplex)
 app.command()(dialogues)
 app.command()(drafts)
 app.command()(gold)
+app.command()(pauses)
 app.command()(translation)
 
 

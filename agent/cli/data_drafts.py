@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Annotated, Final
@@ -16,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.drafter.catalog import adapter_path, open_drafter
-from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, turns_of
+from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
 from dragoman.agent.drafter.judging import Judge
-from dragoman.agent.drafter.labelled import Origin, is_done, load_folder, save_labels, save_shard
+from dragoman.agent.drafter.labelled import LABELS, Origin, is_done, load_folder, load_labels, save_labels, save_shard
 from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.chat import Chat, installed_talks
 from dragoman.agent.duplex.conversation import SPLITS, Split
@@ -49,9 +50,16 @@ def drafts(
     folder: Annotated[Path | None, typer.Option(help="Where to keep the drafts; a stopped run goes on.")] = None,
     split: Annotated[str, typer.Option(help="Whose talks: verifier, or test to be judged by people.")] = "verifier",
     turns: Annotated[int, typer.Option(help="Turns of each talk that are drafted to.", min=1)] = 3,
+    alternatives: Annotated[
+        int,
+        typer.Option(help="Drafts with other beginnings, for each turn: for `train preference`.", min=0),
+    ] = 0,
     talks: Annotated[int | None, typer.Option(help="At most so many talks.", min=0)] = None,
     adapter: Annotated[Path | None, typer.Option(help="The drafter; the one that is used unless given.")] = None,
     ranker: Annotated[Path | None, typer.Option(help="File of `dragoman train ranker`.")] = None,
+    retell: Annotated[
+        Path | None, typer.Option(help="Take the drafts of this folder, and their labels: nothing is drafted.")
+    ] = None,
     judge: Annotated[
         str | None, typer.Option(help="Let a language model label in the ranker's place: http://...")
     ] = None,
@@ -69,10 +77,19 @@ def drafts(
         if path is None:
             raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
         origin = Origin(load_adapter(path).digest(), seed)
+        if retell is not None:
+            found = _retell(retell, target, path, origin, threads, as_json)
+            if as_json:
+                emit("summary", folder=str(target), drafts=found)
+            else:
+                print(target)
+            return
         # Before anything is drafted, for hours maybe: that it is missing.
         by = judge if judge is not None else open_ranker(ranker, threads=threads)
         target.mkdir(parents=True, exist_ok=True)
-        _draft(_Sources(chosen, data, turns, talks, seed, threads), target, path, origin, threads, as_json)
+        _draft(
+            _Sources(chosen, data, turns, talks, seed, threads), target, path, origin, alternatives, threads, as_json
+        )
         _, drafted = load_folder(target)
         labels, judged = _label(drafted, target, by, as_json)
         kinds: dict[str, Json] = {
@@ -88,6 +105,30 @@ def drafts(
                 assert isinstance(each, Mapping)
                 console.print(f"{kind}: " + ", ".join(f"{count} {verdict}" for verdict, count in each.items()))
             print(target)
+
+
+def _retell(source: Path, target: Path, adapter: Path, origin: Origin, threads: int, as_json: bool) -> int:
+    """Read labelled drafts anew by another drafter."""
+    _, drafted = load_folder(source)
+    labels, about = load_labels(source)
+    target.mkdir(parents=True, exist_ok=True)
+    with progress_of("reading drafts", quiet=as_json) as progress:
+        runtime = open_drafter(adapter=adapter, threads=threads, progress=progress)
+        # The same turn may have drafts in several folders.
+        named = {name: f"{source.name}/{name}" for name in labels}
+        labelled = [replace(one, name=named[one.name]) for one in drafted if one.name in named]
+        made = list[Drafted]()
+        for one in retold(runtime, labelled):
+            made.append(one)
+            progress("reading drafts", len(made), len(labelled))
+    save_shard(target, f"{source.name}-00000", made, origin)
+    known = load_labels(target)[0] if (target / LABELS).is_file() else {}  # of a folder that was retold before
+    save_labels(
+        target,
+        {**known, **{named[name]: label for name, label in labels.items()}},
+        {**about, "drafter": origin.drafter, "drafts_of": about.get("drafter")},
+    )
+    return len(made)
 
 
 def _split(name: str) -> Split:
@@ -127,12 +168,14 @@ class _Sources:
         return [one for conversation in heard for one in recorded(conversation, self._recognizer)]
 
 
-def _draft(sources: _Sources, target: Path, adapter: Path, origin: Origin, threads: int, as_json: bool) -> None:
+def _draft(
+    sources: _Sources, target: Path, adapter: Path, origin: Origin, alternatives: int, threads: int, as_json: bool
+) -> None:
     missing = [name for name in sources.names if not is_done(target, name, origin)]
     if not missing:
         return
     with progress_of("loading models", quiet=as_json) as loading:
-        drafter = Drafter(open_drafter(adapter=adapter, threads=threads, progress=loading), origin.seed)
+        drafter = Drafter(open_drafter(adapter=adapter, threads=threads, progress=loading), origin.seed, alternatives)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json) as bars:
         task = bars.add_task("turns", total=None)

@@ -12,6 +12,8 @@ from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
+from dragoman.agent.cli.train_endings import endings
+from dragoman.agent.cli.train_preference import preference
 from dragoman.agent.cli.train_ranker import ranker
 from dragoman.agent.cli.train_translation import translation
 from dragoman.agent.cli.train_verifier import verifier
@@ -32,6 +34,8 @@ from dragoman.models.catalog import resolve
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
 app.command()(drafter)
 app.command()(duplex)
+app.command()(endings)
+app.command()(preference)
 app.command()(ranker)
 app.command()(translation)
 app.command()(verifier)

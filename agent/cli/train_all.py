@@ -34,6 +34,7 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
     """The ear first: turn-taking is trained on what it hears. Then the drafter, and the verifier on its drafts."""
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
+    choices, preference = folder / "choices", folder / "preference"
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
         Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
@@ -55,6 +56,12 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             "drafter-en.npz",
         ),
         Step(("train", "ranker", "--data", str(talks), "--folder", str(ranker)), ranker / "ranker.npz", RANKER),
+        Step(("data", "drafts", "--turns", "1", "--alternatives", "5", "--folder", str(choices))),
+        Step(
+            ("train", "preference", "--drafts", str(choices), "--folder", str(preference), "--device", device),
+            preference / "adapter.npz",
+            "drafter-en.npz",
+        ),
         Step(("data", "drafts", "--data", str(talks), "--folder", str(drafts))),
         Step(
             ("train", "verifier", "--drafts", str(drafts), "--folder", str(verifier)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from dragoman.agent.drafter.endings import Endings, load_endings
 from dragoman.agent.drafter.runtime import FORMAT, DrafterRuntime
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
@@ -20,6 +21,24 @@ SHIPPED: Final = Path(__file__).parent / "adapters"
 def adapter_path(language: str = "en") -> Path | None:
     """The drafter's adapter for a language, ``drafter-<language>.npz``, if there is one."""
     return find_adapter(f"drafter-{language}.npz", SHIPPED)
+
+
+def endings_path(language: str = "en") -> Path | None:
+    """What tells the ends of turns from the drafter's states, ``endings-<language>.npz``, if there is one."""
+    return find_adapter(f"endings-{language}.npz", SHIPPED)
+
+
+def open_endings(language: str = "en", *, path: Path | None = None, drafter: Path | None = None) -> Endings | None:
+    """Load it for a language's drafter (``drafter``: its adapter's file, else the one that is used); None without one.
+
+    Raises ``DragomanError`` when it was made for another drafter.
+    """
+    path, drafter = path or endings_path(language), drafter or adapter_path(language)
+    if path is None or drafter is None:
+        return None
+    endings = load_endings(path)
+    endings.check(load_adapter(drafter).digest())
+    return endings
 
 
 def open_drafter(

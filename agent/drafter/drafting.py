@@ -6,8 +6,8 @@ once more, as ``corruption`` spoils it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, Literal, TypeAlias
 
@@ -22,8 +22,10 @@ from dragoman.agent.openings import MOST, sayable
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.types import INPUT_RATE
 
-Kind: TypeAlias = Literal["natural"] | Corruption
-"""``natural``: as it comes; and the ways in which a turn is spoilt."""
+Kind: TypeAlias = Literal["natural", "alternative"] | Corruption
+"""``natural``: as it comes; ``alternative``: with another beginning than the likeliest; and the ways in which a turn is
+spoilt.
+"""
 
 _AROUND_S: Final = 0.3
 """Of sound before a turn and after it, for who recognizes it."""
@@ -60,15 +62,15 @@ class Drafted:
 
 
 class Drafter:
-    """Runs a drafter over turns. Deterministic by ``seed``."""
+    """Runs a drafter over turns. Deterministic by ``seed``. ``alternatives``: drafts with other beginnings for each."""
 
-    def __init__(self, runtime: DrafterRuntime, seed: int = 1) -> None:
-        self._runtime, self._seed = runtime, seed
+    def __init__(self, runtime: DrafterRuntime, seed: int = 1, alternatives: int = 0) -> None:
+        self._runtime, self._seed, self._count = runtime, seed, alternatives
         self._others: Sequence[str] = ()
         self._words: list[str] = []
 
     def draft(self, asked: Asked, others: Sequence[str]) -> Iterator[Drafted]:
-        """The natural draft for a turn, and one for the turn spoilt; ``others`` lend their words."""
+        """The natural drafts for a turn, and one for the turn spoilt; ``others`` lend their words."""
         rng = Random(f"{self._seed}/{asked.name}")
         words = self._words_of(others)
         reading = self._runtime.open(asked.before)
@@ -84,12 +86,26 @@ class Drafter:
 
     def _one(self, asked: Asked, reading: Reading, text: str, kind: Kind) -> Iterator[Drafted]:
         self._runtime.read(reading, text)
-        draft = self._runtime.draft(reading, MOST + 1)
-        if said := sayable(draft.text, complete=draft.complete):
-            dialogue = (*asked.before, ("user", asked.text))
-            yield Drafted(
-                f"{asked.name}/{kind}", asked.conversation, kind, asked.situation, dialogue, text, said, draft
-            )
+        made: list[tuple[str, Kind, Draft]] = [(kind, kind, self._runtime.draft(reading, MOST + 1))]
+        if kind == "natural" and self._count:
+            found = self._runtime.alternatives(reading, MOST + 1, self._count)
+            made += [(f"alternative-{number}", "alternative", draft) for number, draft in enumerate(found)]
+        dialogue = (*asked.before, ("user", asked.text))
+        for name, kind, draft in made:
+            if said := sayable(draft.text, complete=draft.complete):
+                yield Drafted(
+                    f"{asked.name}/{name}", asked.conversation, kind, asked.situation, dialogue, text, said, draft
+                )
+
+
+def retold(runtime: DrafterRuntime, drafted: Iterable[Drafted]) -> Iterator[Drafted]:
+    """Drafts of another drafter with this one's doubts: what they say, and what is known of that, stays."""
+    reading: Reading | None = None
+    for one in drafted:
+        if reading is None or reading.dialogue != one.dialogue[:-1]:
+            reading = runtime.open(one.dialogue[:-1])
+        runtime.read(reading, one.heard)
+        yield replace(one, draft=runtime.retold(reading, one.draft))
 
 
 def turns_of(talk: str, turns: Sequence[str], rng: Random, count: int) -> list[Asked]:

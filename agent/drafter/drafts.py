@@ -21,6 +21,9 @@ Array = npt.NDArray[np.float32]
 class Draft:
     """The first words of a reply. For each of ``tokens``: the ``hidden`` state that it was guessed from [n, d], and of
     the guess the ``entropy``, the ``logp`` of the token, and the ``margin`` to the second best (nats) [n].
+
+    The states are those of a layer in the middle: there a body still knows what was said, and a verifier is right more
+    often than with those of its last layer, which know little but the next token.
     """
 
     text: str

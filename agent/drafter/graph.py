@@ -33,7 +33,8 @@ def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True)
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
     )
     end = float(own["end_bias"][0])
-    onnx.save(body_graph(changed, POSITIONS, quantized=quantized), str(folder / "body.onnx"))
+    middle = max(1, changed.dims.layers * 3 // 5)
+    onnx.save(body_graph(changed, POSITIONS, quantized=quantized, middle=middle), str(folder / "body.onnx"))
     drafts = _drafts(changed, adapter.kept, own["end"], end, quantized)
     onnx.save(drafts, str(folder / "drafts.onnx"))
 

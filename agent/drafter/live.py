@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from dragoman.agent.drafter.drafts import Draft
+from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.workers import Worker
 
 Dialogue = Sequence[tuple[str, str]]
@@ -31,6 +32,9 @@ class Runtime(Protocol[R]):
     def read(self, reading: R, text: str) -> None:
         """The turn so far."""
 
+    def state(self, reading: R) -> Array | None:
+        """What was read, in the middle of the body [d]; None of nothing."""
+
     def draft(self, reading: R, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read."""
 
@@ -41,13 +45,15 @@ class LiveDrafter(Generic[R]):
     language = "en"
     """What it reads and writes."""
 
-    def __init__(self, runtime: Runtime[R], worker: Worker | None = None) -> None:
+    def __init__(self, runtime: Runtime[R], worker: Worker | None = None, endings: Endings | None = None) -> None:
+        """``endings``: tells from what was read whether a turn is whole."""
         self.runtime = runtime
+        self.endings = endings
         self._worker = worker or Worker("drafting")
 
     def open(self) -> TurnDrafter[R]:
         """Drafts for a session."""
-        return TurnDrafter(self.runtime, self._worker)
+        return TurnDrafter(self.runtime, self._worker, self.endings)
 
     def close(self) -> None:
         """Free the thread."""
@@ -57,8 +63,8 @@ class LiveDrafter(Generic[R]):
 class TurnDrafter(Generic[R]):
     """Drafts of one session. What was read of a turn is kept until another dialogue stands before it."""
 
-    def __init__(self, runtime: Runtime[R], worker: Worker) -> None:
-        self._runtime, self._worker = runtime, worker
+    def __init__(self, runtime: Runtime[R], worker: Worker, endings: Endings | None = None) -> None:
+        self._runtime, self._worker, self._endings = runtime, worker, endings
         self._reading: R | None = None
 
     async def read(self, dialogue: Dialogue, text: str) -> None:
@@ -68,6 +74,18 @@ class TurnDrafter(Generic[R]):
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Draft:
         """The first words of a reply to ``text``, so many at most."""
         return await self._worker.run(lambda: self._runtime.draft(self._follow(dialogue, text), words))
+
+    @property
+    def tells_ends(self) -> bool:
+        """Whether ``whole`` is known."""
+        return self._endings is not None
+
+    async def whole(self, dialogue: Dialogue, text: str) -> float | None:
+        """Logit that the user's turn is whole; None where that can't be told."""
+        if self._endings is None or not text.strip():
+            return None
+        state = await self._worker.run(lambda: self._runtime.state(self._follow(dialogue, text)))
+        return None if state is None else self._endings.whole(state)
 
     def _follow(self, dialogue: Dialogue, text: str) -> R:
         if self._reading is None or self._reading.dialogue != tuple(dialogue):

@@ -22,7 +22,7 @@ from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.models.onnx_session import open_session
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
 
 _OPEN: Final = "user:"
@@ -38,6 +38,8 @@ class Reading:
         self.first = past.length
         """Where the turn's own tokens begin."""
         self.tokens: list[int] = []
+        self.states: list[Array] = []
+        """In the body's middle, at each of the tokens [d]."""
 
 
 class DrafterRuntime:
@@ -52,7 +54,7 @@ class DrafterRuntime:
         self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
         body, drafts = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("body", "drafts"))
-        self._reader = Reader(body, self.dims, POSITIONS)
+        self._reader = Reader(body, self.dims, POSITIONS, ("middle",))
         self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
         self._reply = (*self.vocabulary.read("\n"), *self.vocabulary.read(REPLY))
 
@@ -70,20 +72,40 @@ class DrafterRuntime:
             same += 1
         # What lies behind the length of a past is written over.
         reading.past.length = reading.first + same
-        self._read(reading.past, tokens[same:])
+        reading.states[same:] = self._read(reading.past, tokens[same:])
         reading.tokens = tokens
+
+    def state(self, reading: Reading) -> Array | None:
+        """In the body's middle, at the last token of the turn as it was read [d]; None where there is none."""
+        return reading.states[-1] if reading.states else None
 
     def draft(self, reading: Reading, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read, or all that there are. The reading may go on."""
-        past = reading.past.copy()
-        self._read(past, self._reply[:-1])
-        [draft] = self._writer.draft([Fork(past, self._reply[-1], DRAFT)], words)
+        [draft] = self._writer.draft([self._fork(reading)], words)
         return draft
 
-    def _read(self, past: Past, tokens: Sequence[int]) -> None:
-        if len(tokens):
-            x = self._tokens[np.asarray(tokens, np.int64)].astype(np.float32)
-            self._reader.read([past], x[None])
+    def alternatives(self, reading: Reading, words: int, count: int) -> list[Draft]:
+        """Drafts that begin with other words than the likeliest, the likelier first, written side by side."""
+        return self._writer.draft(self._writer.branches(self._fork(reading), count), words)
+
+    def retold(self, reading: Reading, draft: Draft) -> Draft:
+        """A draft that another drafter of the same body wrote for the turn, with this one's doubts about it."""
+        known = all(token in self.vocabulary.rows for token in draft.tokens)
+        tokens = draft.tokens if known else self.vocabulary.write(draft.text)[:DRAFT]
+        return self._writer.retold(self._fork(reading), tokens, complete=draft.complete)
+
+    def _fork(self, reading: Reading) -> Fork:
+        past = reading.past.copy()
+        self._read(past, self._reply[:-1])
+        return Fork(past, self._reply[-1], DRAFT)
+
+    def _read(self, past: Past, tokens: Sequence[int]) -> list[Array]:
+        """The states at the tokens."""
+        if not len(tokens):
+            return []
+        x = self._tokens[np.asarray(tokens, np.int64)].astype(np.float32)
+        _, middle = self._reader.read([past], x[None])
+        return list(middle[0])
 
     def _embedded(self, token: int) -> Array:
         return np.asarray(self._tokens[token], np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnxruntime as ort
@@ -43,28 +43,62 @@ class Writer:
         vocabulary: Vocabulary,
         embedded: Callable[[int], Array],
     ) -> None:
-        """``embedded``: the input [d] that a token is."""
+        """``reader``: of a body with the output ``middle``; ``embedded``: the input [d] that a token is."""
         self._reader, self._drafts, self._embedded = reader, drafts, embedded
         self.vocabulary = vocabulary
 
     def extend(self, forks: Sequence[Fork]) -> None:
         """One more token for each fork that is open."""
         forks = [fork for fork in forks if fork.open]
+        for fork, state, row in zip(forks, *self._next(forks), strict=True):
+            second, best = np.argpartition(row, -2)[-2:]
+            self._take(fork, int(best), int(second), state, row)
+
+    def branches(self, fork: Fork, count: int) -> list[Fork]:
+        """``count`` other ways to begin than the likeliest, the likelier first; ``fork`` has written nothing yet."""
+        [state], [row] = self._next([fork])
+        best, *others = np.argsort(-row)[: count + 1]
+        found = []
+        for other in others:
+            branch = Fork(fork.past.copy(), fork.last, fork.most)
+            self._take(branch, int(other), int(best), state, row)
+            found += [branch] if branch.tokens else []
+        return found
+
+    def _next(self, forks: Sequence[Fork]) -> tuple[Array, Array]:
+        """States [n, d] behind what each fork has, and log-probabilities [n, rows] of what comes then."""
         if not forks:
-            return
+            return np.zeros((0, self._reader.dims.width), np.float32), np.zeros((0, 0), np.float32)
         x = np.stack([self._embedded(fork.last) for fork in forks])
-        hidden = self._reader.read([fork.past for fork in forks], x[:, None])[0]
-        logits = self._drafts.run(["logits"], {"hidden": hidden[:, 0]})[0]
+        states, rows = self._read(forks, x[:, None])
+        return states[:, 0], rows[:, 0]
+
+    def _read(self, forks: Sequence[Fork], x: Array) -> tuple[Array, Array]:
+        """States [B, n, d] at inputs [B, n, d], and log-probabilities [B, n, rows] of what comes behind each."""
+        hidden, middle = self._reader.read([fork.past for fork in forks], x)
+        [logits] = self._drafts.run(["logits"], {"hidden": hidden.reshape(-1, hidden.shape[-1])})
         logp = logits - logits.max(-1, keepdims=True)
         logp -= np.log(np.exp(logp).sum(-1, keepdims=True))
-        entropy = -(np.exp(logp) * logp).sum(-1)
-        for fork, state, row, spread in zip(forks, hidden[:, 0], logp, entropy, strict=True):
+        return middle, logp.reshape(*hidden.shape[:2], -1)
+
+    def _take(self, fork: Fork, row: int, rival: int, state: Array, logp: Array) -> None:
+        token = self.vocabulary.token(row)
+        fork.last, fork.ended = token, token == self.vocabulary.control(Control.EOS)
+        if not fork.ended:
+            entropy = -(np.exp(logp) * logp).sum()
+            fork.tokens.append(token)
+            fork.rows.append((state, float(entropy), float(logp[row]), float(logp[row] - logp[rival])))
+
+    def retold(self, fork: Fork, tokens: Sequence[int], *, complete: bool) -> Draft:
+        """A draft that is given, as if it had been written here; ``fork`` has written nothing yet."""
+        x = np.stack([self._embedded(token) for token in (fork.last, *tokens[:-1])])
+        states, rows = self._read([fork], x[None])
+        for token, state, row in zip(tokens, states[0], rows[0], strict=True):
+            place = self.vocabulary.rows[token]
             second, best = np.argpartition(row, -2)[-2:]
-            token = self.vocabulary.token(int(best))
-            fork.last, fork.ended = token, token == self.vocabulary.control(Control.EOS)
-            if not fork.ended:
-                fork.tokens.append(token)
-                fork.rows.append((state, float(spread), float(row[best]), float(row[best] - row[second])))
+            self._take(fork, place, int(second if best == place else best), state, row)
+        fork.ended = True  # its last word is whole
+        return replace(self.drafted(fork, len(tokens)), complete=complete)
 
     def draft(self, forks: Sequence[Fork], words: int = 5) -> list[Draft]:
         """The first words of each fork, decoded together, or all that there are."""

@@ -6,6 +6,7 @@ where it is set how eager the agent is.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class Policy:
     ``arm``: from which on the turn is taken to end soon, so that first words are made ready. ``release``: from which on
     the next silence is taken for its end, and they are said; None: never, it takes a ``begin``. A head that can't tell
     the end of a turn from a pause in it must not release.
+    ``read``: from which on a reply begins where it is known what the turn's words tell of its end, to which so many
+    times as ``words`` their logit is added; 0: it is not heeded.
     """
 
     begin: float = 0.5
@@ -34,18 +37,36 @@ class Policy:
     attend: float = 0.7
     arm: float = 0.3
     release: float | None = None
+    read: float = 0.95
+    words: float = 0.0
 
-    def decide(self, probabilities: npt.NDArray[np.floating], busy: bool) -> Control:
-        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over.
+    def decide(self, probabilities: npt.NDArray[np.floating], busy: bool, whole: float | None = None) -> Control:
+        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``whole``: logit that the
+        turn is whole by its words, where they are known in a pause.
 
         Who speaks can only stop, and who is silent can't.
         """
         _, begin, stop, attend = (float(p) for p in probabilities)
         if busy:
             return Control.STP if stop >= self.stop else Control.SIL
-        if begin >= self.begin:
+        least = self.begin
+        if whole is not None and self.words:
+            begin, least = _sigmoid(_logit(begin) + self.words * whole), self.read
+        if begin >= least:
             return Control.BOS
         return Control.BOC if attend >= self.attend else Control.SIL
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(p / (1 - p))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-min(max(x, -60.0), 60.0)))
+
+
+_LEAST: Final = 1e-5
 
 
 class OwnTokens:

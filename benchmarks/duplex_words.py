@@ -1,0 +1,81 @@
+"""What a session knows of an open turn by its words: in each pause the ear's, read by the drafter."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from dragoman.agent.drafter.endings import Endings
+from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
+from dragoman.agent.duplex.conversation import Conversation
+from dragoman.agent.duplex.frames import first_decided
+from dragoman.agent.duplex.history import dialogue_before
+from dragoman.agent.ports import Recognizer, RecognizerStream
+from dragoman.asr.vad import WINDOW, Started
+from dragoman.audio.types import INPUT_RATE
+from dragoman.benchmarks.turn_systems import Activity
+
+_BEFORE: Final = round(0.3 * INPUT_RATE)
+_PARTIAL: Final = round(0.32 * INPUT_RATE)
+
+
+class TurnWords:
+    """Listens to one conversation as a session's ear does, behind what the voice detector said. Its own processor time
+    counts: nothing is known before it was computed.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        activity: Activity,
+        recognizer: Recognizer,
+        drafter: DrafterRuntime,
+        endings: Endings,
+    ) -> None:
+        self._conversation, self._activity = conversation, activity
+        self._recognizer, self._drafter, self._endings = recognizer, drafter, endings
+        self._stream: RecognizerStream | None = None
+        self._reading: Reading | None = None
+        self._window = self._fed = 0
+        self._since_s = 0.0
+        self._whole: float | None = None
+
+    def whole(self, now: float) -> float | None:
+        """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
+        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < self._activity.windows:
+            self._hear(self._window)
+            self._window += 1
+        return self._whole if now >= self._since_s else None
+
+    def begun(self) -> None:
+        """A reply is begun: the turn is over, and what the user says then is another."""
+        self._stream = self._whole = None
+
+    def _hear(self, window: int) -> None:
+        until = (window + 1) * WINDOW
+        edge = self._activity.edges.get(window)
+        if isinstance(edge, Started):
+            self._whole = None
+            if self._stream is None:
+                self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
+                frame = first_decided(edge.at / INPUT_RATE)
+                self._reading = self._drafter.open(dialogue_before(self._conversation, frame))
+        if self._stream is None or self._reading is None:
+            return
+        if edge is not None and not isinstance(edge, Started):
+            began = time.process_time()
+            self._feed(until)
+            if text := self._stream.ended().text.strip():
+                self._drafter.read(self._reading, text)
+                state = self._drafter.state(self._reading)
+                self._whole = None if state is None else self._endings.whole(state)
+                self._since_s = until / INPUT_RATE + time.process_time() - began
+        elif until - self._fed >= _PARTIAL:
+            self._feed(until)
+            if text := self._stream.partial().text.strip():
+                self._drafter.read(self._reading, text)
+
+    def _feed(self, until: int) -> None:
+        assert self._stream is not None
+        self._stream.accept(self._conversation.pcm[self._fed : until])
+        self._fed = until

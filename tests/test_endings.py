@@ -14,7 +14,7 @@ from duplex_small import conversation
 from dragoman.agent.drafter.catalog import open_drafter, open_endings
 from dragoman.agent.drafter.endings import Endings, fit, load_endings, save_endings
 from dragoman.agent.drafter.live import LiveDrafter
-from dragoman.agent.drafter.pauses import Pause, load_pauses, make_pauses, pauses_of
+from dragoman.agent.drafter.pauses import load_pauses, make_pauses, pauses_of
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.store import save_conversations
 from dragoman.asr.vad import WINDOW, Ended, Started

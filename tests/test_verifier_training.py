@@ -210,6 +210,19 @@ def test_from_talks_to_a_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DragomanError, match="another drafter"):
         open_verifier(path=tmp_path / "v" / "verifier.npz", drafter=tmp_path / "other.npz")
 
+    again = tmp_path / "again"
+    retelling = [*drafting[:2], "--retell", str(folder), "--adapter", str(tmp_path / "other.npz"), "--json"]
+    for _ in range(2):  # doing it twice changes nothing
+        done = CliRunner().invoke(app, [*retelling, "--folder", str(again)])
+        assert done.exit_code == 0, done.output
+    origin, retold = load_folder(again)
+    labels_again, about = load_labels(again)
+    assert (origin.drafter, about["drafter"]) == (other.digest(), other.digest())
+    assert [(one.name, one.said) for one in retold] == [(f"drafts/{one.name}", one.said) for one in found]
+    assert {name: one.verdict for name, one in labels_again.items()} == {
+        f"drafts/{name}": one.verdict for name, one in labels.items()
+    }
+
 
 def test_drafts_without_labels_are_told(tmp_path: Path) -> None:
     """One line says what to run."""

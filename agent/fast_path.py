@@ -53,6 +53,20 @@ class FastPath:
         wanted = settings.create_response and settings.speak
         return self._opener if wanted and drafter is not None and drafter.language == settings.language else None
 
+    def hear(self, event: on.Input) -> None:
+        """What the ear tells the engine: the model of turn-taking hears of voices and words."""
+        turns = self.turns
+        if turns is None:
+            return
+        match event:
+            case on.SpeechStarted() | on.SpeechStopped():
+                turns.voice(isinstance(event, on.SpeechStarted))
+            case on.Partial(turn, text, stable) if text:
+                turns.read(turn, text, stable)
+            case on.Transcript(turn, _, text) if text:
+                turns.read(turn, text, len(text.split()))
+                turns.pause(text)
+
     async def run(self, memory: Memory) -> None:
         """Listen until cancelled; at once over where there is no model of turn-taking."""
         self._draft()

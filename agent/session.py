@@ -213,15 +213,10 @@ class Session:
 
     def _tell(self, event: Input) -> None:
         """Give the engine an input and carry out what it says."""
-        if isinstance(event, on.SpeechStarted | on.SpeechStopped) and self._fast.turns is not None:
-            self._fast.turns.voice(isinstance(event, on.SpeechStarted))
+        self._fast.hear(event)
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._out.put(ev.UserPartial(event.turn, event.text, stable))
-            if self._fast.turns is not None:
-                self._fast.turns.read(event.turn, event.text, stable)
-                if isinstance(event, on.Transcript):
-                    self._fast.turns.pause(event.text)
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
                 if self._fast.opener is not None:

@@ -27,7 +27,7 @@ from dragoman.verifier.figures import Json, auroc, calibration_error
 
 Flags = npt.NDArray[np.bool_]
 
-PENALTIES: Final = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+PENALTIES: Final = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 """What the square of a weight may cost: the best of them on turns that were not learned from is taken."""
 
 HELD: Final = 0.2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.memory import Memory
@@ -75,20 +75,23 @@ class FastPath:
             return
         try:
             stream = await model.open(memory.dialogue())
-            drafter = self._drafter
-            whole = None
-            if drafter is not None and drafter.tells_ends:
-                whole = lambda text: drafter.whole(memory.dialogue(), text)  # noqa: E731
-            self._taker = TurnTaker(stream, self._floor, self._told, whole)
+            self._taker = TurnTaker(stream, self._floor, self._told, self._reader(memory))
             self._changed()
             if settings.attentive and settings.speak:
                 voice = await self._parts.voice(model.language, settings.voice)
                 self.hum = (await self._parts.speaking.run(voice.synthesize, _HUM)).pcm
             await self._taker.run()
-        except Exception as error:  # silence still ends turns
+        except* Exception as failed:  # silence still ends turns
             self._taker = None
             self._changed()
-            self._failed(f"the model of turn-taking failed: {error}")
+            self._failed(f"the model of turn-taking failed: {failed.exceptions[0]}")
+
+    def _reader(self, memory: Memory) -> Callable[[str], Awaitable[float | None]] | None:
+        """What tells of a turn's words whether it is whole, where that is known."""
+        drafter = self._drafter
+        if drafter is None or not drafter.tells_ends:
+            return None
+        return lambda text: drafter.whole(memory.dialogue(), text)
 
     def _draft(self) -> None:
         parts, drafter = self._parts, self._parts.drafter

@@ -118,10 +118,13 @@ class TurnTaker:
         self._told = told
         self._tell_whole = whole
         self._voiced = False
+        self._stretch = 0
+        """Counts the edges of the user's voice."""
         self._paused = ""
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
         """What they told, until a voice goes on."""
+        self._read_on = asyncio.Event()
         self._sound: deque[Samples] = deque(maxlen=_LATE)
         self._rest: Samples = np.zeros(0, np.float32)
         self._wake = asyncio.Event()
@@ -154,13 +157,14 @@ class TurnTaker:
 
     def voice(self, speaking: bool) -> None:
         """The user's voice begins, or falls silent."""
-        self._voiced = speaking
+        self._voiced, self._stretch = speaking, self._stretch + 1
         self._paused, self._whole = "", None
 
     def pause(self, text: str) -> None:
         """All words of the turn, in a pause: they may tell whether it is over."""
         if not self._voiced and self._tell_whole is not None:
             self._paused = text
+            self._read_on.set()
 
     def said(self, role: str, text: str) -> None:
         """A turn that is over, as the history has it."""
@@ -168,7 +172,13 @@ class TurnTaker:
             self._dialogue.append((self._count, role, text))
 
     async def run(self) -> None:
-        """Decide until cancelled. Raises what the model raises."""
+        """Decide until cancelled. Raises what the model raises, in a group."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._decide(), name="decide frames")
+            if self._tell_whole is not None:
+                tasks.create_task(self._read_pauses(self._tell_whole), name="read pauses")
+
+    async def _decide(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -183,7 +193,6 @@ class TurnTaker:
             return
         self._count += 1
         policy = self._stream.policy
-        await self._read_pause()
         control = self._done(policy.decide(opinion.probabilities, self._floor().busy, self._whole), end)
         if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
             self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))
@@ -194,12 +203,17 @@ class TurnTaker:
         if self._stream.frames <= before:
             await self._remember()
 
-    async def _read_pause(self) -> None:
-        text, self._paused = self._paused, ""
-        if text and self._tell_whole is not None and self._floor().turn:
-            whole = await self._tell_whole(text)
-            if not self._voiced:  # it did not go on meanwhile
-                self._whole = whole
+    async def _read_pauses(self, tell_whole: Callable[[str], Awaitable[float | None]]) -> None:
+        """Beside the frames: what is known of the words when a frame is decided counts, and none waits for them."""
+        while True:
+            await self._read_on.wait()
+            self._read_on.clear()
+            text, self._paused = self._paused, ""
+            stretch = self._stretch
+            if text and self._floor().turn:
+                whole = await tell_whole(text)
+                if stretch == self._stretch:  # nothing was said meanwhile
+                    self._whole = whole
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

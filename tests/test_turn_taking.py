@@ -61,6 +61,7 @@ class ScriptedDrafter:
     closed: bool = False
     wholes: dict[str, float] = field(default_factory=dict)
     """Logits that turns are whole, by their words."""
+    reads_s: float = 0.02
     judged: list[tuple[list[tuple[str, str]], str]] = field(default_factory=list)
 
     def open(self) -> ScriptedDrafter:
@@ -72,7 +73,7 @@ class ScriptedDrafter:
 
     async def whole(self, dialogue: Sequence[tuple[str, str]], text: str) -> float | None:
         self.judged.append((list(dialogue), text))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(self.reads_s)
         return self.wholes.get(text)
 
     def close(self) -> None:
@@ -310,6 +311,20 @@ def test_what_words_tell_is_not_heeded_while_a_voice_speaks() -> None:
         _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
         ends.append(record.turns[0].speech_end)
     assert ends[0] == ends[1] < 3.0
+
+
+def test_what_was_read_of_the_pause_before_is_not_heeded() -> None:
+    """Reading takes half a second: what it tells comes when the user has gone on, and paused again."""
+    onsets = []
+    for wholes in ({}, {"Who wrote it?": -40.0}):
+        parts = opening(["You wrote it"], ["Jane Austen."], {2.45: Control.BOS})
+        assert isinstance(parts.turn_model, ScriptedTurns)
+        assert isinstance(parts.drafter, ScriptedDrafter)
+        parts.turn_model.policy = Policy(words=1.0)
+        parts.drafter.wholes, parts.drafter.reads_s = wholes, 0.5
+        _, record = converse_now(parts, speech((0.5, 1.5), (1.75, 2.2), seconds=3))
+        onsets.append(record.turns[0].onset_ms)
+    assert onsets[0] == onsets[1] is not None
 
 
 def test_who_goes_on_speaking_hears_nothing_of_it() -> None:

@@ -314,14 +314,14 @@ def test_what_words_tell_is_not_heeded_while_a_voice_speaks() -> None:
 
 
 def test_what_was_read_of_the_pause_before_is_not_heeded() -> None:
-    """Reading takes half a second: what it tells comes when the user has gone on, and paused again."""
+    """Reading takes long: what it tells comes when the user has gone on, and paused again."""
     onsets = []
     for wholes in ({}, {"Who wrote it?": -40.0}):
-        parts = opening(["You wrote it"], ["Jane Austen."], {2.45: Control.BOS})
+        parts = opening(["You wrote it"], ["Jane Austen."], {2.65: Control.BOS})
         assert isinstance(parts.turn_model, ScriptedTurns)
         assert isinstance(parts.drafter, ScriptedDrafter)
         parts.turn_model.policy = Policy(words=1.0)
-        parts.drafter.wholes, parts.drafter.reads_s = wholes, 0.5
+        parts.drafter.wholes, parts.drafter.reads_s = wholes, 0.9
         _, record = converse_now(parts, speech((0.5, 1.5), (1.75, 2.2), seconds=3))
         onsets.append(record.turns[0].onset_ms)
     assert onsets[0] == onsets[1] is not None

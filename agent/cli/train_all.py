@@ -31,10 +31,12 @@ class Step:
 
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
-    """The ear first: turn-taking is trained on what it hears. Then the drafter, and the verifier on its drafts."""
+    """The ear first: turn-taking is trained on what it hears. Then the drafter, and what reads its states: the ends of
+    turns, and the verifier.
+    """
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
-    choices, preference = folder / "choices", folder / "preference"
+    choices, preference, endings = (folder / name for name in ("choices", "preference", "endings"))
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
         Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
@@ -61,6 +63,12 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             ("train", "preference", "--drafts", str(choices), "--folder", str(preference), "--device", device),
             preference / "adapter.npz",
             "drafter-en.npz",
+        ),
+        Step(("data", "pauses", "--folder", str(talks))),
+        Step(
+            ("train", "endings", "--data", str(talks), "--folder", str(endings)),
+            endings / "endings.npz",
+            "endings-en.npz",
         ),
         Step(("data", "drafts", "--data", str(talks), "--folder", str(drafts))),
         Step(
@@ -93,7 +101,7 @@ def everything(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
-    """Make the data and train all that dragoman ships for English: ear, turn-taking, drafter, ranker and verifier.
+    """Make the data and train all that dragoman ships for English: ear, turn-taking, drafter, ranker, verifier.
 
     Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
     """

@@ -193,7 +193,9 @@ class TurnTaker:
             return
         self._count += 1
         policy = self._stream.policy
-        control = self._done(policy.decide(opinion.probabilities, self._floor().busy, self._whole), end)
+        heeded = self._tell_whole is not None
+        wanted = policy.decide(opinion.probabilities, self._floor().busy, self._whole, heeded=heeded)
+        control = self._done(wanted, end)
         if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
             self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))
         self._stream.tell(control)

@@ -95,7 +95,8 @@ def perform(
             for actor, one in zip(going, decided, strict=True):
                 actor.performance.ends.append(one.ends)
                 busy = actor.voice.busy(decided_s(frame))
-                actor.act(frame, policy.decide(one.probabilities, busy, actor.whole(frame)))
+                heeded, whole = listening is not None, actor.whole(frame)
+                actor.act(frame, policy.decide(one.probabilities, busy, whole, heeded=heeded))
         for actor in actors:
             actor.performance.played.delay_s = AHEAD_S
             yield actor.performance

@@ -183,7 +183,13 @@ def test_words_weigh_on_the_decision(begin: float, whole: float | None, decided:
     policy, probabilities = Policy(begin=0.8, read=0.85, words=1.0), np.array([1 - begin, begin, 0.0, 0.0])
     assert policy.decide(probabilities, False, whole) == decided
     assert policy.decide(probabilities, True, whole) == Control.SIL
+    waits = replace(policy, unread=0.95)
+    assert waits.decide(probabilities, False, heeded=True) == (Control.BOS if begin == 1.0 else Control.SIL)
+    assert waits.decide(probabilities, False, whole, heeded=True) == (
+        decided if whole is not None or begin == 1.0 else Control.SIL
+    )
     deaf = replace(policy, words=0.0)
+    assert deaf.decide(probabilities, False, heeded=True) == deaf.decide(probabilities, False)
     assert deaf.decide(probabilities, False, whole) == deaf.decide(probabilities, False)
 
 

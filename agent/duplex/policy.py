@@ -29,7 +29,8 @@ class Policy:
     the next silence is taken for its end, and they are said; None: never, it takes a ``begin``. A head that can't tell
     the end of a turn from a pause in it must not release.
     ``read``: from which on a reply begins where it is known what the turn's words tell of its end, to which so many
-    times as ``words`` their logit is added; 0: it is not heeded.
+    times as ``words`` their logit is added; 0: it is not heeded. ``unread``: from which on it begins where the words are
+    heeded and not known yet.
     """
 
     begin: float = 0.5
@@ -38,18 +39,21 @@ class Policy:
     arm: float = 0.3
     release: float | None = None
     read: float = 0.95
+    unread: float = 0.95
     words: float = 0.0
 
-    def decide(self, probabilities: npt.NDArray[np.floating], busy: bool, whole: float | None = None) -> Control:
+    def decide(
+        self, probabilities: npt.NDArray[np.floating], busy: bool, whole: float | None = None, *, heeded: bool = False
+    ) -> Control:
         """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``whole``: logit that the
-        turn is whole by its words, where they are known in a pause.
+        turn is whole by its words, where they are known in a pause; ``heeded``: they will be, if it is one.
 
         Who speaks can only stop, and who is silent can't.
         """
         _, begin, stop, attend = (float(p) for p in probabilities)
         if busy:
             return Control.STP if stop >= self.stop else Control.SIL
-        least = self.begin
+        least = self.unread if heeded and self.words else self.begin
         if whole is not None and self.words:
             begin, least = _sigmoid(_logit(begin) + self.words * whole), self.read
         if begin >= least:

@@ -29,7 +29,7 @@ class Policy:
     the next silence is taken for its end, and they are said; None: never, it takes a ``begin``. A head that can't tell
     the end of a turn from a pause in it must not release.
     ``read``: from which on a reply begins where it is known what the turn's words tell of its end, to which so many
-    times as ``words`` their logit is added; 0: it is not heeded. ``unread``: from which on it begins where the words are
+    times as ``words`` their logit is added; 0: it is not heeded. ``unread``: from which on it begins where they are
     heeded and not known yet.
     """
 

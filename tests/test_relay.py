@@ -233,6 +233,19 @@ def test_a_server_that_continues_exactly_may_go_on_inside_a_word() -> None:
     assert rest(["ly", " done."], "That was wonderful", server_kind("llama.cpp")) == "ly done."
 
 
+@pytest.mark.parametrize("server", ["llama.cpp", "vLLM", "Ollama"])
+def test_a_mark_stands_next_to_the_word_before_it(server: str) -> None:
+    """Some models write a space before it; an ellipsis is a mark too, a bracket is none."""
+    for pieces, joined in (
+        ([" !", " If you"], "! If you"),
+        ([" ", "?"], "?"),
+        (["\n", "... so"], "... so"),
+        ([" (really)"], " (really)"),
+        ([" ", ""], ""),
+    ):
+        assert rest(pieces, "It is good to know", server_kind(server)) == joined
+
+
 def test_a_whole_reply_passes_as_it_is() -> None:
     assert rest(["That is ", "fine."], "") == "That is fine."
 

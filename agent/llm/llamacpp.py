@@ -19,6 +19,7 @@ from typing import Final
 
 import xllamacpp
 
+from dragoman.agent.llm.prefill import EXACTLY, Seam
 from dragoman.agent.llm.prompts import TURN_END, chatml, trim
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import busy
@@ -128,6 +129,7 @@ class LlamaCppResponder:
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. A history that is too long loses its oldest turns."""
+        seam = Seam(prefix, EXACTLY)
         budget = self._context - max_tokens - len(prefix.encode()) - 16
         for _ in range(3):
             tokens = 0
@@ -137,8 +139,8 @@ class LlamaCppResponder:
                 async for piece in pieces:
                     if isinstance(piece, _TooLong):
                         tokens = piece.tokens
-                    else:
-                        yield piece
+                    elif text := seam.feed(piece):
+                        yield text
             if not tokens:
                 return
             budget = budget * (self._context - max_tokens) // (tokens + _BATCH)

@@ -18,6 +18,10 @@ ASKED: Final = UNKNOWN
 """Any server that is not known to continue a beginning: it is asked to, in words."""
 
 
+EXACTLY: Final = next(kind for kind in KINDS if kind.continues == "exactly")
+"""A server that goes on from a beginning to the letter, as the embedded engine does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What goes to ``/v1/chat/completions`` for the rest of a reply; ``extra_body`` stands beside the messages."""
@@ -68,20 +72,27 @@ async def following(pieces: AsyncIterator[str], prefix: str, server: Kind) -> As
 class Seam:
     """Joins what ``server`` writes to ``prefix``, piece by piece.
 
-    Where the server repeats the prefix, that is dropped; where a space is missing, it is added; nothing else changes.
-    A server that continues exactly is taken at its word: it may go on inside a word.
+    Where the server repeats the prefix, that is dropped; where a space is missing, it is added; a mark that ends what
+    was said stands next to it, without the space that some models write before it. Nothing else changes. A server that
+    continues exactly is taken at its word: it may go on inside a word.
     """
 
     def __init__(self, prefix: str, server: Kind) -> None:
         self._prefix = prefix
-        # What has come while it may still be a repetition; None once all passes as it comes.
-        self._held: str | None = None if not prefix or server.continues == "exactly" else ""
+        self._exactly = server.continues == "exactly"
+        # What has come while it may still be a repetition, or be nothing but space; None once all passes as it comes.
+        self._held: str | None = "" if prefix else None
 
     def feed(self, piece: str) -> str:
         """What can be said now; may be empty."""
         if self._held is None:
             return piece
         self._held += piece
+        if self._exactly:
+            if not self._held.strip():
+                return ""
+            held, self._held = self._held, None
+            return _closed(held)
         said, wanted = self._held.lstrip(), self._prefix.strip()
         if wanted.startswith(said) or said.rstrip() == wanted:
             return ""
@@ -93,9 +104,17 @@ class Seam:
     def close(self) -> str:
         """What was held back, where the stream ends."""
         held, self._held = self._held, None
-        return self._joined(held) if held and held.strip() != self._prefix.strip() else ""
+        if self._exactly or not held or held.strip() in ("", self._prefix.strip()):
+            return ""
+        return self._joined(held)
 
     def _joined(self, rest: str) -> str:
+        rest = _closed(rest)
         if self._prefix[-1:].isspace():
             return rest.lstrip()
         return rest if rest[:1].isspace() or not rest[:1].isalnum() else f" {rest}"
+
+
+def _closed(rest: str) -> str:
+    """Without the space before a mark that ends what stands before."""
+    return rest.lstrip() if rest.lstrip()[:1] in tuple(".,!?;:…") else rest

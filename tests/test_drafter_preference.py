@@ -97,6 +97,7 @@ def test_a_turn_without_a_choice_teaches_nothing(runtime: DrafterRuntime) -> Non
 @pytest.mark.train
 def test_training_prefers_what_may_be_spoken(runtime: DrafterRuntime, tmp_path: Path) -> None:
     """It goes on where it was stopped, refuses other drafts, and what was the likeliest beginning is so no more."""
+    pytest.importorskip("torch")
     from dragoman.agent.drafter.preference import Options, Preference, Report
     from dragoman.agent.duplex.adapter import load_adapter
     from dragoman.audio.types import DragomanError

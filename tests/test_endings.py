@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drafter_small import adapter
 from drafter_small import runtime as small_runtime
 from duplex_small import conversation
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
 from dragoman.agent.drafter.catalog import open_drafter, open_endings
 from dragoman.agent.drafter.endings import Endings, fit, load_endings, save_endings
 from dragoman.agent.drafter.live import LiveDrafter
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses, pauses_of
 from dragoman.agent.drafter.runtime import DrafterRuntime
+from dragoman.agent.duplex.adapter import save_adapter
 from dragoman.agent.duplex.store import save_conversations
 from dragoman.asr.vad import WINDOW, Ended, Started
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
@@ -145,6 +150,42 @@ def test_the_words_at_each_pause_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_p
     path.write_text("no\n")
     with pytest.raises(DragomanError, match="not the pauses of a shard"):
         load_pauses(path)
+
+
+def test_from_conversations_to_what_tells_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drafter: DrafterRuntime
+) -> None:
+    """Two commands: the second names the drafter, and says what to run where the first was forgotten."""
+    talk = conversation()
+    first = talk.user[0]
+    [pause] = first.pauses
+    spoken = edges((first.start_s, pause.start_s), (pause.end_s, first.end_s))
+    monkeypatch.setattr("dragoman.agent.drafter.pauses._edges", lambda pcm: spoken)
+    monkeypatch.setattr("dragoman.agent.cli.data_pauses.open_recognizer", lambda *args, **options: Counting())
+    monkeypatch.setattr("dragoman.agent.cli.train_endings.open_drafter", lambda **options: drafter)
+    made = adapter()
+    save_adapter(tmp_path / "drafter.npz", made)
+    talks = [replace(talk, id=f"talk {i}", user=(first,)) for i in range(12)]
+    save_conversations(tmp_path / "verifier-1-00002.npz", talks)
+    training = ["train", "endings", "--data", str(tmp_path), "--adapter", str(tmp_path / "drafter.npz"), "--json"]
+    training += ["--folder", str(tmp_path / "endings")]
+    forgotten = CliRunner().invoke(app, training)
+    assert forgotten.exit_code == 1
+    assert "dragoman data pauses" in forgotten.output
+    done = CliRunner().invoke(app, ["data", "pauses", "--folder", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["pauses"], summary["over"]) == (24, 12)
+    done = CliRunner().invoke(app, training)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout.splitlines()[-1])["pauses"] == 24
+    found = open_endings(path=tmp_path / "endings" / "endings.npz", drafter=tmp_path / "drafter.npz")
+    assert found is not None
+    assert found.drafter == made.digest()
+    assert found.weights.shape == (drafter.dims.width,)
+    none = CliRunner().invoke(app, ["data", "pauses", "--folder", str(tmp_path), "--split", "test"])
+    assert none.exit_code == 1
+    assert "no conversations of the split test" in none.output
 
 
 # --- what a session makes of it

@@ -135,7 +135,10 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, hee
             needed = words or loaded.endings is not None
             loaded.recognizer = open_recognizer(progress=progress) if needed else None
             own = loaded.runtime.policy
-            loaded.policies = {DUPLEX: own, **{f"{DUPLEX}@{t:g}": replace(own, begin=t, read=t) for t in thresholds}}
+            loaded.policies = {
+                DUPLEX: own,
+                **{f"{DUPLEX}@{t:g}": replace(own, begin=t, read=t, unread=t) for t in thresholds},
+            }
     if SMART in systems:
         with _optional(SMART, len(systems) == len(SYSTEMS)):
             loaded.smart = open_smart_turn(progress=progress)

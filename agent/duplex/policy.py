@@ -38,9 +38,9 @@ class Policy:
     attend: float = 0.7
     arm: float = 0.3
     release: float | None = None
-    read: float = 0.95
-    unread: float = 0.95
-    words: float = 0.0
+    read: float = 0.97
+    unread: float = 0.975
+    words: float = 1.25
 
     def decide(
         self, probabilities: npt.NDArray[np.floating], busy: bool, whole: float | None = None, *, heeded: bool = False

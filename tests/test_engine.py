@@ -12,6 +12,7 @@ from dragoman.agent.engine import Engine, Phase, Policy
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.backchannel import is_backchannel
+from dragoman.agent.engine.state import Reply
 from dragoman.audio.types import Word
 
 from . import engine_trace
@@ -214,3 +215,12 @@ def test_backchannels(text: str) -> None:
 def test_not_backchannels(text: str) -> None:
     """Whatever objects, asks or says something wants the floor."""
     assert not is_backchannel(text)
+
+
+def test_a_mark_that_stands_alone_is_heard_next_to_its_word() -> None:
+    """First words end, and what goes on from them begins with a mark: it is a word of its own to the voice."""
+    texts = ["It's", "good", "to", "know", "!", "If", "you", "(well", ")", "...", "$5", "."]
+    reply = Reply(1, 1, words=[Word(text, i * 1.0, i + 0.5) for i, text in enumerate(texts)])
+    assert reply.heard(99.0) == "It's good to know! If you (well )... $5."
+    assert reply.heard(3.6) == "It's good to know"
+    assert reply.heard(4.6) == "It's good to know!"

@@ -30,7 +30,7 @@ class Line:
 
 
 SCRIPT = (
-    Line(1.0, "Hello! What is the capital of Portugal?"),
+    Line(1.0, "Hello, what is the capital of Portugal?"),
     Line(5.0, "And what should I eat when I am there?"),
     Line(9.0, "Please tell me a long story about a fox and a raven."),
     # Into the story: an interruption.

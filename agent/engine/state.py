@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -82,7 +83,9 @@ class Reply:
 
     def heard(self, seconds: float) -> str:
         """The words whose end lies in the first ``seconds``."""
-        return " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
+        heard = " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
+        # What goes on from first words may begin with a mark, which is a word of its own then.
+        return _MARK.sub("", heard)
 
     @property
     def asks(self) -> bool:
@@ -99,3 +102,7 @@ class Reply:
         cut = next((word for word in self.words if word.end > self.position + HEARD_SLACK_S), None)
         if cut is not None and cut.start < self.position <= cut.start + most:
             self.position = cut.start
+
+
+_MARK: Final = re.compile(r" (?=[.,!?;:\u2026]+(?: |$))")
+"""The space before a mark that stands alone."""

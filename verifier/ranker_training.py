@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
 from dragoman.models.catalog import Progress
+from dragoman.models.shares import share_of
 from dragoman.verifier.features import Array
 from dragoman.verifier.figures import Json, auroc
 from dragoman.verifier.labels import OTHERS, Candidate, label
@@ -70,7 +71,7 @@ def pairs_of(talks: Mapping[str, Sequence[Sequence[str]]]) -> list[Pair]:
 
 def is_held(talk: str, options: Options) -> bool:
     """Whether a talk is kept out of the training."""
-    return int(hashlib.sha256(f"{talk}/ranker".encode()).hexdigest()[:8], 16) / 2**32 < options.held
+    return share_of(f"{talk}/ranker") < options.held
 
 
 def beginning(reply: str, rng: Random) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
+from dragoman.models.shares import share_of
 from dragoman.verifier.calibration import logistic, scaling, threshold
 from dragoman.verifier.features import SCALARS, Features
 from dragoman.verifier.figures import Flags, Json, Numbers, auroc, calibration_error, spoken_at
@@ -80,7 +81,7 @@ class Report:
 
 def part_of(conversation: str) -> Part:
     """What a conversation is for, by its name: 70 % to learn from, 15 % to tune by, 15 % to judge by."""
-    share = int(hashlib.sha256(f"{conversation}/verifier".encode()).hexdigest()[:8], 16) / 2**32
+    share = share_of(f"{conversation}/verifier")
     return "train" if share < 0.7 else "tune" if share < 0.85 else "held"
 
 

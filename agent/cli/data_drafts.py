@@ -72,7 +72,7 @@ def drafts(
     Stop it when you like: the same command goes on. Labels are made anew each time, from all drafts in the folder.
     """
     with errors():
-        chosen, target = _split(split), folder or default_folder()
+        chosen, target = split_of_name(split), folder or default_folder()
         path = adapter or adapter_path()
         if path is None:
             raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
@@ -131,7 +131,8 @@ def _retell(source: Path, target: Path, adapter: Path, origin: Origin, threads: 
     return len(made)
 
 
-def _split(name: str) -> Split:
+def split_of_name(name: str) -> Split:
+    """The split that is called so. Raises ``DragomanError``."""
     for split in SPLITS:
         if name == split:
             return split

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dragoman.agent.cli.data_drafts import split_of_name
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses
-from dragoman.agent.duplex.conversation import SPLITS
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.store import load_conversations, shards
 from dragoman.asr.causal.catalog import open_recognizer
@@ -31,10 +31,7 @@ def pauses(
     """
     with errors():
         target = folder or default_folder()
-        chosen = next((one for one in SPLITS if one == split), None)
-        if chosen is None:
-            raise DragomanError(f"no split is called {split!r}: there are {', '.join(SPLITS)}")
-        found = shards(target, chosen)[:most]
+        found = shards(target, split_of_name(split))[:most]
         if not found:
             raise DragomanError(f"{target} has no conversations of the split {split}: run `dragoman data duplex`")
         count = over = 0

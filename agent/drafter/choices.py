@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.drafter.drafting import Drafted
-from dragoman.agent.drafter.prompt import REPLY, TURN, before
+from dragoman.agent.drafter.prompt import OPEN, asked, before, heard
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.verifier.labels import Verdict
 
@@ -60,13 +60,11 @@ def choices(drafted: Sequence[Drafted], verdicts: Mapping[str, Verdict], vocabul
 
 def _choice(some: Sequence[Drafted], judged: Sequence[Verdict], vocabulary: Vocabulary) -> Choice:
     first = some[0]
-    # As ``runtime`` reads it.
     context = [
         *before(vocabulary, first.dialogue[:-1]),
-        *vocabulary.read("user:"),
-        *vocabulary.read(" " + first.heard.strip())[-TURN:],
-        *vocabulary.read("\n"),
-        *vocabulary.read(REPLY),
+        *vocabulary.read(OPEN),
+        *heard(vocabulary, first.heard),
+        *asked(vocabulary),
     ]
     known = len(context)
     tokens, positions, at, written, draft = list(context), list(range(known)), list[int](), list[int](), list[int]()

@@ -7,7 +7,6 @@ belong to one drafter, whose digest they name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from dragoman.agent.drafter.drafts import Array
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
+from dragoman.models.shares import share_of
 from dragoman.verifier.calibration import logistic, scaling
 from dragoman.verifier.features import normed
 from dragoman.verifier.figures import Json, auroc, calibration_error
@@ -63,7 +63,7 @@ def fit(states: Array, over: Flags, conversations: Sequence[str], drafter: str) 
 
     Raises ``DragomanError`` when there are none of either kind, among those that are learned from or among the others.
     """
-    held = np.array([_share(name) < HELD for name in conversations], np.bool_)
+    held = np.array([share_of(f"{name}/endings") < HELD for name in conversations], np.bool_)
     for part in (held, ~held):
         if len(set(over[part].tolist())) < 2:
             raise DragomanError(f"{len(over)} pauses are too few: make more with `dragoman data pauses`")
@@ -108,7 +108,3 @@ def load_endings(path: Path) -> Endings:
             return Endings(weights=data["weights"], **json.loads(data["header"].tobytes()))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DragomanError(f"{path}: not what ends of turns are told by ({error})") from error
-
-
-def _share(conversation: str) -> float:
-    return int(hashlib.sha256(f"{conversation}/endings".encode()).hexdigest()[:8], 16) / 2**32

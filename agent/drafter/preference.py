@@ -25,6 +25,7 @@ from dragoman.agent.duplex.body import Body
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
+from dragoman.models.shares import share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class Preference:
         """``adapter``: the drafter whose drafts ``turns`` are. Raises ``DragomanError``."""
         self.options, self.folder, self._adapter = options, folder, adapter
         self._device = torch.device(device)
-        self._checked = [turn for turn in turns if _share(turn.conversation) < options.checked]
-        self._turns = [turn for turn in turns if _share(turn.conversation) >= options.checked]
+        self._checked = [turn for turn in turns if share_of(f"{turn.conversation}/preference") < options.checked]
+        self._turns = [turn for turn in turns if share_of(f"{turn.conversation}/preference") >= options.checked]
         if not self._checked or len(self._turns) < options.turns:
             raise DragomanError(
                 f"{len(turns)} turns with drafts that may be spoken and drafts that may not are too few: "
@@ -215,7 +216,3 @@ def begun(body: Body, adapter: Adapter) -> DrafterNetwork:
     state |= {f"lora.{name}/down": torch.from_numpy(down) for name, (_, down) in lora.items()}
     network.load_state_dict(state)
     return network
-
-
-def _share(conversation: str) -> float:
-    return int(hashlib.sha256(f"{conversation}/preference".encode()).hexdigest()[:8], 16) / 2**32

@@ -19,6 +19,9 @@ DRAFT: Final = 24
 POSITIONS: Final = CONTEXT + TURN + DRAFT + 8
 """Tokens that a past can hold; some are those of the roles."""
 
+OPEN: Final = "user:"
+"""Stands before the user's turn."""
+
 REPLY: Final = "assistant:"
 """Stands before the reply."""
 
@@ -31,3 +34,13 @@ def line(vocabulary: Vocabulary, role: str, text: str) -> list[int]:
 def before(vocabulary: Vocabulary, turns: Sequence[tuple[str, str]]) -> list[int]:
     """Tokens of the dialogue (role, text) before the user's turn: the last of it that fits."""
     return vocabulary.context(turns, CONTEXT)
+
+
+def heard(vocabulary: Vocabulary, text: str) -> list[int]:
+    """The user's turn behind ``OPEN``, as it is read while it is heard: of a long one the end."""
+    return vocabulary.read(" " + text.strip())[-TURN:]
+
+
+def asked(vocabulary: Vocabulary) -> list[int]:
+    """What stands between a turn that was heard and its reply."""
+    return [*vocabulary.read("\n"), *vocabulary.read(REPLY)]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.drafter.drafts import Array, Draft
-from dragoman.agent.drafter.prompt import DRAFT, POSITIONS, REPLY, TURN, before
+from dragoman.agent.drafter.prompt import DRAFT, OPEN, POSITIONS, asked, before, heard
 from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.past import Past, Reader
@@ -24,8 +24,6 @@ from dragoman.models.onnx_session import open_session
 
 FORMAT: Final = 2
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
-
-_OPEN: Final = "user:"
 
 
 class Reading:
@@ -56,17 +54,17 @@ class DrafterRuntime:
         body, drafts = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("body", "drafts"))
         self._reader = Reader(body, self.dims, POSITIONS, ("middle",))
         self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
-        self._reply = (*self.vocabulary.read("\n"), *self.vocabulary.read(REPLY))
+        self._reply = asked(self.vocabulary)
 
     def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Reading:
         """Begin to read the turn after a dialogue of turns (role, text)."""
         past = self._reader.past()
-        self._read(past, [*before(self.vocabulary, dialogue), *self.vocabulary.read(_OPEN)])
+        self._read(past, [*before(self.vocabulary, dialogue), *self.vocabulary.read(OPEN)])
         return Reading(tuple(dialogue), past)
 
     def read(self, reading: Reading, text: str) -> None:
         """The turn so far; what is not as it was before is read anew. A text that is too long is read from its end."""
-        tokens = self.vocabulary.read(" " + text.strip())[-TURN:]
+        tokens = heard(self.vocabulary, text)
         same = 0
         while same < min(len(tokens), len(reading.tokens)) and tokens[same] == reading.tokens[same]:
             same += 1

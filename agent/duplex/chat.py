@@ -6,7 +6,6 @@ not speech is taken out, and the rest is put into the spelling that a recognizer
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import re
@@ -19,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 from dragoman.agent.duplex.conversation import Conversation, Split
 from dragoman.asr.causal.texts import CONTRACTIONS
 from dragoman.audio.types import DragomanError
+from dragoman.models.shares import share_of
 
 MOST_WORDS: Final = 34
 """Words of a turn: further lines of it are left out."""
@@ -115,7 +115,7 @@ def split_of(talk: str) -> Split | Literal["ranker"]:
     """Who may see a talk, by its name: 40 % are the drafter's, 15 % the verifier's, 15 % are for tests; and 30 % are
     never spoken: the ranker learns from them what people answer to each other.
     """
-    share = int(hashlib.sha256(talk.encode()).hexdigest()[:8], 16) / 2**32
+    share = share_of(talk)
     return "drafter" if share < 0.4 else "ranker" if share < 0.7 else "verifier" if share < 0.85 else "test"
 
 

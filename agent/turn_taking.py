@@ -59,6 +59,10 @@ class Opinion(Protocol):
     def ends(self) -> float:
         """Probability that the user's turn ends within a third of a second."""
 
+    @property
+    def over(self) -> float | None:
+        """Logit that it is over, of an endpointer, where one listens."""
+
 
 class Frames(Protocol):
     """A session's stream of the model (``duplex.live.FrameStream``)."""
@@ -194,7 +198,7 @@ class TurnTaker:
         self._count += 1
         policy = self._stream.policy
         heeded = self._tell_whole is not None
-        wanted = policy.decide(opinion.probabilities, self._floor().busy, self._whole, heeded=heeded)
+        wanted = policy.decide(opinion.probabilities, self._floor().busy, opinion.over, self._whole, heeded=heeded)
         control = self._done(wanted, end)
         if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
             self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))

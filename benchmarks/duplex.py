@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -137,7 +137,7 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, hee
             own = loaded.runtime.policy
             loaded.policies = {
                 DUPLEX: own,
-                **{f"{DUPLEX}@{t:g}": replace(own, begin=t, read=t, unread=t) for t in thresholds},
+                **{f"{DUPLEX}@{t:g}": own.beginning(t) for t in thresholds},
             }
     if SMART in systems:
         with _optional(SMART, len(systems) == len(SYSTEMS)):

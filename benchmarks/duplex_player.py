@@ -96,7 +96,7 @@ def perform(
                 actor.performance.ends.append(one.ends)
                 busy = actor.voice.busy(decided_s(frame))
                 heeded, whole = listening is not None, actor.whole(frame)
-                actor.act(frame, policy.decide(one.probabilities, busy, whole, heeded=heeded))
+                actor.act(frame, policy.decide(one.probabilities, busy, one.over, whole, heeded=heeded))
         for actor in actors:
             actor.performance.played.delay_s = AHEAD_S
             yield actor.performance

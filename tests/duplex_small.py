@@ -10,6 +10,7 @@ from tokenizers import pre_tokenizers
 from dragoman.agent.duplex.adapter import Adapter
 from dragoman.agent.duplex.body import LINEARS, Array, Body, Dims
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
+from dragoman.agent.duplex.endpointer import Endpointer
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import FRAME, Control
 from dragoman.agent.duplex.policy import FRAME_CONTROLS
@@ -116,3 +117,21 @@ def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
         for kind in LINEARS
     }
     return Adapter(own, changes, (), "ear", ear_width, of.sha256, of.dims.layers, {})
+
+
+def endpointer(seed: int = 1, ear_width: int = EAR_WIDTH) -> Endpointer:
+    """Random weights."""
+    rng, width = np.random.default_rng(seed), 8
+    shapes: dict[str, tuple[int, ...]] = {
+        "in": (width, ear_width),
+        "sounding": (width,),
+        "mix": (width, width, 5),
+        "gates_x": (3 * width, width),
+        "gates_h": (3 * width, width),
+        "judge": (width, 2 * width),
+        "over": (width,),
+        "over_bias": (),
+    }
+    shapes |= {f"{name}_bias": shapes[name][:1] for name in ("in", "mix", "gates_x", "gates_h", "judge")}
+    weights = {name: np.asarray(0.5 * rng.standard_normal(shape), np.float16) for name, shape in shapes.items()}
+    return Endpointer({name: array.astype(np.float32) for name, array in weights.items()}, "ear", {"steps": 1})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from duplex_small import EAR_WIDTH, adapter, body, conversation, merges
+from duplex_small import endpointer as small_endpointer
 
 from dragoman.agent.duplex import graph
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history, said
-from dragoman.agent.duplex.policy import OwnTokens, Policy
+from dragoman.agent.duplex.policy import Ends, OwnTokens, Policy, Weights
 from dragoman.agent.duplex.rehearsal import Rehearsal, Turn, rehearse
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.duplex.vocabulary import Vocabulary
@@ -166,31 +169,72 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
+ENDS = Ends(read=Weights(1.0, 0.5, 1.0, -0.5), unread=Weights(1.0, 1.0, 0.0, 0.0), least=2.0, wait=1.0)
+
+
 @pytest.mark.parametrize(
-    ("begin", "whole", "decided"),
+    ("begin", "over", "whole", "decided"),
     [
-        (0.9, None, Control.BOS),
-        (0.9, 2.0, Control.BOS),
-        (0.9, -4.0, Control.SIL),
-        (0.6, 4.0, Control.BOS),
-        (0.6, None, Control.SIL),
-        (1.0, -40.0, Control.SIL),
-        (0.0, 40.0, Control.BOS),
+        (0.5, 2.1, None, Control.BOS),
+        (0.5, 1.9, None, Control.SIL),
+        (0.9, 0.0, None, Control.BOS),
+        (0.5, 4.1, 0.5, Control.BOS),
+        (0.5, 3.9, 0.5, Control.SIL),
+        (0.5, 0.0, 2.6, Control.BOS),
+        (0.9, 4.0, -4.0, Control.SIL),
+        (1.0, 40.0, -40.0, Control.SIL),
+        (0.0, -40.0, 60.0, Control.BOS),
     ],
 )
-def test_words_weigh_on_the_decision(begin: float, whole: float | None, decided: Control) -> None:
-    """Their logit is added to the model's, and another threshold holds; without their weight they are not heeded."""
-    policy, probabilities = Policy(begin=0.8, read=0.85, words=1.0), np.array([1 - begin, begin, 0.0, 0.0])
-    assert policy.decide(probabilities, False, whole) == decided
-    assert policy.decide(probabilities, True, whole) == Control.SIL
-    waits = replace(policy, unread=0.95)
-    assert waits.decide(probabilities, False, heeded=True) == (Control.BOS if begin == 1.0 else Control.SIL)
-    assert waits.decide(probabilities, False, whole, heeded=True) == (
-        decided if whole is not None or begin == 1.0 else Control.SIL
-    )
-    deaf = replace(policy, words=0.0)
-    assert deaf.decide(probabilities, False, heeded=True) == deaf.decide(probabilities, False)
-    assert deaf.decide(probabilities, False, whole) == deaf.decide(probabilities, False)
+def test_who_knows_of_ends_is_weighed(begin: float, over: float, whole: float | None, decided: Control) -> None:
+    """The endpointer's logit, the model's and that of the words are added, with other weights where there are words."""
+    policy, probabilities = Policy(begin=0.8, ends=ENDS), np.array([1 - begin, begin, 0.0, 0.0])
+    assert policy.decide(probabilities, False, over, whole) == decided
+    assert policy.decide(probabilities, True, over, whole) == Control.SIL
+    assert policy.decide(probabilities, False, None, whole) == (Control.BOS if begin >= 0.8 else Control.SIL)
+
+
+def test_words_that_are_to_come_are_waited_for() -> None:
+    """A pause that has no words yet must be surer, unless none will come."""
+    policy, probabilities = Policy(ends=ENDS), np.array([0.5, 0.5, 0.0, 0.0])
+    assert policy.decide(probabilities, False, 2.5) == Control.BOS
+    assert policy.decide(probabilities, False, 2.5, heeded=True) == Control.SIL
+    assert policy.decide(probabilities, False, 3.5, heeded=True) == Control.BOS
+    assert policy.decide(probabilities, False, 2.5, 2.0, heeded=True) == Control.BOS
+
+
+def test_a_policy_is_kept_on_a_card() -> None:
+    """And one that was written by an older version is read, without what is not known any more."""
+    policy = Policy(begin=0.7, release=0.9, ends=ENDS)
+    assert Policy.restored(json.loads(json.dumps(asdict(policy)))) == policy
+    assert Policy.restored({"begin": 0.7, "words": 1.25, "read": 0.97}) == Policy(begin=0.7)
+
+
+def test_begins_are_moved_together() -> None:
+    """To begin from a probability on holds for the model alone and where an endpointer listens."""
+    moved = Policy(ends=ENDS).beginning(0.9)
+    assert moved.begin == 0.9
+    assert moved.ends.least == pytest.approx(math.log(9))
+    assert moved.ends.read == ENDS.read
+
+
+def test_an_endpointer_listens_along(tmp_path: Path) -> None:
+    """Its opinion comes with each frame, of each session its own, and is what it has of the same features alone."""
+    small = body().shortened(1)
+    graph.write(small, adapter(small), tmp_path, quantized=False)
+    endpointer = small_endpointer()
+    listening = DuplexRuntime(tmp_path, endpointer=endpointer)
+    streams = [listening.open(TALK), listening.open()]
+    found: list[list[float | None]] = [[], []]
+    for first, second in zip(HEARD[:20], HEARD[20:40], strict=True):
+        for row, decided in zip(found, listening.step(streams, [first, second]), strict=True):
+            row.append(decided.over)
+        for stream in streams:
+            stream.own.decided(Control.SIL)
+    for row, frames in zip(found, (HEARD[:20], HEARD[20:40]), strict=True):
+        alone = endpointer.open()
+        assert row == pytest.approx([alone.push(frame.features, frame.sounding) for frame in frames], abs=1e-5)
+    assert heard(DuplexRuntime(tmp_path), DuplexRuntime(tmp_path).open(), HEARD[:2])[0].over is None
 
 
 # --- vocabulary --------------------------------------------------------------------------------------------------

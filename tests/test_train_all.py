@@ -24,13 +24,16 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         folder.mkdir(exist_ok=True)
         # Each command's own name for what it makes.
         (
-            folder / {name: f"{name}.npz" for name in ("ranker", "verifier", "endings")}.get(command[4], "adapter.npz")
+            folder
+            / {name: f"{name}.npz" for name in ("ranker", "verifier", "endings", "endpointer")}.get(
+                command[4], "adapter.npz"
+            )
         ).write_text(command[4])
         return 0
 
     todo = steps(tmp_path, 1, 0.1, 0.2, "cpu")
     run(todo, tmp_path / "adapters", call)
-    both = ["duplex-whisper-tiny.en.npz", "whisper-tiny.en.npz"]
+    both = ["duplex-whisper-tiny.en.npz", "endpointer-whisper-tiny.en.npz", "whisper-tiny.en.npz"]
     with_drafter = ["data drafts", "train preference", "data pauses", "train endings"]
     with_endings = ["data drafts", "train verifier"]
     assert seen == [
@@ -38,11 +41,15 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         ("train asr", []),
         ("data duplex", ["whisper-tiny.en.npz"]),
         ("train duplex", ["whisper-tiny.en.npz"]),
+        ("train endpointer", [both[0], both[2]]),
         ("data dialogues", both),
         ("train drafter", both),
         ("train ranker", ["drafter-en.npz", *both]),
-        *((step, ["drafter-en.npz", both[0], "ranker.npz", both[1]]) for step in with_drafter),
-        *((step, ["drafter-en.npz", both[0], "endings-en.npz", "ranker.npz", both[1]]) for step in with_endings),
+        *((step, ["drafter-en.npz", *both[:2], "ranker.npz", both[2]]) for step in with_drafter),
+        *(
+            (step, ["drafter-en.npz", both[0], "endings-en.npz", both[1], "ranker.npz", both[2]])
+            for step in with_endings
+        ),
     ]
     assert (tmp_path / "adapters" / "whisper-tiny.en.npz").read_text() == "asr"
     assert (tmp_path / "adapters" / "duplex-whisper-tiny.en.npz").read_text() == "duplex"

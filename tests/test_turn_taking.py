@@ -11,7 +11,7 @@ import pytest
 
 from dragoman.agent import events as ev
 from dragoman.agent.duplex.frames import Control, first_decided
-from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
+from dragoman.agent.duplex.policy import FRAME_CONTROLS, Ends, Policy, Weights
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
 from dragoman.audio.types import Samples
@@ -21,10 +21,15 @@ from .fakes import ScriptedResponder, scripted, speech
 from .test_session import converse_now, only
 
 
+HEEDS = Policy(ends=Ends(Weights(0.0, 1.0, 1.0, 0.0), Weights(0.0, 1.0, 0.0, 0.0)))
+"""Adds the words' logit to that of the endpointer."""
+
+
 @dataclass
 class Guess:
     probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     ends: float = 0.0
+    over: float | None = None
 
 
 @dataclass
@@ -129,7 +134,8 @@ class ScriptedTurns:
         self.heard += 1
         self.frames = self.frames + 1 if self.frames < self.window else self.window - 5
         ends = float(self.heard - 1 in {first_decided(at) for at in self.soon})
-        return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)], ends)
+        over = 12.0 if control == Control.BOS else -12.0
+        return Guess(np.eye(4, dtype=np.float32)[FRAME_CONTROLS.index(control)], ends, over)
 
     def read(self, words: Sequence[str]) -> None:
         self.words += words
@@ -291,7 +297,7 @@ def test_words_that_want_more_keep_the_turn_open(whole: float, ends_at: float) -
     parts = opening(["You wrote it"], ["Jane Austen."], {1.8: Control.BOS, 3.75: Control.BOS})
     assert isinstance(parts.turn_model, ScriptedTurns)
     assert isinstance(parts.drafter, ScriptedDrafter)
-    parts.turn_model.policy = Policy(words=1.0)
+    parts.turn_model.policy = HEEDS
     first = "Who wrote it?"
     parts.drafter.wholes = {first: whole}
     _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
@@ -306,7 +312,7 @@ def test_what_words_tell_is_not_heeded_while_a_voice_speaks() -> None:
         parts = opening(["You wrote it"], ["Jane Austen."], {2.8: Control.BOS})
         assert isinstance(parts.turn_model, ScriptedTurns)
         assert isinstance(parts.drafter, ScriptedDrafter)
-        parts.turn_model.policy = Policy(words=1.0)
+        parts.turn_model.policy = HEEDS
         parts.drafter.wholes = wholes
         _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
         ends.append(record.turns[0].speech_end)
@@ -320,7 +326,7 @@ def test_what_was_read_of_the_pause_before_is_not_heeded() -> None:
         parts = opening(["You wrote it"], ["Jane Austen."], {2.65: Control.BOS})
         assert isinstance(parts.turn_model, ScriptedTurns)
         assert isinstance(parts.drafter, ScriptedDrafter)
-        parts.turn_model.policy = Policy(words=1.0)
+        parts.turn_model.policy = HEEDS
         parts.drafter.wholes, parts.drafter.reads_s = wholes, 0.9
         _, record = converse_now(parts, speech((0.5, 1.5), (1.75, 2.2), seconds=3))
         onsets.append(record.turns[0].onset_ms)

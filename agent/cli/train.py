@@ -13,6 +13,7 @@ from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_endings import endings
+from dragoman.agent.cli.train_endpointer import endpointer
 from dragoman.agent.cli.train_preference import preference
 from dragoman.agent.cli.train_ranker import ranker
 from dragoman.agent.cli.train_translation import translation
@@ -35,6 +36,7 @@ app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_h
 app.command()(drafter)
 app.command()(duplex)
 app.command()(endings)
+app.command()(endpointer)
 app.command()(preference)
 app.command()(ranker)
 app.command()(translation)

@@ -31,12 +31,14 @@ class Step:
 
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
-    """The ear first: turn-taking is trained on what it hears. Then the drafter, and what reads its states: the ends of
-    turns, and the verifier.
+    """The ear first: two models of turn-taking are trained on what it hears. Then the drafter, and what reads its
+    states: the ends of turns, and the verifier.
     """
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
-    choices, preference, endings = (folder / name for name in ("choices", "preference", "endings"))
+    choices, preference, endings, endpoints = (
+        folder / name for name in ("choices", "preference", "endings", "endpointer")
+    )
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
         Step(("data", "speech", "--folder", str(speech), "--hours", f"{speech_hours:g}")),
@@ -50,6 +52,11 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             ("train", "duplex", "--data", str(talks), "--folder", str(path), "--ear", EAR, *train),
             path / "adapter.npz",
             f"duplex-{EAR}.npz",
+        ),
+        Step(
+            ("train", "endpointer", "--data", str(talks), "--folder", str(endpoints), "--ear", EAR, "--device", device),
+            endpoints / "endpointer.npz",
+            f"endpointer-{EAR}.npz",
         ),
         Step(("data", "dialogues", "--folder", str(talks))),
         Step(

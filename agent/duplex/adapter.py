@@ -41,7 +41,7 @@ class Adapter:
     def policy(self) -> Policy:
         """The thresholds that suit it, as its card says."""
         known = self.card.get("policy")
-        return Policy(**known) if isinstance(known, dict) else Policy()
+        return Policy.restored(known) if isinstance(known, dict) else Policy()
 
     def digest(self) -> str:
         """A short name of all that is in it but the card."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
+from dragoman.agent.duplex.endpointer import Endpointer, load_endpointer
 from dragoman.agent.duplex.examples import BODY, ear_digest
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.runtime import FORMAT, DuplexRuntime
@@ -21,6 +22,21 @@ SHIPPED: Final = Path(__file__).parent / "adapters"
 def adapter_path(ear: str = EAR) -> Path | None:
     """The duplex adapter for an ear, ``duplex-<ear>.npz``, if there is one."""
     return find_adapter(f"duplex-{ear}.npz", SHIPPED)
+
+
+def endpointer_path(ear: str = EAR) -> Path | None:
+    """The endpointer for an ear, ``endpointer-<ear>.npz``, if there is one."""
+    return find_adapter(f"endpointer-{ear}.npz", SHIPPED)
+
+
+def open_endpointer(ear: str = EAR) -> Endpointer | None:
+    """The endpointer for an ear, if there is one. Raises ``DragomanError`` when it was trained on another."""
+    path = endpointer_path(ear)
+    if path is None:
+        return None
+    found = load_endpointer(path)
+    found.check(ear_digest(ear))
+    return found
 
 
 def open_duplex(
@@ -43,7 +59,7 @@ def open_duplex(
     file = resolve(body, progress=progress)
     loaded.check(ear_digest(ear), body_sha256(file))
     graphs = _graphs(loaded, file, quantized, progress)
-    return DuplexRuntime(graphs, threads=threads, policy=loaded.policy)
+    return DuplexRuntime(graphs, threads=threads, policy=loaded.policy, endpointer=open_endpointer(ear))
 
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:

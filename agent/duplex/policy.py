@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -22,15 +22,44 @@ FRAME_CONTROLS: Final = (Control.SIL, Control.BOS, Control.STP, Control.BOC)
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """What each opinion of the end of a turn counts: a regression of the three logits on whether it is over. ``begin``
+    of the duplex model, ``over`` of the endpointer, ``whole`` of the turn's words, and a constant ``shift``.
+    """
+
+    begin: float
+    over: float
+    whole: float
+    shift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When a turn is over where an endpointer listens too, found on conversations of the verifier's split.
+
+    ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
+    a logit of ``least``, and while words are still to come at ``wait`` more.
+    """
+
+    read: Weights = Weights(0.22, 0.36, 0.71, 0.05)
+    unread: Weights = Weights(0.09, 0.73, 0.0, 0.41)
+    least: float = 1.7
+    wait: float = 1.0
+
+    def over(self, begin: float, over: float, whole: float | None, *, heeded: bool) -> bool:
+        """Whether a turn is taken to be over, by logits; ``whole``: None while nothing is known of the words."""
+        weights = self.unread if whole is None else self.read
+        logit = weights.begin * begin + weights.over * over + weights.whole * (whole or 0.0) + weights.shift
+        return logit >= self.least + (self.wait if heeded and whole is None else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Probabilities from which on a reply begins, is stopped, or a sign of attention is given.
 
     ``arm``: from which on the turn is taken to end soon, so that first words are made ready. ``release``: from which on
     the next silence is taken for its end, and they are said; None: never, it takes a ``begin``. A head that can't tell
-    the end of a turn from a pause in it must not release.
-    ``read``: from which on a reply begins where it is known what the turn's words tell of its end, to which so many
-    times as ``words`` their logit is added; 0: it is not heeded. ``unread``: from which on it begins where they are
-    heeded and not known yet.
+    the end of a turn from a pause in it must not release. ``ends`` stands in for ``begin`` where an endpointer listens.
     """
 
     begin: float = 0.5
@@ -38,25 +67,42 @@ class Policy:
     attend: float = 0.7
     arm: float = 0.3
     release: float | None = None
-    read: float = 0.97
-    unread: float = 0.975
-    words: float = 1.25
+    ends: Ends = Ends()
+
+    @classmethod
+    def restored(cls, card: Mapping[str, object]) -> Policy:
+        """As ``asdict`` wrote it; what is not known any more is left out."""
+        known = {f.name: card[f.name] for f in fields(cls) if f.name in card and f.name != "ends"}
+        ends = card.get("ends")
+        if isinstance(ends, dict):
+            weights = {name: Weights(**ends[name]) for name in ("read", "unread")}
+            known["ends"] = Ends(**{**ends, **weights})
+        return cls(**known)  # type: ignore[arg-type]
+
+    def beginning(self, probability: float) -> Policy:
+        """The same, but a reply begins from this probability on that the turn is over."""
+        return replace(self, begin=probability, ends=replace(self.ends, least=_logit(probability)))
 
     def decide(
-        self, probabilities: npt.NDArray[np.floating], busy: bool, whole: float | None = None, *, heeded: bool = False
+        self,
+        probabilities: npt.NDArray[np.floating],
+        busy: bool,
+        over: float | None = None,
+        whole: float | None = None,
+        *,
+        heeded: bool = False,
     ) -> Control:
-        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``whole``: logit that the
-        turn is whole by its words, where they are known in a pause; ``heeded``: they will be, if it is one.
+        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``over``: the endpointer's
+        logit; ``whole``: logit that the turn is whole by its words, where they are known in a pause; ``heeded``: they
+        will be, if it is one.
 
         Who speaks can only stop, and who is silent can't.
         """
         _, begin, stop, attend = (float(p) for p in probabilities)
         if busy:
             return Control.STP if stop >= self.stop else Control.SIL
-        least = self.unread if heeded and self.words else self.begin
-        if whole is not None and self.words:
-            begin, least = _sigmoid(_logit(begin) + self.words * whole), self.read
-        if begin >= least:
+        begins = begin >= self.begin if over is None else self.ends.over(_logit(begin), over, whole, heeded=heeded)
+        if begins:
             return Control.BOS
         return Control.BOC if attend >= self.attend else Control.SIL
 
@@ -64,10 +110,6 @@ class Policy:
 def _logit(probability: float) -> float:
     p = min(max(probability, _LEAST), 1 - _LEAST)
     return math.log(p / (1 - p))
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-min(max(x, -60.0), 60.0)))
 
 
 _LEAST: Final = 1e-5

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.duplex.body import Array, Dims
+from dragoman.agent.duplex.endpointer import Endpointer, EndpointStream
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
@@ -43,21 +44,25 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Of a frame: probabilities [4] of ``FRAME_CONTROLS``, and that the user's turn ends within ``SOON_S``."""
+    """Of a frame: probabilities [4] of ``FRAME_CONTROLS``, and that the user's turn ends within ``SOON_S``; the
+    endpointer's logit that the turn is over, where one listens.
+    """
 
     probabilities: Array
     ends: float
+    over: float | None = None
 
 
 class Stream:
     """One session: its past and its own output. One thread at a time."""
 
-    def __init__(self, past: Past, own: OwnTokens) -> None:
+    def __init__(self, past: Past, own: OwnTokens, endpoints: EndpointStream | None = None) -> None:
         self.past = past
         self.sink = past.length
         """Tokens of dialogue at the beginning of the past."""
         self.own = own
         """Tell it what was decided, and what is being said."""
+        self.endpoints = endpoints
 
     @property
     def frames(self) -> int:
@@ -68,9 +73,17 @@ class Stream:
 class DuplexRuntime:
     """The graphs, loaded. Calls release the interpreter lock; several threads may call it for different streams."""
 
-    def __init__(self, folder: Path, *, threads: int = 1, policy: Policy | None = None) -> None:
-        """Load what ``graph.write`` wrote; ``policy``: the thresholds that suit it."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int = 1,
+        policy: Policy | None = None,
+        endpointer: Endpointer | None = None,
+    ) -> None:
+        """Load what ``graph.write`` wrote; ``policy``: the thresholds that suit it; ``endpointer``: listens along."""
         self.policy = policy or Policy()
+        self.endpointer = endpointer
         with np.load(folder / "tables.npz") as data:
             about = json.loads(data["about"].tobytes())
             self._controls, self._sounding, self._words = (data[name] for name in ("controls", "sounding", "words"))
@@ -87,7 +100,8 @@ class DuplexRuntime:
 
     def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Stream:
         """A session that begins after a dialogue of turns (role, text)."""
-        return Stream(self._read_dialogue(dialogue), OwnTokens(self.vocabulary.whole))
+        endpoints = None if self.endpointer is None else self.endpointer.open()
+        return Stream(self._read_dialogue(dialogue), OwnTokens(self.vocabulary.whole), endpoints)
 
     def remember(self, stream: Stream, dialogue: Sequence[tuple[str, str]]) -> None:
         """Replace the dialogue that stands before the frames, which stay. Takes as long as some ten frames."""
@@ -111,7 +125,10 @@ class DuplexRuntime:
             if len(h.words):
                 row += self._tokens[np.asarray(h.words, np.int64)].astype(np.float32).mean(0) * self._words
         _, decided = self._reader.read([stream.past for stream in streams], x[:, None])
-        return [_decided(logits) for logits in decided[:, 0]]
+        return [
+            _decided(logits, None if stream.endpoints is None else stream.endpoints.push(h.features, h.sounding))
+            for logits, stream, h in zip(decided[:, 0], streams, heard, strict=True)
+        ]
 
     # --- pieces --------------------------------------------------------------------------------------------------
 
@@ -130,6 +147,6 @@ class DuplexRuntime:
         return np.asarray(np.exp(1j * positions * self._frequencies), np.complex64)
 
 
-def _decided(logits: Array) -> Decided:
+def _decided(logits: Array, over: float | None) -> Decided:
     controls = np.exp(logits[:-1] - logits[:-1].max())
-    return Decided(controls / controls.sum(), float(1 / (1 + np.exp(-logits[-1]))))
+    return Decided(controls / controls.sum(), float(1 / (1 + np.exp(-logits[-1]))), over)

@@ -316,7 +316,7 @@ class Trainer:
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"].cpu())
-        self.policy = Policy(**state["policy"])
+        self.policy = Policy.restored(state["policy"])
 
     def _take(self, examples: Sequence[Example]) -> None:
         """Train on these, but for the dialogues that it is checked on, spoken anew. Long ones are drawn more often."""

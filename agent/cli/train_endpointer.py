@@ -1,0 +1,73 @@
+"""``dragoman train endpointer``: tell by ear whether a turn is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dragoman.agent.cli.data_duplex import default_folder
+from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import (
+    DeviceOption,
+    FolderOption,
+    JsonOption,
+    MinutesOption,
+    RateOption,
+    StepsOption,
+    ThreadsOption,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
+from dragoman.agent.duplex.examples import Examples, ear_digest
+from dragoman.agent.duplex.features import EAR
+
+if TYPE_CHECKING:
+    from dragoman.agent.duplex.endpointer_training import Report
+
+
+def endpointer(
+    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
+    folder: FolderOption = None,
+    ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
+    steps: StepsOption = 20_000,
+    minutes: MinutesOption = 40.0,
+    width: Annotated[int, typer.Option(help="Of a state.")] = 128,
+    rate: RateOption = 2.5e-3,
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a small recurrent network to tell the end of a turn from a pause. Stop it when you like: it goes on."""
+    with errors():
+        prepare_training(threads)
+        from dragoman.agent.duplex.endpointer_training import Options, Trainer
+
+        options = Options(steps=steps, minutes=minutes, width=width, rate=rate, seed=seed)
+        digest = ear_digest(ear)
+        with progress_of("preparing", quiet=as_json) as progress:
+            examples = Examples(data or default_folder(), digest).load(progress)
+        target = training_folder(folder, "endpointer")
+        trainer = Trainer(digest, examples, target, options, device)
+        with training_bar(quiet=as_json) as bar:
+
+            def told(report: Report) -> None:
+                bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}")
+                if report.check:
+                    figures = {name: round(value, 3) for name, value in report.check.items() if value is not None}
+                    if as_json:
+                        emit("step", step=report.step, loss=report.loss, **figures)
+                    else:
+                        console.print(f"step {report.step}: {'  '.join(f'{n} {v}' for n, v in figures.items())}")
+
+            trainer.run(told)
+        card = trainer.endpointer().card
+        if as_json:
+            emit("summary", endpointer=str(target / "endpointer.npz"), **card)
+        else:
+            console.print(str(card["held"]))
+            print(target / "endpointer.npz")

@@ -1,0 +1,214 @@
+"""Train the endpointer on conversations and what the ear hears in them. Needs the ``train`` extra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dragoman.agent.duplex.endpointer import Endpointer, save_endpointer
+from dragoman.agent.duplex.endpointer_network import EndpointerNetwork
+from dragoman.agent.duplex.endpoints import Replies, endpoints, judged
+from dragoman.agent.duplex.examples import Example
+from dragoman.audio.types import DragomanError
+from dragoman.models.curves import draw_curves
+from dragoman.models.pace import Pace
+from dragoman.models.shares import share_of
+from dragoman.verifier.figures import auroc
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it."""
+
+    steps: int = 20_000
+    minutes: float = 40.0
+    width: int = 128
+    rate: float = 2.5e-3
+    dropout: float = 0.2
+    smooth: float = 0.02
+    """What the truth is short of certainty."""
+    pieces: int = 16
+    """Pieces of conversations in a batch."""
+    frames: int = 150
+    """Frames of a piece."""
+    held: float = 0.03
+    """Share of the conversations that are never trained on: the checks run on them."""
+    save_every: int = 200
+    check_every: int = 200
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line of the log. ``check``: AUROC on conversations that are never trained on, by name."""
+
+    step: int
+    minutes: float
+    loss: float
+    rate: float
+    check: dict[str, float | None] = field(default_factory=dict)
+
+
+class Trainer:
+    """Training in a folder: ``endpointer.npz``, ``state.pt`` and ``log.jsonl`` lie in it."""
+
+    def __init__(
+        self, ear: str, examples: Sequence[Example], folder: Path, options: Options, device: str = "cpu"
+    ) -> None:
+        """``ear``: digest of the recognizer that the features come from. Raises ``DragomanError``."""
+        held = [example for example in examples if _share(example) < options.held]
+        self._examples = [example for example in examples if _share(example) >= options.held]
+        if not held or not self._examples:
+            raise DragomanError(
+                f"{len(examples)} conversations are too few to train on: make more with `dragoman data duplex`"
+            )
+        self.options, self.folder, self._ear, self._held = options, folder, ear, held
+        self._device = torch.device(device)
+        replies = Replies([example.conversation for example in self._examples])
+        self._taught = [endpoints(example.conversation, replies) for example in self._examples]
+        torch.manual_seed(options.seed)
+        self.network = EndpointerNetwork(int(examples[0].features.shape[2]), options.width, options.dropout)
+        self.network.to(self._device)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.05)
+        self.pace = Pace(options.steps, options.minutes, warm=50)
+        self._rng = np.random.default_rng(options.seed)
+        lengths = np.array([example.conversation.frames for example in self._examples], np.float64)
+        self._shares = lengths / lengths.sum()
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "state.pt").is_file():
+            self._resume()
+
+    def run(self, told: Callable[[Report], None]) -> None:
+        """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
+        try:
+            self.pace.go_on()
+            while not self.pace.over:
+                told(self._step())
+                if self.pace.step % self.options.save_every == 0:
+                    self.save()
+        finally:
+            self.save()
+
+    def _step(self) -> Report:
+        rate = self.options.rate * self.pace.share()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        loss = self._loss()
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimizer.step()
+        self.pace.tick()
+        check = self.check() if self.pace.step % self.options.check_every == 0 else {}
+        report = Report(self.pace.step, self.pace.spent, float(loss.detach()), rate, check)
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(asdict(report)) + "\n")
+        return report
+
+    def _loss(self) -> Tensor:
+        count, frames = self.options.pieces, self.options.frames
+        block, ear = self._examples[0].features.shape[1:]
+        features = np.zeros((count, frames, block, ear), np.float32)
+        sounding, over = np.zeros((count, frames), np.bool_), np.zeros((count, frames), np.bool_)
+        counts = np.zeros((count, frames), np.float32)
+        for row in range(count):
+            number = int(self._rng.choice(len(self._examples), p=self._shares))
+            example, taught = self._examples[number], self._taught[number]
+            first = int(self._rng.integers(0, max(1, example.conversation.frames - frames + 1)))
+            span = slice(first, min(first + frames, example.conversation.frames))
+            long = span.stop - first
+            features[row, :long] = example.features[span]
+            sounding[row, :long] = example.conversation.agent_speaking()[span]
+            over[row, :long], counts[row, :long] = taught.over[span], taught.counts[span]
+        logits = self.network(self._given(features), self._given(sounding))
+        truth = self._given(over).float() * (1 - 2 * self.options.smooth) + self.options.smooth
+        weights = self._given(counts)
+        each = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+        return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+
+    def _given(self, array: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+    @torch.no_grad()
+    def check(self) -> dict[str, float | None]:
+        """How well ends are told from pauses, at the frame of a begin's label and at the one before it."""
+        self.network.eval()
+        found: dict[int, tuple[list[float], list[bool]]] = {-1: ([], []), 0: ([], [])}
+        for example in self._held:
+            features = example.features.astype(np.float32)
+            sounding = example.conversation.agent_speaking()
+            logits = self.network(self._given(features)[None], self._given(sounding)[None])[0].float().cpu().numpy()
+            for late, (scores, ends) in found.items():
+                for frame, over in judged(example.conversation, late):
+                    scores.append(float(logits[frame]))
+                    ends.append(over)
+        before, at = (auroc(np.array(scores), np.array(ends, np.bool_)) for scores, ends in found.values())
+        return {"auroc_before": before, "auroc": at}
+
+    def endpointer(self) -> Endpointer:
+        """What was trained so far."""
+        hours = sum(example.conversation.seconds for example in self._examples) / 3600
+        return Endpointer(
+            self.network.weights(),
+            self._ear,
+            {
+                "steps": self.pace.step,
+                "minutes": round(self.pace.spent, 1),
+                "conversations": len(self._examples),
+                "hours": round(hours, 2),
+                "options": asdict(self.options),
+                "held": {"conversations": len(self._held), **self.check()},
+            },
+        )
+
+    def save(self) -> None:
+        """Write the endpointer and all that is needed to go on."""
+        save_endpointer(self.folder / "endpointer.npz", self.endpointer())
+        partial = self.folder / ".state.pt"
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "step": self.pace.step,
+                "minutes": self.pace.spent,
+                "rng": json.dumps(self._rng.bit_generator.state),
+                "dropout": torch.get_rng_state(),
+                "ear": self._ear,
+            },
+            partial,
+        )
+        partial.replace(self.folder / "state.pt")
+        draw_curves(self.folder / "log.jsonl", ("loss",), _DRAWN)
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+        if state["ear"] != self._ear:
+            raise DragomanError(f"{self.folder} holds the training on another ear: choose another folder")
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise DragomanError(f"{self.folder} was trained with another width: give the same") from error
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
+        self._rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["dropout"].cpu())
+
+
+_DRAWN: Final = ("auroc", "auroc_before")
+
+
+def _share(example: Example) -> float:
+    """By what is said, whoever speaks it: a dialogue that is spoken anew stays on its side."""
+    conversation = example.conversation
+    said = [event.text for event in conversation.user if event.answered]
+    return share_of(f"{json.dumps([conversation.context, said])}/endpointer")

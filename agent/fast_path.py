@@ -59,8 +59,8 @@ class FastPath:
         if turns is None:
             return
         match event:
-            case on.SpeechStarted() | on.SpeechStopped():
-                turns.voice(isinstance(event, on.SpeechStarted))
+            case on.SpeechStarted(at) | on.SpeechStopped(at):
+                turns.voice(isinstance(event, on.SpeechStarted), at)
             case on.Partial(turn, text, stable) if text:
                 turns.read(turn, text, stable)
             case on.Transcript(turn, _, text) if text:

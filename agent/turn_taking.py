@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from dragoman.agent.duplex.ends import Evidence, Silence, logit
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
@@ -122,6 +123,7 @@ class TurnTaker:
         self._told = told
         self._tell_whole = whole
         self._voiced = False
+        self._silence = Silence()
         self._stretch = 0
         """Counts the edges of the user's voice."""
         self._paused = ""
@@ -159,8 +161,9 @@ class TurnTaker:
         self._stream.read(words[self._read :])
         self._read = max(self._read, len(words))
 
-    def voice(self, speaking: bool) -> None:
-        """The user's voice begins, or falls silent."""
+    def voice(self, speaking: bool, at: int) -> None:
+        """The user's voice begins, or fell silent ``at`` a sample."""
+        self._silence.voice(speaking, at)
         self._voiced, self._stretch = speaking, self._stretch + 1
         self._paused, self._whole = "", None
 
@@ -197,8 +200,10 @@ class TurnTaker:
             return
         self._count += 1
         policy = self._stream.policy
+        begin, silence = self._silence.frame(end, logit(float(opinion.probabilities[1])))
+        known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence)
         heeded = self._tell_whole is not None
-        wanted = policy.decide(opinion.probabilities, self._floor().busy, opinion.over, self._whole, heeded=heeded)
+        wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
         control = self._done(wanted, end)
         if control == Control.SIL and opinion.ends >= policy.arm and self._floor().turn:
             self._told(on.EndsSoon(policy.release is not None and opinion.ends >= policy.release))

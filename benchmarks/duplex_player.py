@@ -18,14 +18,16 @@ import numpy as np
 
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
+from dragoman.agent.duplex.ends import Evidence, Silence, logit
 from dragoman.agent.duplex.features import Ear, Features
 from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.history import WORDS, dialogue_before
 from dragoman.agent.duplex.policy import Policy
-from dragoman.agent.duplex.runtime import DuplexRuntime, Heard
+from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.mel import AHEAD
+from dragoman.asr.vad import WINDOW, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.benchmarks.duplex_words import TurnWords
 from dragoman.benchmarks.turn_systems import Activity, AgentVoice, open_turns
@@ -95,8 +97,8 @@ def perform(
             for actor, one in zip(going, decided, strict=True):
                 actor.performance.ends.append(one.ends)
                 busy = actor.voice.busy(decided_s(frame))
-                heeded, whole = listening is not None, actor.whole(frame)
-                actor.act(frame, policy.decide(one.probabilities, busy, one.over, whole, heeded=heeded))
+                known = actor.known(frame, one)
+                actor.act(frame, policy.decide(one.probabilities, busy, known, heeded=listening is not None))
         for actor in actors:
             actor.performance.played.delay_s = AHEAD_S
             yield actor.performance
@@ -118,7 +120,8 @@ class _Actor:
         self._runtime, self._drafter = runtime, drafter
         self._opened = open_turns(case.activity, self.voice)
         self._words: deque[int] = deque()
-        self._frames = 0
+        self._frames = self._window = 0
+        self._silence = Silence()
 
     def heard(self, frame: int) -> Heard:
         if self.case.words:
@@ -127,10 +130,16 @@ class _Actor:
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
 
-    def whole(self, frame: int) -> float | None:
-        """What the words of the turn tell, as far as it is known when the model decides."""
-        known = self._words_of_turn
-        return None if known is None else known.whole(decided_s(frame) + AHEAD_S)
+    def known(self, frame: int, decided: Decided) -> Evidence | None:
+        """What is known of the turn's end when a frame is decided."""
+        now = decided_s(frame) + AHEAD_S
+        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < self.case.activity.windows:
+            if (edge := self.case.activity.edges.get(self._window)) is not None:
+                self._silence.voice(isinstance(edge, Started), edge.at)
+            self._window += 1
+        begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
+        whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
+        return None if decided.over is None else Evidence(begin, decided.over, whole, silence)
 
     def act(self, frame: int, wanted: Control) -> None:
         now = decided_s(frame)

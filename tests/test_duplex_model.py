@@ -14,9 +14,10 @@ from duplex_small import EAR_WIDTH, adapter, body, conversation, merges
 from duplex_small import endpointer as small_endpointer
 
 from dragoman.agent.duplex import graph
+from dragoman.agent.duplex.ends import Ends, Evidence, Silence, Weights
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history, said
-from dragoman.agent.duplex.policy import Ends, OwnTokens, Policy, Weights
+from dragoman.agent.duplex.policy import OwnTokens, Policy
 from dragoman.agent.duplex.rehearsal import Rehearsal, Turn, rehearse
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.duplex.vocabulary import Vocabulary
@@ -169,38 +170,53 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
-ENDS = Ends(read=Weights(1.0, 0.5, 1.0, -0.5), unread=Weights(1.0, 1.0, 0.0, 0.0), least=2.0, wait=1.0)
+ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0)
 
 
 @pytest.mark.parametrize(
-    ("begin", "over", "whole", "decided"),
+    ("known", "decided"),
     [
-        (0.5, 2.1, None, Control.BOS),
-        (0.5, 1.9, None, Control.SIL),
-        (0.9, 0.0, None, Control.BOS),
-        (0.5, 4.1, 0.5, Control.BOS),
-        (0.5, 3.9, 0.5, Control.SIL),
-        (0.5, 0.0, 2.6, Control.BOS),
-        (0.9, 4.0, -4.0, Control.SIL),
-        (1.0, 40.0, -40.0, Control.SIL),
-        (0.0, -40.0, 60.0, Control.BOS),
+        (Evidence(0.0, 2.1), Control.BOS),
+        (Evidence(0.0, 1.9), Control.SIL),
+        (Evidence(2.1, 0.0), Control.BOS),
+        (Evidence(0.0, 4.1, 0.5), Control.BOS),
+        (Evidence(0.0, 3.9, 0.5), Control.SIL),
+        (Evidence(0.0, 3.9, 0.5, 0.1), Control.BOS),
+        (Evidence(0.0, 0.0, 1.1, 9.0), Control.BOS),
+        (Evidence(0.0, 0.0, 0.9, 9.0), Control.SIL),
+        (Evidence(11.0, 40.0, -60.0), Control.SIL),
+        (Evidence(-11.0, -40.0, 60.0), Control.BOS),
     ],
 )
-def test_who_knows_of_ends_is_weighed(begin: float, over: float, whole: float | None, decided: Control) -> None:
-    """The endpointer's logit, the model's and that of the words are added, with other weights where there are words."""
-    policy, probabilities = Policy(begin=0.8, ends=ENDS), np.array([1 - begin, begin, 0.0, 0.0])
-    assert policy.decide(probabilities, False, over, whole) == decided
-    assert policy.decide(probabilities, True, over, whole) == Control.SIL
-    assert policy.decide(probabilities, False, None, whole) == (Control.BOS if begin >= 0.8 else Control.SIL)
+def test_what_is_known_of_the_end_is_weighed(known: Evidence, decided: Control) -> None:
+    """The logits are added, with other weights where there are words; a long silence counts by itself, to a limit."""
+    policy, probabilities = Policy(begin=0.8, ends=ENDS), np.array([0.1, 0.9, 0.0, 0.0])
+    assert policy.decide(probabilities, False, known) == decided
+    assert policy.decide(probabilities, True, known) == Control.SIL
+    assert policy.decide(probabilities, False) == Control.BOS
 
 
 def test_words_that_are_to_come_are_waited_for() -> None:
     """A pause that has no words yet must be surer, unless none will come."""
     policy, probabilities = Policy(ends=ENDS), np.array([0.5, 0.5, 0.0, 0.0])
-    assert policy.decide(probabilities, False, 2.5) == Control.BOS
-    assert policy.decide(probabilities, False, 2.5, heeded=True) == Control.SIL
-    assert policy.decide(probabilities, False, 3.5, heeded=True) == Control.BOS
-    assert policy.decide(probabilities, False, 2.5, 2.0, heeded=True) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(0.0, 2.5)) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(0.0, 2.5), heeded=True) == Control.SIL
+    assert policy.decide(probabilities, False, Evidence(0.0, 3.5), heeded=True) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(0.0, 2.5, 2.0), heeded=True) == Control.BOS
+
+
+def test_a_silence_is_measured_from_where_it_began() -> None:
+    """What the model thought counts from there too, though the detector tells of it later; a voice ends both."""
+    silence, second = Silence(), 16_000
+    assert silence.frame(1 * second, 9.0) == (9.0, 0.0)
+    assert silence.frame(2 * second, 3.0) == (3.0, 0.0)
+    silence.voice(False, second + 500)
+    assert silence.frame(3 * second, 1.0) == (3.0, pytest.approx(2 - 500 / second))
+    assert silence.frame(4 * second, 4.0) == (4.0, pytest.approx(3 - 500 / second))
+    silence.voice(True, 4 * second)
+    assert silence.frame(5 * second, -2.0) == (-2.0, 0.0)
+    silence.voice(False, 5 * second)
+    assert silence.frame(6 * second, -5.0) == (-5.0, 1.0)
 
 
 def test_a_policy_is_kept_on_a_card() -> None:

@@ -100,6 +100,7 @@ def test_streams_do_not_touch_each_other() -> None:
 def test_it_streams_what_was_trained() -> None:
     """Frame by frame with NumPy as over a whole conversation with PyTorch."""
     torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
     from dragoman.agent.duplex.endpointer_network import EndpointerNetwork
 
     torch.manual_seed(1)
@@ -119,7 +120,7 @@ def test_it_streams_what_was_trained() -> None:
 @pytest.mark.train
 def test_it_learns_where_turns_end(tmp_path: Path) -> None:
     """What tells pauses from ends in these sounds is found, and a stopped training goes on to the same."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch").set_num_threads(1)
     from dragoman.agent.duplex.endpointer_training import Options, Report, Trainer
 
     examples = [_telling(seed) for seed in range(40)]

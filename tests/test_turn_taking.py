@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dragoman.agent import events as ev
+from dragoman.agent.duplex.ends import Ends, Weights
 from dragoman.agent.duplex.frames import Control, first_decided
-from dragoman.agent.duplex.policy import FRAME_CONTROLS, Ends, Policy, Weights
+from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
 from dragoman.audio.types import Samples
@@ -20,8 +21,7 @@ from dragoman.verifier.features import Array
 from .fakes import ScriptedResponder, scripted, speech
 from .test_session import converse_now, only
 
-
-HEEDS = Policy(ends=Ends(Weights(0.0, 1.0, 1.0, 0.0), Weights(0.0, 1.0, 0.0, 0.0)))
+HEEDS = Policy(ends=Ends(Weights(0.0, 1.0, 1.0, 0.0, 0.0), Weights(0.0, 1.0, 0.0, 0.0, 0.0)))
 """Adds the words' logit to that of the endpointer."""
 
 

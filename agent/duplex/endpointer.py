@@ -78,6 +78,7 @@ class EndpointStream:
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self._weights = weights
         width = weights["in_bias"].shape[0]
+        self._mix = np.ascontiguousarray(weights["mix"].transpose(0, 2, 1)).reshape(width, -1)
         self._tail = np.zeros((TAPS - STRIDE, width), np.float32)
         self._hidden = np.zeros(width, np.float32)
         self._recent = np.zeros((RECENT, width), np.float32)
@@ -92,7 +93,7 @@ class EndpointStream:
         known = np.concatenate([self._tail, x])
         self._tail = known[-len(self._tail) :]
         for end in range(TAPS, len(known) + 1, STRIDE):
-            step = _gelu(np.einsum("oit,ti->o", w["mix"], known[end - TAPS : end]) + w["mix_bias"])
+            step = _gelu(self._mix @ known[end - TAPS : end].ravel() + w["mix_bias"])
             self._recent = np.concatenate([self._recent[1:], step[None]])
             self._hidden = _step(w, step, self._hidden)
         seen = np.concatenate([self._hidden, self._recent.mean(0)])

@@ -6,51 +6,19 @@ where it is set how eager the agent is.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from dragoman.agent.duplex.ends import Ends, Evidence, Weights, logit
 from dragoman.agent.duplex.frames import Control
 
 FRAME_CONTROLS: Final = (Control.SIL, Control.BOS, Control.STP, Control.BOC)
 """What a frame may be decided as, in the order of the model's probabilities."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What each opinion of the end of a turn counts: a regression of the three logits on whether it is over. ``begin``
-    of the duplex model, ``over`` of the endpointer, ``whole`` of the turn's words, and a constant ``shift``.
-    """
-
-    begin: float
-    over: float
-    whole: float
-    shift: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """When a turn is over where an endpointer listens too, found on conversations of the verifier's split.
-
-    ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
-    a logit of ``least``, and while words are still to come at ``wait`` more.
-    """
-
-    read: Weights = Weights(0.22, 0.36, 0.71, 0.05)
-    unread: Weights = Weights(0.09, 0.73, 0.0, 0.41)
-    least: float = 1.7
-    wait: float = 1.0
-
-    def over(self, begin: float, over: float, whole: float | None, *, heeded: bool) -> bool:
-        """Whether a turn is taken to be over, by logits; ``whole``: None while nothing is known of the words."""
-        weights = self.unread if whole is None else self.read
-        logit = weights.begin * begin + weights.over * over + weights.whole * (whole or 0.0) + weights.shift
-        return logit >= self.least + (self.wait if heeded and whole is None else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +35,7 @@ class Policy:
     attend: float = 0.7
     arm: float = 0.3
     release: float | None = None
-    ends: Ends = Ends()
+    ends: Ends = field(default_factory=Ends)
 
     @classmethod
     def restored(cls, card: Mapping[str, object]) -> Policy:
@@ -81,38 +49,27 @@ class Policy:
 
     def beginning(self, probability: float) -> Policy:
         """The same, but a reply begins from this probability on that the turn is over."""
-        return replace(self, begin=probability, ends=replace(self.ends, least=_logit(probability)))
+        return replace(self, begin=probability, ends=replace(self.ends, least=logit(probability)))
 
     def decide(
         self,
         probabilities: npt.NDArray[np.floating],
         busy: bool,
-        over: float | None = None,
-        whole: float | None = None,
+        known: Evidence | None = None,
         *,
         heeded: bool = False,
     ) -> Control:
-        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``over``: the endpointer's
-        logit; ``whole``: logit that the turn is whole by its words, where they are known in a pause; ``heeded``: they
-        will be, if it is one.
+        """The decision for probabilities [4]; ``busy``: a reply was begun and is not over; ``known``: of the end of the
+        turn, where an endpointer listens; ``heeded``: the turn's words will be read in its pauses.
 
         Who speaks can only stop, and who is silent can't.
         """
         _, begin, stop, attend = (float(p) for p in probabilities)
         if busy:
             return Control.STP if stop >= self.stop else Control.SIL
-        begins = begin >= self.begin if over is None else self.ends.over(_logit(begin), over, whole, heeded=heeded)
-        if begins:
+        if begin >= self.begin if known is None else self.ends.over(known, heeded=heeded):
             return Control.BOS
         return Control.BOC if attend >= self.attend else Control.SIL
-
-
-def _logit(probability: float) -> float:
-    p = min(max(probability, _LEAST), 1 - _LEAST)
-    return math.log(p / (1 - p))
-
-
-_LEAST: Final = 1e-5
 
 
 class OwnTokens:

@@ -1,0 +1,99 @@
+"""When a turn is over: what listens and what reads are weighed, and a silence counts by itself, the longer the more."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from dragoman.audio.types import INPUT_RATE
+
+LONGEST_S: Final = 1.5
+"""A longer silence tells no more than this one."""
+
+_LEAST: Final = 1e-5
+_KEPT: Final = 16
+"""Frames that are remembered until it is known when the voice fell silent."""
+
+
+def logit(probability: float) -> float:
+    """Of a probability, at most some 11 to either side."""
+    p = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(p / (1 - p))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known at a frame, as logits: ``begin`` of the duplex model (its highest since the voice fell silent),
+    ``over`` of the endpointer, ``whole`` of the turn's words (None: not known); and how long the ``silence`` has lasted
+    (seconds; 0 while a voice speaks).
+    """
+
+    begin: float
+    over: float
+    whole: float | None = None
+    silence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each counts: a regression on whether the turn is over, with a constant ``shift``."""
+
+    begin: float
+    over: float
+    whole: float
+    silence: float
+    shift: float
+
+    def __call__(self, known: Evidence) -> float:
+        """Logit that the turn is over."""
+        return (
+            self.begin * known.begin
+            + self.over * known.over
+            + self.whole * (known.whole or 0.0)
+            + self.silence * min(known.silence, LONGEST_S)
+            + self.shift
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When a reply begins where an endpointer listens too; the weights are from conversations of the verifier's split.
+
+    ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
+    a logit of ``least``, and while words are still to come at ``wait`` more.
+    """
+
+    read: Weights = Weights(0.14, 0.48, 0.63, 1.79, -0.75)
+    unread: Weights = Weights(0.1, 0.57, 0.0, 1.79, 0.3)
+    least: float = 2.0
+    wait: float = 1.0
+
+    def over(self, known: Evidence, *, heeded: bool) -> bool:
+        """Whether a turn is taken to be over; ``heeded``: its words will be read."""
+        if known.whole is not None:
+            return self.read(known) >= self.least
+        return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
+
+
+class Silence:
+    """How long the user has been silent, and what the duplex model thought since. Positions are samples."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+        self._begins: deque[tuple[int, float]] = deque(maxlen=_KEPT)
+        self._highest = -math.inf
+
+    def voice(self, speaking: bool, at: int) -> None:
+        """The user's voice begins, or fell silent at a moment that lies back a little."""
+        self._since = None if speaking else at
+        self._highest = max((begin for end, begin in self._begins if end > at), default=-math.inf)
+
+    def frame(self, end: int, begin: float) -> tuple[float, float]:
+        """A frame ends with the duplex model's logit to ``begin``: the highest in this silence, and its seconds."""
+        self._begins.append((end, begin))
+        if self._since is None:
+            return begin, 0.0
+        self._highest = max(self._highest, begin)
+        return self._highest, max(0.0, (end - self._since) / INPUT_RATE)

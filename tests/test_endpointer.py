@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from dragoman.__main__ import app
 from dragoman.agent.duplex.conversation import AgentUtterance
 from dragoman.agent.duplex.endpointer import WEIGHTS, Endpointer, load_endpointer, save_endpointer
-from dragoman.agent.duplex.endpoints import KNOWN_S, LATEST_S, SPEECH, Replies, endpoints, judged
+from dragoman.agent.duplex.endpoints import KNOWN_S, LATEST_S, SPEECH, Replies, common_words, endpoints, judged
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import decided_s, first_decided
 from dragoman.asr.causal.features import BLOCK
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Word
 
 WIDTH = 8
 
@@ -25,7 +25,7 @@ WIDTH = 8
 def test_pauses_and_ends_are_taught() -> None:
     """Frames of a pause are not over, those after the end are, until the agent is heard; speech counts little."""
     one = conversation()
-    taught = endpoints(one, Replies([one]))
+    taught = endpoints(one, Replies([one]), {})
     pause, (first, second) = one.user[0].pauses[0], one.user
     now = np.array([decided_s(frame) for frame in range(one.frames)])
     inside = (now >= pause.start_s + KNOWN_S) & (now < pause.end_s)
@@ -46,17 +46,28 @@ def test_late_frames_count_for_those_that_were_answered() -> None:
     late = replace(one, agent=(replace(one.agent[0], start_s=4.2), replace(one.agent[1], start_s=8.2)))
     replies = Replies([one, late])
     assert replies.silent(np.array([0.1, 0.5, 1.3])).tolist() == [1, 0.5, 0]
-    taught = endpoints(late, replies)
+    taught = endpoints(late, replies, {})
     assert taught.counts[first_decided(3.1)] == 1
     assert taught.counts[first_decided(3.6)] == 2
 
 
 def test_a_turn_that_nobody_answers_is_over_for_a_while() -> None:
     one = replace(conversation(), agent=())
-    taught = endpoints(one, Replies([one]))
+    taught = endpoints(one, Replies([one]), {})
     end_s = one.user[0].end_s
     assert taught.over[first_decided(end_s + LATEST_S - 0.2)]
     assert not taught.counts[first_decided(end_s + LATEST_S)]
+
+
+def test_words_are_named_when_they_have_been_heard() -> None:
+    """The commonest have numbers of their own, whatever marks stand at them; the rest share one."""
+    one = conversation()
+    twice = replace(one.user[0], words=(Word("It,", 0.5, 1.2), Word("it", 2.2, 3.0)))
+    words = common_words([one, replace(one, user=(twice,))], 1)
+    assert words == {"it": 1}
+    said = endpoints(one, Replies([one]), words).said
+    named = {int(frame): int(said[frame]) for frame in np.flatnonzero(said >= 0)}
+    assert named == {first_decided(1.28): 0, first_decided(3.08): 1, first_decided(7.08): 0}
 
 
 def test_it_is_judged_at_labels() -> None:
@@ -124,7 +135,9 @@ def test_it_learns_where_turns_end(tmp_path: Path) -> None:
     from dragoman.agent.duplex.endpointer_training import Options, Report, Trainer
 
     examples = [_telling(seed) for seed in range(40)]
-    options = Options(steps=120, minutes=1000, width=WIDTH, held=0.2, pieces=4, frames=40, rate=1e-2, check_every=1000)
+    options = Options(
+        steps=120, minutes=1000, width=WIDTH, words=3, held=0.2, pieces=4, frames=40, rate=1e-2, check_every=1000
+    )
     reports: list[Report] = []
     trainer = Trainer("ear", examples, tmp_path / "one", options)
     before = trainer.check()["auroc"]

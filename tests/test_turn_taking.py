@@ -11,7 +11,7 @@ import pytest
 
 from dragoman.agent import events as ev
 from dragoman.agent.duplex.ends import Ends, Weights
-from dragoman.agent.duplex.frames import Control, first_decided
+from dragoman.agent.duplex.frames import Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
@@ -303,6 +303,21 @@ def test_words_that_want_more_keep_the_turn_open(whole: float, ends_at: float) -
     _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
     assert parts.drafter.judged[0] == ([], first)
     assert record.turns[0].speech_end == pytest.approx(ends_at, abs=0.011)
+
+
+def test_a_long_silence_ends_a_turn_by_itself() -> None:
+    """It counts from the voice's last sound, and sooner than where nobody listens for ends."""
+    begins = []
+    for slope in (0.0, 2.0):
+        parts = scripted(["what time is it"], ["It is noon."])
+        model = ScriptedTurns({})
+        model.policy = Policy(ends=Ends(*[Weights(0.0, 0.0, 0.0, slope, 0.0)] * 2, least=1.3, wait=0.0))
+        parts.turn_model = model
+        converse_now(parts, speech((0.5, 1.5), seconds=4))
+        begins.append([decided_s(frame) for frame, control in model.told if control == Control.BOS])
+    (by_silence,), (by_slope,) = begins
+    assert 1.5 + 0.65 <= by_slope < 1.5 + 0.65 + 0.17
+    assert by_silence > by_slope + 0.3
 
 
 def test_what_words_tell_is_not_heeded_while_a_voice_speaks() -> None:

@@ -56,7 +56,7 @@ def endpointer(
         with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
-                bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}")
+                bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}  words {report.words:.2f}")
                 if report.check:
                     figures = {name: round(value, 3) for name, value in report.check.items() if value is not None}
                     if as_json:

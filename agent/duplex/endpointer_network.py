@@ -15,8 +15,10 @@ from dragoman.agent.duplex.endpointer import EPSILON, RECENT, STRIDE, TAPS, Arra
 class EndpointerNetwork(nn.Module):
     """Projection, convolution, gated recurrent unit and a judge of both, over whole stretches of frames."""
 
-    def __init__(self, ear_width: int, width: int, dropout: float = 0.0) -> None:
-        """``width``: of a state; ``dropout``: of what is heard and of what is judged, while it is trained."""
+    def __init__(self, ear_width: int, width: int, words: int = 0, dropout: float = 0.0) -> None:
+        """``width``: of a state; ``words``: how many it learns to name; ``dropout``: of what is heard and of what is
+        judged, while it is trained.
+        """
         super().__init__()
         self.project = nn.Linear(ear_width, width)
         self.sounding = nn.Parameter(torch.zeros(width))
@@ -24,10 +26,25 @@ class EndpointerNetwork(nn.Module):
         self.gates = nn.GRU(width, width, batch_first=True)
         self.judge = nn.Linear(2 * width, width)
         self.over = nn.Linear(width, 1)
+        self.naming = nn.Linear(2 * width, words + 1)
         self.dropout = dropout
 
     def forward(self, features: Tensor, sounding: Tensor) -> Tensor:
         """Logits [B, t] that the turn is over, of features [B, t, 8, d] and ``sounding`` [B, t]."""
+        return self.judged(self.states(features, sounding))
+
+    def judged(self, states: Tensor) -> Tensor:
+        """Logits [B, t] that the turn is over, of ``states``."""
+        logits: Tensor = self.over(F.gelu(self.judge(states), approximate="tanh"))[..., 0]
+        return logits
+
+    def named(self, states: Tensor) -> Tensor:
+        """Logits [B, t, words + 1] of the word that was said last, of ``states``: in training alone."""
+        logits: Tensor = self.naming(states)
+        return logits
+
+    def states(self, features: Tensor, sounding: Tensor) -> Tensor:
+        """What is judged [B, t, 2 width]."""
         batch, frames, block, ear = features.shape
         heard = features.reshape(batch, frames * block // STRIDE, STRIDE, ear).mean(2)
         heard = self._dropped(F.layer_norm(heard, (ear,), eps=EPSILON))
@@ -37,9 +54,7 @@ class EndpointerNetwork(nn.Module):
         recent = F.avg_pool1d(F.pad(steps, (RECENT - 1, 0)), RECENT, 1).transpose(1, 2)
         states, _ = self.gates(steps.transpose(1, 2))
         every = block // STRIDE**2
-        seen = self._dropped(torch.cat([states, recent], -1)[:, every - 1 :: every])
-        logits: Tensor = self.over(F.gelu(self.judge(seen), approximate="tanh"))[..., 0]
-        return logits
+        return self._dropped(torch.cat([states, recent], -1)[:, every - 1 :: every])
 
     def _dropped(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dragoman.agent.duplex.endpointer import Endpointer, save_endpointer
 from dragoman.agent.duplex.endpointer_network import EndpointerNetwork
-from dragoman.agent.duplex.endpoints import Replies, endpoints, judged
+from dragoman.agent.duplex.endpoints import Replies, common_words, endpoints, judged
 from dragoman.agent.duplex.examples import Example
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
@@ -34,6 +34,9 @@ class Options:
     width: int = 128
     rate: float = 2.5e-3
     dropout: float = 0.2
+    words: int = 400
+    """How many words it learns to name, and ``naming``: what that counts beside the ends."""
+    naming: float = 0.3
     smooth: float = 0.02
     """What the truth is short of certainty."""
     pieces: int = 16
@@ -54,6 +57,7 @@ class Report:
     step: int
     minutes: float
     loss: float
+    words: float
     rate: float
     check: dict[str, float | None] = field(default_factory=dict)
 
@@ -74,9 +78,11 @@ class Trainer:
         self.options, self.folder, self._ear, self._held = options, folder, ear, held
         self._device = torch.device(device)
         replies = Replies([example.conversation for example in self._examples])
-        self._taught = [endpoints(example.conversation, replies) for example in self._examples]
+        words = common_words([example.conversation for example in self._examples], options.words)
+        self._taught = [endpoints(example.conversation, replies, words) for example in self._examples]
         torch.manual_seed(options.seed)
-        self.network = EndpointerNetwork(int(examples[0].features.shape[2]), options.width, options.dropout)
+        ear_width = int(examples[0].features.shape[2])
+        self.network = EndpointerNetwork(ear_width, options.width, options.words, options.dropout)
         self.network.to(self._device)
         self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.05)
         self.pace = Pace(options.steps, options.minutes, warm=50)
@@ -103,24 +109,25 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        loss = self._loss()
+        loss, words = self._losses()
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self.options.naming * words).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimizer.step()
         self.pace.tick()
         check = self.check() if self.pace.step % self.options.check_every == 0 else {}
-        report = Report(self.pace.step, self.pace.spent, float(loss.detach()), rate, check)
+        report = Report(self.pace.step, self.pace.spent, float(loss.detach()), float(words.detach()), rate, check)
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(asdict(report)) + "\n")
         return report
 
-    def _loss(self) -> Tensor:
+    def _losses(self) -> tuple[Tensor, Tensor]:
+        """Of ends and pauses, and of the words that are named."""
         count, frames = self.options.pieces, self.options.frames
         block, ear = self._examples[0].features.shape[1:]
         features = np.zeros((count, frames, block, ear), np.float32)
         sounding, over = np.zeros((count, frames), np.bool_), np.zeros((count, frames), np.bool_)
-        counts = np.zeros((count, frames), np.float32)
+        counts, said = np.zeros((count, frames), np.float32), np.full((count, frames), -1, np.int64)
         for row in range(count):
             number = int(self._rng.choice(len(self._examples), p=self._shares))
             example, taught = self._examples[number], self._taught[number]
@@ -130,11 +137,15 @@ class Trainer:
             features[row, :long] = example.features[span]
             sounding[row, :long] = example.conversation.agent_speaking()[span]
             over[row, :long], counts[row, :long] = taught.over[span], taught.counts[span]
-        logits = self.network(self._given(features), self._given(sounding))
+            said[row, :long] = taught.said[span]
+        states = self.network.states(self._given(features), self._given(sounding))
+        logits = self.network.judged(states)
         truth = self._given(over).float() * (1 - 2 * self.options.smooth) + self.options.smooth
         weights = self._given(counts)
         each = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
-        return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+        named = self.network.named(states).flatten(0, 1).float()
+        words = F.cross_entropy(named, self._given(said).flatten(), ignore_index=-1)
+        return (each * weights).sum() / weights.sum().clamp(min=1e-6), words.nan_to_num()
 
     def _given(self, array: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -188,7 +199,7 @@ class Trainer:
             partial,
         )
         partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("loss",), _DRAWN)
+        draw_curves(self.folder / "log.jsonl", ("loss", "words"), _DRAWN)
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
@@ -197,7 +208,9 @@ class Trainer:
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
-            raise DragomanError(f"{self.folder} was trained with another width: give the same") from error
+            raise DragomanError(
+                f"{self.folder} was trained with another width or other words: give the same"
+            ) from error
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])

@@ -7,7 +7,9 @@ more (inverse probability of censoring weighting, Robins and Finkelstein 2000).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,14 +35,29 @@ MOST: Final = 5.0
 """What a frame counts at most."""
 
 
+WORD_S: Final = 0.08
+"""A word can be named so long after its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Of each frame of a conversation: whether its turn is ``over`` [frames], and how much that ``counts`` [frames]; 0
-    where nothing is taught.
+    """Of each frame of a conversation: whether its turn is ``over`` [frames], and how much that ``counts`` [frames], 0
+    where nothing is taught; and the number of the word that was ``said`` last when it can first be named [frames],
+    -1 at all other frames.
     """
 
     over: npt.NDArray[np.bool_]
     counts: npt.NDArray[np.float32]
+    said: npt.NDArray[np.int64]
+
+
+def common_words(conversations: Sequence[Conversation], most: int) -> dict[str, int]:
+    """The words that users say most often, numbered from 1; all others are 0.
+
+    A word like "the" ends no turn, and an "um" neither: who can name them knows more of pauses.
+    """
+    said = Counter(_plain(w.text) for c in conversations for event in c.user for w in event.words)
+    return {word: number for number, (word, _) in enumerate(said.most_common(most), 1)}
 
 
 class Replies:
@@ -56,8 +73,8 @@ class Replies:
         return np.asarray(1 - np.searchsorted(self._after, seconds) / len(self._after), np.float64)
 
 
-def endpoints(conversation: Conversation, replies: Replies) -> Endpoints:
-    """What is taught of a conversation."""
+def endpoints(conversation: Conversation, replies: Replies, words: Mapping[str, int]) -> Endpoints:
+    """What is taught of a conversation; ``words``: those that are to be named."""
     now = np.array([decided_s(frame) for frame in range(conversation.frames)])
     over, counts = np.zeros(len(now), np.bool_), np.zeros(len(now), np.float32)
     answers = dict(_ends(conversation))
@@ -72,7 +89,21 @@ def endpoints(conversation: Conversation, replies: Replies) -> Endpoints:
         after = (now >= event.end_s + KNOWN_S) & (now < event.end_s + (LATEST_S if latest is None else latest))
         over |= after
         counts[after] = np.minimum(MOST, 1 / np.maximum(1e-6, replies.silent(now[after] - event.end_s)))
-    return Endpoints(over, counts)
+    return Endpoints(over, counts, _said(conversation, words))
+
+
+def _said(conversation: Conversation, words: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    said = np.full(conversation.frames, -1, np.int64)
+    for event in conversation.user:
+        for word in event.words:
+            frame = first_decided(word.end + WORD_S)
+            if frame < len(said):
+                said[frame] = words.get(_plain(word.text), 0)
+    return said
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[^a-z']", "", word.lower())
 
 
 def judged(conversation: Conversation, late: int = 0) -> list[tuple[int, bool]]:

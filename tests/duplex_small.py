@@ -119,9 +119,9 @@ def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
     return Adapter(own, changes, (), "ear", ear_width, of.sha256, of.dims.layers, {})
 
 
-def endpointer(seed: int = 1, ear_width: int = EAR_WIDTH) -> Endpointer:
+def endpointer(seed: int = 1, ear_width: int = EAR_WIDTH, width: int = 8) -> Endpointer:
     """Random weights."""
-    rng, width = np.random.default_rng(seed), 8
+    rng = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {
         "in": (width, ear_width),
         "sounding": (width,),
@@ -133,5 +133,5 @@ def endpointer(seed: int = 1, ear_width: int = EAR_WIDTH) -> Endpointer:
         "over_bias": (),
     }
     shapes |= {f"{name}_bias": shapes[name][:1] for name in ("in", "mix", "gates_x", "gates_h", "judge")}
-    weights = {name: np.asarray(0.5 * rng.standard_normal(shape), np.float16) for name, shape in shapes.items()}
+    weights = {name: np.asarray(0.5 * rng.standard_normal((1, *shape)), np.float16) for name, shape in shapes.items()}
     return Endpointer({name: array.astype(np.float32) for name, array in weights.items()}, "ear", {"steps": 1})

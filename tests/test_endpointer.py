@@ -107,6 +107,21 @@ def test_streams_do_not_touch_each_other() -> None:
     assert not np.allclose(apart[0], apart[1])
 
 
+def test_two_listen_together() -> None:
+    """Their opinion is the mean of both, and only those that fit are joined."""
+    one, other, rng = endpointer(1), endpointer(2), np.random.default_rng(4)
+    both = one.joined(other)
+    assert (both.members, both.card) == (2, {"steps": 1, "joined": {"steps": 1}})
+    streams = [made.open() for made in (one, other, both)]
+    for frame in rng.standard_normal((9, BLOCK, EAR_WIDTH)):
+        first, second, together = (stream.push(frame, True) for stream in streams)
+        assert together == pytest.approx((first + second) / 2, abs=1e-5)
+    with pytest.raises(DragomanError, match="widths"):
+        one.joined(endpointer(1, width=6))
+    with pytest.raises(DragomanError, match="another ear"):
+        one.joined(replace(other, ear="another"))
+
+
 @pytest.mark.train
 def test_it_streams_what_was_trained() -> None:
     """Frame by frame with NumPy as over a whole conversation with PyTorch."""

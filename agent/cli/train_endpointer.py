@@ -22,6 +22,7 @@ from dragoman.agent.cli.training import (
     training_bar,
     training_folder,
 )
+from dragoman.agent.duplex.endpointer import load_endpointer, save_endpointer
 from dragoman.agent.duplex.examples import Examples, ear_digest
 from dragoman.agent.duplex.features import EAR
 
@@ -39,6 +40,7 @@ def endpointer(
     rate: RateOption = 2.5e-3,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
+    join: Annotated[Path | None, typer.Option(help="An endpointer that is to listen together with this one.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,9 +67,12 @@ def endpointer(
                         console.print(f"step {report.step}: {'  '.join(f'{n} {v}' for n, v in figures.items())}")
 
             trainer.run(told)
-        card = trainer.endpointer().card
+        made, name = trainer.endpointer(), "endpointer.npz"
+        if join is not None:
+            made, name = load_endpointer(join).joined(made), "joined.npz"
+            save_endpointer(target / name, made)
         if as_json:
-            emit("summary", endpointer=str(target / "endpointer.npz"), **card)
+            emit("summary", endpointer=str(target / name), **made.card)
         else:
-            console.print(str(card["held"]))
-            print(target / "endpointer.npz")
+            console.print(f"{made.members} together; of this one: {trainer.endpointer().card['held']}")
+            print(target / name)

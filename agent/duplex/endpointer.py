@@ -4,7 +4,9 @@ The duplex model has all of a conversation to learn, and silence is most of it. 
 learns a single thing, how turns end and how pauses begin, from every frame of either; so small a recurrent network does
 that in minutes, and costs a session next to nothing. It belongs to one ear, whose digest it names.
 
-NumPy alone, and a state of some hundred numbers a session: it runs for ever.
+Several may listen together, and their opinions are averaged: what one has learned by heart the others have not (deep
+ensembles, Lakshminarayanan et al., arXiv 1612.01474). NumPy alone, and a state of some hundred numbers a session: it
+runs for ever.
 """
 
 from __future__ import annotations
@@ -40,16 +42,27 @@ EPSILON: Final = 1e-5
 
 @dataclass(frozen=True)
 class Endpointer:
-    """``weights`` by name (``endpointer_network``); ``ear``: digest of the recognizer whose features it hears."""
+    """``weights`` by name (``WEIGHTS``), those of all members along the first axis; ``ear``: digest of the recognizer
+    whose features it hears.
+    """
 
     weights: Mapping[str, Array]
     ear: str
     card: Mapping[str, Json]
 
     @property
-    def width(self) -> int:
-        """Of a state."""
-        return int(self.weights["in_bias"].shape[0])
+    def members(self) -> int:
+        """How many listen together."""
+        return len(self.weights["over"])
+
+    def joined(self, other: Endpointer) -> Endpointer:
+        """Both together. Raises ``DragomanError`` when they hear different ears or differ in width."""
+        other.check(self.ear)
+        try:
+            weights = {name: np.concatenate([array, other.weights[name]]) for name, array in self.weights.items()}
+        except ValueError as error:
+            raise DragomanError(f"endpointers of different widths can't be joined ({error})") from error
+        return Endpointer(weights, self.ear, {**self.card, "joined": other.card})
 
     def open(self) -> EndpointStream:
         """A session's."""
@@ -77,11 +90,11 @@ class EndpointStream:
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self._weights = weights
-        width = weights["in_bias"].shape[0]
-        self._mix = np.ascontiguousarray(weights["mix"].transpose(0, 2, 1)).reshape(width, -1)
-        self._tail = np.zeros((TAPS - STRIDE, width), np.float32)
-        self._hidden = np.zeros(width, np.float32)
-        self._recent = np.zeros((RECENT, width), np.float32)
+        members, width = weights["in_bias"].shape
+        self._mix = np.ascontiguousarray(weights["mix"].swapaxes(2, 3)).reshape(members, width, -1)
+        self._tail = np.zeros((members, TAPS - STRIDE, width), np.float32)
+        self._hidden = np.zeros((members, width), np.float32)
+        self._recent = np.zeros((members, RECENT, width), np.float32)
 
     def push(self, features: npt.NDArray[np.floating], sounding: bool) -> float:
         """Logit that the turn is over, after a frame's features [8, d]; ``sounding``: the agent's voice is audible."""
@@ -89,22 +102,27 @@ class EndpointStream:
         heard = features.astype(np.float32).reshape(-1, STRIDE, features.shape[-1]).mean(1)
         heard = heard - heard.mean(-1, keepdims=True)
         heard /= np.sqrt((heard**2).mean(-1, keepdims=True) + EPSILON)
-        x = _gelu(heard @ w["in"].T + w["in_bias"] + (w["sounding"] if sounding else 0.0))
-        known = np.concatenate([self._tail, x])
-        self._tail = known[-len(self._tail) :]
-        for end in range(TAPS, len(known) + 1, STRIDE):
-            step = _gelu(self._mix @ known[end - TAPS : end].ravel() + w["mix_bias"])
-            self._recent = np.concatenate([self._recent[1:], step[None]])
+        bias = w["in_bias"] + w["sounding"] if sounding else w["in_bias"]
+        known = np.concatenate([self._tail, _gelu(heard @ w["in"].swapaxes(1, 2) + bias[:, None])], 1)
+        self._tail = known[:, -self._tail.shape[1] :]
+        for end in range(TAPS, known.shape[1] + 1, STRIDE):
+            step = _gelu(_times(self._mix, known[:, end - TAPS : end].reshape(len(known), -1)) + w["mix_bias"])
+            self._recent = np.concatenate([self._recent[:, 1:], step[:, None]], 1)
             self._hidden = _step(w, step, self._hidden)
-        seen = np.concatenate([self._hidden, self._recent.mean(0)])
-        inner = _gelu(w["judge"] @ seen + w["judge_bias"])
-        return float(w["over"] @ inner + w["over_bias"])
+        seen = np.concatenate([self._hidden, self._recent.mean(1)], -1)
+        inner = _gelu(_times(w["judge"], seen) + w["judge_bias"])
+        return float(((w["over"] * inner).sum(-1) + w["over_bias"]).mean())
+
+
+def _times(matrices: Array, vectors: Array) -> Array:
+    """Of each member [m, a, b] and [m, b]: [m, a]."""
+    return np.asarray((matrices @ vectors[..., None])[..., 0], np.float32)
 
 
 def _step(w: Mapping[str, Array], x: Array, hidden: Array) -> Array:
     """A gated recurrent unit (Cho et al., arXiv 1406.1078), in the form that cuDNN and PyTorch have."""
-    reset_x, update_x, new_x = np.split(w["gates_x"] @ x + w["gates_x_bias"], 3)
-    reset_h, update_h, new_h = np.split(w["gates_h"] @ hidden + w["gates_h_bias"], 3)
+    reset_x, update_x, new_x = np.split(_times(w["gates_x"], x) + w["gates_x_bias"], 3, -1)
+    reset_h, update_h, new_h = np.split(_times(w["gates_h"], hidden) + w["gates_h_bias"], 3, -1)
     reset, update = _sigmoid(reset_x + reset_h), _sigmoid(update_x + update_h)
     new = np.tanh(new_x + reset * new_h)
     return np.asarray((1 - update) * new + update * hidden, np.float32)
@@ -144,6 +162,6 @@ WEIGHTS: Final = (
     *("in", "in_bias", "sounding", "mix", "mix_bias", "gates_x", "gates_x_bias", "gates_h", "gates_h_bias"),
     *("judge", "judge_bias", "over", "over_bias"),
 )
-"""What it is made of: ``in`` [h, d], ``sounding`` [h], ``mix`` [h, h, TAPS], gates [3h, h] (reset, update, new),
-``judge`` [h, 2h], ``over`` [h], and biases.
+"""What a member is made of: ``in`` [h, d], ``sounding`` [h], ``mix`` [h, h, TAPS], gates [3h, h] (reset, update, new),
+``judge`` [h, 2h], ``over`` [h], and biases; all of them behind an axis of members.
 """

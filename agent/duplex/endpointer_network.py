@@ -60,11 +60,11 @@ class EndpointerNetwork(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
     def weights(self) -> dict[str, Array]:
-        """As ``endpointer.EndpointStream`` reads them."""
+        """As ``endpointer.EndpointStream`` reads them: those of one member."""
         state = self.state_dict()
         named = {name: state[own] for name, own in _NAMES.items()}
         named |= {"over": state["over.weight"][0], "over_bias": state["over.bias"][0]}
-        return {name: np.asarray(value.float().cpu().numpy()).copy() for name, value in named.items()}
+        return {name: np.asarray(value.float().cpu().numpy()[None]).copy() for name, value in named.items()}
 
 
 _NAMES: Final = {

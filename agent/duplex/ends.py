@@ -67,7 +67,7 @@ class Ends:
 
     read: Weights = Weights(0.25, 0.55, 0.65, 1.0, -0.5)
     unread: Weights = Weights(0.25, 0.65, 0.0, 1.0, -0.1)
-    least: float = 2.8
+    least: float = 2.4
     wait: float = 1.0
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:

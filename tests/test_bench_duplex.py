@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dragoman.agent.duplex import catalog, graph
 from dragoman.agent.duplex.adapter import Adapter, save_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
+from dragoman.agent.duplex.ends import Ends
 from dragoman.agent.duplex.examples import ear_digest
 from dragoman.agent.duplex.frames import FRAME, FRAME_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
@@ -480,7 +481,8 @@ def eager(path: Path) -> Path:
         "end_bias": matrix(1),
     }
     kept = tuple(made.merges.chosen(["yes good yes"], 600))
-    card = {"policy": {"begin": 0.0, "stop": 1.1, "attend": 1.1}}
+    eagerly = Policy(begin=0.0, stop=1.1, attend=1.1, ends=Ends(least=-100.0, wait=0.0))
+    card = {"policy": asdict(eagerly)}
     sha = body_sha256(resolve("smollm2-135m"))
     save_adapter(path, Adapter(own, {}, kept, ear_digest("whisper-tiny.en"), width, sha, 2, card))
     return path

@@ -29,13 +29,15 @@ def endpointer_path(ear: str = EAR) -> Path | None:
     return find_adapter(f"endpointer-{ear}.npz", SHIPPED)
 
 
-def open_endpointer(ear: str = EAR) -> Endpointer | None:
-    """The endpointer for an ear, if there is one. Raises ``DragomanError`` when it was trained on another."""
+def open_endpointer(ear: str, digest: str) -> Endpointer | None:
+    """The endpointer for an ear with this digest, if there is one. Raises ``DragomanError`` when it was trained on
+    another.
+    """
     path = endpointer_path(ear)
     if path is None:
         return None
     found = load_endpointer(path)
-    found.check(ear_digest(ear))
+    found.check(digest)
     return found
 
 
@@ -57,9 +59,10 @@ def open_duplex(
         raise DragomanError(f"no duplex adapter for the ear of {ear}: train one with `dragoman train duplex`")
     loaded = load_adapter(path)
     file = resolve(body, progress=progress)
-    loaded.check(ear_digest(ear), body_sha256(file))
+    digest = ear_digest(ear)
+    loaded.check(digest, body_sha256(file))
     graphs = _graphs(loaded, file, quantized, progress)
-    return DuplexRuntime(graphs, threads=threads, policy=loaded.policy, endpointer=open_endpointer(ear))
+    return DuplexRuntime(graphs, threads=threads, policy=loaded.policy, endpointer=open_endpointer(ear, digest))
 
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:

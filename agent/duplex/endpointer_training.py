@@ -86,6 +86,8 @@ class Trainer:
         self.network.to(self._device)
         self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.05)
         self.pace = Pace(options.steps, options.minutes, warm=50)
+        self._checked: tuple[int, dict[str, float | None]] = (-1, {})
+        """The step that was checked last, and what was found."""
         self._rng = np.random.default_rng(options.seed)
         lengths = np.array([example.conversation.frames for example in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
@@ -150,9 +152,14 @@ class Trainer:
     def _given(self, array: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
-    @torch.no_grad()
     def check(self) -> dict[str, float | None]:
         """How well ends are told from pauses, at the frame of a begin's label and at the one before it."""
+        if self._checked[0] != self.pace.step:
+            self._checked = self.pace.step, self._check()
+        return self._checked[1]
+
+    @torch.no_grad()
+    def _check(self) -> dict[str, float | None]:
         self.network.eval()
         found: dict[int, tuple[list[float], list[bool]]] = {-1: ([], []), 0: ([], [])}
         for example in self._held:
@@ -222,6 +229,4 @@ _DRAWN: Final = ("auroc", "auroc_before")
 
 def _share(example: Example) -> float:
     """By what is said, whoever speaks it: a dialogue that is spoken anew stays on its side."""
-    conversation = example.conversation
-    said = [event.text for event in conversation.user if event.answered]
-    return share_of(f"{json.dumps([conversation.context, said])}/endpointer")
+    return share_of(f"{json.dumps(example.said)}/endpointer")

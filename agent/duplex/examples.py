@@ -26,6 +26,12 @@ class Example:
     conversation: Conversation
     features: Features
 
+    @property
+    def said(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """What stands before it and what the user says in it, whoever speaks it."""
+        turns = tuple(event.text for event in self.conversation.user if event.answered)
+        return self.conversation.context, turns
+
 
 def ear_digest(name: str) -> str:
     """Digest of the causal adapter of a catalog model. Raises ``DragomanError`` when there is none."""

@@ -320,8 +320,8 @@ class Trainer:
 
     def _take(self, examples: Sequence[Example]) -> None:
         """Train on these, but for the dialogues that it is checked on, spoken anew. Long ones are drawn more often."""
-        checked = {_said(example) for example in self._checked}
-        self._examples = [example for example in examples if _said(example) not in checked]
+        checked = {example.said for example in self._checked}
+        self._examples = [example for example in examples if example.said not in checked]
         lengths = np.array([e.conversation.frames for e in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
 
@@ -343,9 +343,3 @@ class Trainer:
 _DRAWN: Final = ("begin_f1", "cutoff_rate", "stop_rate", "false_stop_rate")
 
 _ROWS: Final = np.array([list(FRAME_CONTROLS).index(c) if c in FRAME_CONTROLS else 0 for c in Control], np.int64)
-
-
-def _said(example: Example) -> tuple[object, ...]:
-    """What stands before a conversation and what the user says in it, whoever speaks it."""
-    conversation = example.conversation
-    return conversation.context, *(event.text for event in conversation.user if event.answered)

@@ -27,11 +27,12 @@ from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.mel import AHEAD
+from dragoman.asr.causal.weights import Array
 from dragoman.asr.vad import WINDOW, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.benchmarks.duplex_words import TurnWords
-from dragoman.benchmarks.turn_systems import Activity, AgentVoice, open_turns
 from dragoman.benchmarks.turn_taking import Played
+from dragoman.benchmarks.world import Activity, World
 
 AHEAD_S: Final = AHEAD / INPUT_RATE
 """The ear hears so much after the end of a frame before it is done with it."""
@@ -48,14 +49,20 @@ _ROUNDING_S: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A conversation as the model hears it: the ear's features, what the voice detector said, and the words that were
-    newly recognized at each frame, if they are given.
+    """A conversation, and how it is heard: the ear's features or, where the agent's ``echo`` is put into the sound, the
+    ear itself; what the voice detector says, if that is known; and the words that were newly recognized at each frame,
+    if they are given.
     """
 
     conversation: Conversation
-    features: Features
-    activity: Activity
+    heard: Features | Ear
+    echo: Samples | None = None
+    activity: Activity | None = None
     words: Sequence[Sequence[str]] = ()
+
+    def world(self) -> World:
+        """A world of its own for a system."""
+        return World(self.conversation, self.echo, self.activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +91,19 @@ def perform(
     cases: Sequence[Case],
     policy: Policy,
     drafter: DrafterRuntime | None = None,
-    listening: Callable[[Case], TurnWords] | None = None,
+    listening: Callable[[World], TurnWords] | None = None,
 ) -> Iterator[Performance]:
     """Run the model over conversations, in their order; ``drafter`` writes at each begin, and ``listening`` tells of
     the words of turns, where they are heeded.
     """
     for first in range(0, len(cases), _TOGETHER):
         actors = [_Actor(runtime, case, drafter, listening) for case in cases[first : first + _TOGETHER]]
-        for frame in range(max(len(actor.case.features) for actor in actors)):
-            going = [actor for actor in actors if frame < len(actor.case.features)]
+        for frame in range(max(actor.case.conversation.frames for actor in actors)):
+            going = [actor for actor in actors if frame < actor.case.conversation.frames]
             decided = runtime.step([actor.stream for actor in going], [actor.heard(frame) for actor in going])
             for actor, one in zip(going, decided, strict=True):
                 actor.performance.ends.append(one.ends)
-                busy = actor.voice.busy(decided_s(frame))
+                busy = actor.world.voice.busy(decided_s(frame))
                 known = actor.known(frame, one)
                 actor.act(frame, policy.decide(one.probabilities, busy, known, heeded=listening is not None))
         for actor in actors:
@@ -110,15 +117,14 @@ class _Actor:
         runtime: DuplexRuntime,
         case: Case,
         drafter: DrafterRuntime | None,
-        listening: Callable[[Case], TurnWords] | None,
+        listening: Callable[[World], TurnWords] | None,
     ) -> None:
-        self._words_of_turn = None if listening is None else listening(case)
-        self.case = case
+        self.case, self.world = case, case.world()
         self.stream = runtime.open(case.conversation.context)
-        self.voice = AgentVoice(case.conversation)
-        self.performance = Performance(self.voice.played)
+        self.performance = Performance(self.world.voice.played)
+        self._words_of_turn = None if listening is None else listening(self.world)
         self._runtime, self._drafter = runtime, drafter
-        self._opened = open_turns(case.activity, self.voice)
+        self._ear = FeatureStream(case.heard.model) if isinstance(case.heard, Ear) else None
         self._words: deque[int] = deque()
         self._frames = self._window = 0
         self._silence = Silence()
@@ -128,13 +134,24 @@ class _Actor:
             for word in self.case.words[frame]:
                 self._words += self._runtime.vocabulary.heard(word)
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
-        return Heard(self.case.features[frame], self.voice.sounding(decided_s(frame)), words)
+        return Heard(self._features(frame), self.world.voice.sounding(decided_s(frame)), words)
+
+    def _features(self, frame: int) -> Array:
+        if self._ear is None:
+            assert not isinstance(self.case.heard, Ear)
+            return np.asarray(self.case.heard[frame], np.float32)
+        first, last = (i * FRAME + AHEAD for i in (frame, frame + 1))
+        sound = self.world.microphone.pcm[first if frame else 0 : last]
+        silence = np.zeros(max(0, last - len(self.world.microphone.pcm)), np.float32)
+        return self._ear.push(np.concatenate([sound, silence]))
 
     def known(self, frame: int, decided: Decided) -> Evidence | None:
         """What is known of the turn's end when a frame is decided."""
         now = decided_s(frame) + AHEAD_S
-        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < self.case.activity.windows:
-            if (edge := self.case.activity.edges.get(self._window)) is not None:
+        activity = self.world.activity
+        activity.hear(int(now * INPUT_RATE))
+        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < activity.windows:
+            if (edge := activity.edges.get(self._window)) is not None:
                 self._silence.voice(isinstance(edge, Started), edge.at)
             self._window += 1
         begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
@@ -143,22 +160,22 @@ class _Actor:
 
     def act(self, frame: int, wanted: Control) -> None:
         now = decided_s(frame)
-        control = wanted
-        if wanted in (Control.BOS, Control.BOC) and not self._opened(now):
+        control, voice = wanted, self.world.voice
+        if wanted in (Control.BOS, Control.BOC) and not self.world.opened(now):
             control = Control.SIL
         self.stream.own.decided(control)
         match control:
             case Control.BOS:
-                self.voice.begin(now)
+                voice.begin(now)
                 if self._words_of_turn is not None:
                     self._words_of_turn.begun()
                 self._say(now)
                 if self._drafter is not None:
                     self.performance.drafts[now] = draft(self._drafter, self.case.conversation, now)
             case Control.STP:
-                self.voice.stop(now)
+                voice.stop(now)
             case Control.BOC:
-                self.voice.attend(now)
+                voice.attend(now)
         if self.stream.frames <= self._frames:
             first = frame + 1 - self.stream.frames
             self._runtime.remember(self.stream, dialogue_before(self.case.conversation, first))

@@ -23,8 +23,9 @@ from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.duplex_player import AHEAD_S, Case, Drafting, Foresight, frame_costs, perform, recognized
 from dragoman.benchmarks.duplex_sets import Conversations
 from dragoman.benchmarks.duplex_words import TurnWords
-from dragoman.benchmarks.turn_systems import Activity, Asking, detect, listen, silence
+from dragoman.benchmarks.turn_systems import Asking, listen, silence
 from dragoman.benchmarks.turn_taking import Judged, Played, judge, turns_of
+from dragoman.benchmarks.world import Activity, World
 from dragoman.models.catalog import Progress
 
 DUPLEX: Final = "duplex"
@@ -62,12 +63,12 @@ class Systems:
         """Whether the words of turns are heeded."""
         return self.recognizer is not None and self.drafter is not None and self.endings is not None
 
-    def listening(self, case: Case) -> TurnWords:
+    def listening(self, world: World) -> TurnWords:
         """Who tells of the words of turns."""
         assert self.recognizer is not None
         assert self.drafter is not None
         assert self.endings is not None
-        return TurnWords(case.conversation, case.activity, self.recognizer, self.drafter, self.endings)
+        return TurnWords(world, self.recognizer, self.drafter, self.endings)
 
 
 @dataclass
@@ -109,19 +110,21 @@ def run_shard(systems: Systems, found: Results, of: Conversations, shard: Path, 
 def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress: Progress) -> Iterator[Case]:
     features = _features(systems.ear, of, shard, progress) if systems.ear is not None else None
     conversations = list(load_conversations(shard))
+    none: Features = np.zeros((0, 0, 0), np.float16)
     what = f"{of.name}: preparing {shard.stem}"
-    for number, conversation in enumerate(conversations):
+    for number, recorded in enumerate(conversations):
         if most <= 0:
             break
         progress(what, number, len(conversations))
+        conversation, echo = recorded.unechoed(), recorded.echo
         most -= len(turns_of(conversation))
-        own: Features = np.zeros((0, 0, 0), np.float16)
-        if systems.ear is not None:
+        own: Features | Ear = systems.ear or none
+        if systems.ear is not None and echo is None:
             own = features[number] if features is not None else heard(systems.ear, conversation.pcm)
         words: Sequence[Sequence[str]] = ()
         if systems.fed and systems.recognizer is not None:
             words = recognized(systems.recognizer, conversation.pcm)
-        yield Case(conversation, own, detect(conversation.pcm), words)
+        yield Case(conversation, own, echo, None if echo is not None else Activity.of(conversation.pcm), words)
     progress(what, 1, 1)
 
 
@@ -153,14 +156,16 @@ def _features(ear: Ear, of: Conversations, shard: Path, progress: Progress) -> l
 
 def _baselines(systems: Systems, found: Results, case: Case) -> None:
     for number in systems.silences_ms:
-        _add(found, f"{SILENCE}-{number}", case, listen(case.conversation, case.activity, silence(number)))
-        found.frame_ms.setdefault(f"{SILENCE}-{number}", []).extend(case.activity.frame_ms)
+        world = case.world()
+        _add(found, f"{SILENCE}-{number}", case, listen(world, silence(number)))
+        found.frame_ms.setdefault(f"{SILENCE}-{number}", []).extend(world.activity.frame_ms)
     if systems.smart is not None:
-        asking = Asking(systems.smart, case.conversation.pcm)
-        played = listen(case.conversation, case.activity, asking)
+        world = case.world()
+        asking = Asking(systems.smart, world.microphone.pcm)
+        played = listen(world, asking)
         played.delay_s = float(np.median(asking.asked_ms)) / 1000 if asking.asked_ms else 0.0
         _add(found, SMART, case, played)
-        found.frame_ms.setdefault(SMART, []).extend(_with_questions(case.activity, asking))
+        found.frame_ms.setdefault(SMART, []).extend(_with_questions(world.activity, asking))
 
 
 def _with_questions(activity: Activity, asking: Asking) -> list[float]:

@@ -29,6 +29,9 @@ from dragoman.benchmarks.human_turns import RECIPE, make_turns, pieces
 from dragoman.benchmarks.turn_taking import turns_of
 from dragoman.models.catalog import Progress, cache_dir
 
+_HELDOUT: Final = "heldout-echoes"
+"""Folder of the cache; another name where the conversations become others."""
+
 _SLOW_VOICES: Final = 0.05
 _PER_SHARD: Final = 20
 
@@ -58,7 +61,7 @@ def made(turns: int, seed: int, progress: Progress, late: Callable[[], bool] = l
 
     When it gets ``late`` it ends with what there is, at least one shard. Raises ``DragomanError``.
     """
-    folder = _folder() / "heldout"
+    folder = _folder() / _HELDOUT
     found: list[Path] = []
     have = 0
     factory: Factory | None = None

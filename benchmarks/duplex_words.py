@@ -7,32 +7,30 @@ from typing import Final
 
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
-from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.ports import Recognizer, RecognizerStream
 from dragoman.asr.vad import WINDOW, Started
 from dragoman.audio.types import INPUT_RATE
-from dragoman.benchmarks.turn_systems import Activity
+from dragoman.benchmarks.world import World
 
 _BEFORE: Final = round(0.3 * INPUT_RATE)
 _PARTIAL: Final = round(0.32 * INPUT_RATE)
 
 
 class TurnWords:
-    """Listens to one conversation as a session's ear does, behind what the voice detector said. Its own processor time
+    """Listens in a world as a session's ear does, behind what the voice detector said. Its own processor time
     counts: nothing is known before it was computed.
     """
 
     def __init__(
         self,
-        conversation: Conversation,
-        activity: Activity,
+        world: World,
         recognizer: Recognizer,
         drafter: DrafterRuntime,
         endings: Endings,
     ) -> None:
-        self._conversation, self._activity = conversation, activity
+        self._world, self._activity = world, world.activity
         self._recognizer, self._drafter, self._endings = recognizer, drafter, endings
         self._stream: RecognizerStream | None = None
         self._reading: Reading | None = None
@@ -42,6 +40,7 @@ class TurnWords:
 
     def whole(self, now: float) -> float | None:
         """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
+        self._activity.hear(int(now * INPUT_RATE))
         while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < self._activity.windows:
             self._hear(self._window)
             self._window += 1
@@ -59,7 +58,7 @@ class TurnWords:
             if self._stream is None:
                 self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
                 frame = first_decided(edge.at / INPUT_RATE)
-                self._reading = self._drafter.open(dialogue_before(self._conversation, frame))
+                self._reading = self._drafter.open(dialogue_before(self._world.conversation, frame))
         if self._stream is None or self._reading is None:
             return
         if edge is not None and not isinstance(edge, Started):
@@ -77,5 +76,5 @@ class TurnWords:
 
     def _feed(self, until: int) -> None:
         assert self._stream is not None
-        self._stream.accept(self._conversation.pcm[self._fed : until])
+        self._stream.accept(self._world.microphone.pcm[self._fed : until])
         self._fed = until

@@ -61,7 +61,7 @@ def held_out(shards: Sequence[Path], progress: Progress, seed: int = 1) -> list[
     found: list[HeldOut] = []
     for number, shard in enumerate(shards):
         progress("cutting turns", number, len(shards))
-        for conversation in load_conversations(shard):
+        for conversation in (heard.unechoed() for heard in load_conversations(shard)):
             found += (cut(conversation, turn) for turn in turns_of(conversation) if usable(conversation, turn))
     progress("cutting turns", len(shards), len(shards))
     if not found:

@@ -35,7 +35,7 @@ from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.benchmarks import duplex_sets
 from dragoman.benchmarks.duplex_player import Case, Foresight, perform
 from dragoman.benchmarks.human_turns import LONGEST_PAUSE_S, QUIET_S, make_turn, make_turns, pieces
-from dragoman.benchmarks.turn_systems import Activity, AgentVoice, Asking, listen, silence
+from dragoman.benchmarks.turn_systems import Asking, listen, silence
 from dragoman.benchmarks.turn_taking import (
     ANSWERED_S,
     Played,
@@ -46,6 +46,7 @@ from dragoman.benchmarks.turn_taking import (
     product_limit,
     turns_of,
 )
+from dragoman.benchmarks.world import Activity, Microphone, World
 from dragoman.models.catalog import resolve
 from dragoman.tts import Voice
 
@@ -187,22 +188,22 @@ def activity(*voice: tuple[float, float], seconds: float) -> Activity:
     for start, end in voice:
         first, last = round(start * INPUT_RATE / WINDOW), round(end * INPUT_RATE / WINDOW)
         edges[first + 1], edges[last + 1] = Started(first * WINDOW), Ended(last * WINDOW)
-    return Activity(round(seconds * INPUT_RATE) // WINDOW, edges, ())
+    return Activity(round(seconds * INPUT_RATE) // WINDOW, edges.get)
 
 
-def hesitant() -> tuple[Conversation, Activity]:
+def hesitant() -> World:
     """A turn with three pauses: 0.4, 0.9, and 1.5 s long."""
     spoken = ((1.0, 2.0), (2.4, 3.0), (3.9, 4.6), (6.1, 7.0))
     pauses = [Pause(one[1], other[0], "phrase") for one, other in pairwise(spoken)]
-    return one_turn(*pauses, end=7.0, seconds=16), activity(*spoken, seconds=16)
+    talk = one_turn(*pauses, end=7.0, seconds=16)
+    return World(talk, activity=activity(*spoken, seconds=16))
 
 
 def test_longer_silences_cut_off_less_and_answer_later() -> None:
     """Each threshold begins in exactly the pauses that are longer, and that long after the end."""
-    talk, heard = hesitant()
     cut, gaps = [], []
     for number in (200, 500, 1000, 1600):
-        played = listen(talk, heard, silence(number))
+        played = listen(hesitant(), silence(number))
         cut.append(sum(at < 7.0 for at in played.begins))
         gaps.append(min(at for at in played.begins if at >= 7.0) - 7.0)
         assert gaps[-1] == pytest.approx(number / 1000, abs=0.05)
@@ -212,8 +213,7 @@ def test_longer_silences_cut_off_less_and_answer_later() -> None:
 
 def test_a_voice_stops_the_reply_and_the_turn_goes_on() -> None:
     """After 240 ms of voice, begun in the pause; then the next silence counts anew."""
-    talk, heard = hesitant()
-    played = listen(talk, heard, silence(500))
+    played = listen(hesitant(), silence(500))
     assert played.stops[0] == pytest.approx(3.9 + 0.24, abs=0.05)
     assert played.begins[1] == pytest.approx(4.6 + 0.5, abs=0.05)
     assert all(start < end for start, end in played.spoken if end > start)
@@ -232,10 +232,8 @@ class Undecided:
 
 def test_smart_turn_is_asked_once_in_a_pause() -> None:
     """With the turn from its start; when it says no, three seconds more end the turn."""
-    talk, heard = hesitant()
-    detector = Undecided()
-    asking = Asking(detector, talk.pcm)
-    played = listen(talk, heard, asking)
+    world, detector = hesitant(), Undecided()
+    played = listen(world, Asking(detector, world.microphone.pcm))
     assert len(detector.heard) == 4
     assert detector.heard[0] == pytest.approx(2.0 + 0.2 - 0.5, abs=0.05)
     assert detector.heard[3] == pytest.approx(7.0 + 0.2 - 0.5, abs=0.05)
@@ -244,7 +242,7 @@ def test_smart_turn_is_asked_once_in_a_pause() -> None:
 
 def test_a_reply_sounds_as_long_as_the_recorded_one_would_have() -> None:
     """Two of three words were heard before it was stopped: all of it lasts half as long again. Others last 2 s."""
-    voice = AgentVoice(conversation())
+    voice = World(conversation()).voice
     voice.begin(decided_s(19))
     assert not voice.sounding(3.35)
     assert voice.sounding(3.45)
@@ -252,12 +250,79 @@ def test_a_reply_sounds_as_long_as_the_recorded_one_would_have() -> None:
     voice.stop(5.0)
     assert not voice.busy(5.0)
     assert voice.played.spoken == [(pytest.approx(3.4), 5.0)]
-    early = AgentVoice(conversation())
+    early = World(conversation()).voice
     early.begin(1.0)
     assert early.over == pytest.approx(1.0 + 0.32 + 2.0)
     early.attend(9.0)
     assert early.sounding(9.2)
     assert not early.busy(9.2)
+
+
+def echoing() -> tuple[Conversation, Samples, Samples]:
+    """A conversation with an echo, what the microphone hears without it, and that echo."""
+    exchanges = plain("I was in the garden all day long."), plain("And now I am quite tired.")
+    for seed in range(50):
+        heard = staged(dialogue(*exchanges), str(seed)).conversation
+        if heard.echo is not None and rms(heard.echo) > 1e-3:
+            return heard, heard.unechoed().pcm, heard.echo
+    raise AssertionError("none has an echo")
+
+
+def test_who_does_as_the_recorded_agent_hears_what_was_recorded() -> None:
+    """The echo is put where the voice sounds, up to the hundredths of a second for which a room rings."""
+    recorded, quiet, echo = echoing()
+    world = World(recorded.unechoed(), echo)
+    assert not np.shares_memory(world.microphone.pcm, recorded.pcm)
+    np.testing.assert_array_equal(world.microphone.pcm, quiet)
+    for said in recorded.agent:
+        world.voice.begin(decided_s(said.frame))
+    np.testing.assert_allclose(world.voice.played.spoken, [(said.start_s, said.end_s) for said in recorded.agent])
+    off = world.microphone.pcm - recorded.pcm
+    assert rms(off) < 0.2 * rms(echo)
+    sounding = recorded.agent[0]
+    inside = slice(round((sounding.start_s + 0.1) * INPUT_RATE), round(sounding.end_s * INPUT_RATE))
+    np.testing.assert_allclose(off[inside], 0, atol=1e-4)
+
+
+def test_an_echo_follows_the_voice() -> None:
+    """Who begins later hears it later, who stops hears no more, and who says nothing hears nothing."""
+    recorded, quiet, echo = echoing()
+    first = recorded.agent[0]
+    late = Microphone(recorded.unechoed(), echo)
+    start = first.start_s + 1.5
+    late.sounds("reply", start, start + 1.0)
+    before, there = round(start * INPUT_RATE), slice(*(round((at + start) * INPUT_RATE) for at in (0.1, 0.9)))
+    np.testing.assert_array_equal(late.pcm[:before], quiet[:before])
+    moved = echo[there.start - round(1.5 * INPUT_RATE) : there.stop - round(1.5 * INPUT_RATE)]
+    np.testing.assert_allclose(late.pcm[there] - quiet[there], moved, atol=1e-6)
+    late.falls_silent(start + 0.5)
+    faded = round((start + 0.52) * INPUT_RATE)
+    np.testing.assert_array_equal(late.pcm[faded:], quiet[faded:])
+    assert rms(late.pcm[faded - 400 : faded - 300] - quiet[faded - 400 : faded - 300]) > 0
+    np.testing.assert_array_equal(late.pcm[:before], quiet[:before])
+
+
+def test_an_echo_that_nobody_has_kept_stays_in_the_sound() -> None:
+    """A recording as it is: the agent's voice changes nothing of it."""
+    recorded = replace(echoing()[0], echo=None)
+    world = World(recorded.unechoed())
+    assert turns_of(world.conversation)[0].until_s == recorded.agent[0].start_s
+    world.voice.begin(decided_s(recorded.agent[0].frame))
+    world.voice.stop(decided_s(recorded.agent[0].frame) + 0.5)
+    np.testing.assert_array_equal(world.microphone.pcm, recorded.pcm)
+
+
+def test_a_voice_detector_hears_no_more_than_it_is_given() -> None:
+    """What sounds later may still change."""
+    pcm = np.zeros(40 * WINDOW, np.float32)
+    live, asked = Activity.of(pcm), []
+    live.hear(20 * WINDOW - 1)
+    assert live.windows == 19
+    counted = Activity(10, lambda window: asked.append(window))
+    for samples in (3 * WINDOW, 2 * WINDOW, 5 * WINDOW, 99 * WINDOW):
+        counted.hear(samples)
+    assert asked == list(range(10))
+    assert len(live.frame_ms) == 19 * WINDOW // FRAME
 
 
 @pytest.fixture(scope="module")
@@ -272,14 +337,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> DuplexRuntime:
 def cases(count: int = 10) -> list[Case]:
     made = [example(seed, frames=60 + seed) for seed in range(count)]
     spoken = activity((0.5, 1.2), (2.2, 3.0), (6.0, 7.0), seconds=12)
-    return [Case(one.conversation, one.features, spoken) for one in made]
+    return [Case(one.conversation, one.features, activity=spoken) for one in made]
 
 
 def test_the_model_plays_alone_as_it_does_beside_others(small: DuplexRuntime) -> None:
     """More conversations than step together, of different lengths; every frame has its foresight."""
     every = cases()
     together = list(perform(small, every, Policy(0.4, 0.4, 0.4)))
-    assert [len(one.ends) for one in together] == [len(case.features) for case in every]
+    assert [len(one.ends) for one in together] == [case.conversation.frames for case in every]
     for case, one in zip(every[::4], together[::4], strict=True):
         [alone] = perform(small, [case], Policy(0.4, 0.4, 0.4))
         assert alone.played == one.played
@@ -306,7 +371,7 @@ def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime, tmp_
 def test_recognized_words_reach_the_model(small: DuplexRuntime) -> None:
     """With words the model's foresight is another from their frame on, and the same before."""
     [case] = cases(1)
-    words: list[Sequence[str]] = [[]] * len(case.features)
+    words: list[Sequence[str]] = [[]] * case.conversation.frames
     words[20] = ["good"]
     [without], [given] = (list(perform(small, [c], Policy(1.1, 1.1, 1.1))) for c in (case, replace(case, words=words)))
     assert without.ends[:20] == given.ends[:20]

@@ -23,7 +23,7 @@ from dragoman.agent.duplex.frames import FRAME
 from dragoman.agent.duplex.mixing import Take
 from dragoman.agent.duplex.report import Report, histogram, save_sample, timeline
 from dragoman.agent.duplex.store import load_conversations, save_conversations, shard_path, shards
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import INPUT_RATE, DragomanError
 
 # Shards
 
@@ -57,6 +57,33 @@ def test_the_same_seed_makes_the_same_conversations(tmp_path: Path) -> None:
     silent = list(load_conversations(path, sound=False))
     assert silent == loaded
     assert [talk.frames for talk in silent] == [talk.frames for talk in loaded]
+
+
+def test_echoes_come_back_as_they_were(tmp_path: Path) -> None:
+    """Each to its conversation; who wants no sound need not load them, and shards of before have none."""
+    path = tmp_path / "test-1-00000.npz"
+    talks = [staged(dialogue(plain("Hello."), plain("Good day to you.")), str(seed)).conversation for seed in range(12)]
+    assert 1 < sum(talk.echo is not None for talk in talks) < 11
+    save_conversations(path, talks)
+    for talk, loaded in zip(talks, load_conversations(path), strict=True):
+        assert (talk.echo is None) == (loaded.echo is None) == (talk.echo_db is None)
+        quiet = loaded.unechoed()
+        assert quiet.echo_db is None
+        if talk.echo is None or loaded.echo is None:
+            assert quiet is loaded
+        else:
+            np.testing.assert_allclose(talk.echo, loaded.echo, atol=1e-4)
+            first = round(talk.agent[0].start_s * INPUT_RATE)
+            assert rms(talk.echo[:first]) < 0.01 * rms(talk.echo)
+            np.testing.assert_allclose(quiet.pcm, talk.pcm - talk.echo, atol=1e-4)
+    assert all(talk.echo is None for talk in load_conversations(path, sound=False))
+    with np.load(path) as data:
+        np.savez(path, index=data["index"], pcm=data["pcm"])
+    assert all(talk.echo is None for talk in load_conversations(path))
+    with np.load(path) as data:
+        np.savez(path, index=data["index"], pcm=data["pcm"], echo=np.zeros(5, np.int16))
+    with pytest.raises(DragomanError, match="samples of echo"):
+        list(load_conversations(path))
 
 
 def test_dialogues_are_spoken_anew(tmp_path: Path) -> None:

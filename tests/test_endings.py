@@ -25,7 +25,7 @@ from dragoman.agent.duplex.store import save_conversations
 from dragoman.asr.vad import WINDOW, Ended, Started
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 from dragoman.benchmarks.duplex_words import TurnWords
-from dragoman.benchmarks.turn_systems import Activity
+from dragoman.benchmarks.world import Activity, World
 
 WIDTH = 24
 
@@ -221,9 +221,9 @@ def test_a_benchmark_knows_it_in_pauses_alone(drafter: DrafterRuntime) -> None:
     """From a moment after the voice fell silent until it goes on; after a begin, another turn is heard."""
     talk = conversation()
     spoken = edges((1.0, 2.0), (2.6, 3.0), (4.0, 4.5))
-    activity = Activity(200, {known // WINDOW - 1: edge for known, edge in spoken}, ())
+    activity = Activity(200, {known // WINDOW - 1: edge for known, edge in spoken}.get)
     ear = Counting()
-    words = TurnWords(talk, activity, ear, drafter, knows(drafter.dims.width))
+    words = TurnWords(World(talk, activity=activity), ear, drafter, knows(drafter.dims.width))
     assert [words.whole(at) for at in (0.9, 1.5, 2.0)] == [None] * 3
     known = words.whole(2.55)
     assert known is not None

@@ -6,7 +6,7 @@ start of the sound. Who makes such conversations and where they are kept is told
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -111,6 +111,8 @@ class Conversation:
     agent_voice: str
     echo_db: float | None = None
     """Level of the agent's echo against the user's voice; None: no echo."""
+    echo: Samples | None = field(default=None, repr=False, compare=False)
+    """That echo by itself, as long as the sound; None: there is none, or nobody has kept it."""
 
     @property
     def frames(self) -> int:
@@ -121,6 +123,12 @@ class Conversation:
     def seconds(self) -> float:
         """Length of the sound."""
         return len(self.pcm) / INPUT_RATE
+
+    def unechoed(self) -> Conversation:
+        """The same without the agent's echo, if that is known; else itself."""
+        if self.echo is None:
+            return self
+        return replace(self, pcm=self.pcm - self.echo, echo=None, echo_db=None)
 
     def labels(self) -> npt.NDArray[np.int64]:
         """What is to be decided at each frame, a ``Control``, shape [frames]."""

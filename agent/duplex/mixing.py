@@ -27,7 +27,7 @@ from dragoman.agent.duplex.delivery import GRID, Delivery, broken_off, deliver, 
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, STOP_AFTER_S, decided_s, first_decided
 from dragoman.agent.duplex.personas import Persona
 from dragoman.agent.duplex.scripts import Exchange
-from dragoman.asr.causal.augment import augment, noise
+from dragoman.asr.causal.augment import augment_apart, noise
 from dragoman.audio.levels import rms
 from dragoman.audio.text import ends_clause, ends_sentence
 from dragoman.audio.types import INPUT_RATE, Samples
@@ -63,7 +63,7 @@ def stage(
     scene = _Scene(rng, user, agent)
     scene.play(dialogue)
     heard, said = scene.tracks()
-    sound, echo_db = _microphone(heard, said, np.random.default_rng(rng.randrange(2**32)), babble)
+    sound, echo, echo_db = _microphone(heard, said, np.random.default_rng(rng.randrange(2**32)), babble)
     conversation = Conversation(
         id=dialogue.script.id,
         split=split,
@@ -75,6 +75,7 @@ def stage(
         user_voice=user.name,
         agent_voice=agent.name,
         echo_db=echo_db,
+        echo=echo,
     )
     return Take(conversation, heard, said)
 
@@ -200,16 +201,19 @@ class _Scene:
 
 def _microphone(
     user: Samples, agent: Samples, rng: np.random.Generator, babble: Samples | None
-) -> tuple[Samples, float | None]:
-    """What the microphone hears, and the level of the echo in it."""
+) -> tuple[Samples, Samples | None, float | None]:
+    """What the microphone hears, the echo in it, and the level of that."""
     level = rms(user[np.abs(user) > 1e-3])
-    out, echo_db = user.copy(), None
+    parts, echo_db = [user.copy()], None
     if rng.random() < 0.4:
         echo_db = float(rng.uniform(-32, -6))
-        out += _echo(agent, rng) * (level * 10 ** (echo_db / 20))
+        parts.append(_echo(agent, rng) * (level * 10 ** (echo_db / 20)))
     if rng.random() < 0.25:
-        out += _knocks(len(out), rng) * level
-    return augment(out, rng, babble), echo_db
+        parts[0] += _knocks(len(user), rng) * level
+    quiet, *echoes = augment_apart(parts, rng, babble)
+    echo = echoes[0] if echoes else None
+    heard = quiet if echo is None else quiet + echo
+    return np.asarray(np.clip(heard, -1.0, 1.0), np.float32), echo, echo_db
 
 
 def _echo(agent: Samples, rng: np.random.Generator) -> Samples:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Pause, Split, UserEvent
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.asr.causal.corpus import write_shard
-from dragoman.audio.types import DragomanError, Word
+from dragoman.audio.types import DragomanError, Samples, Word
 
 
 def shard_path(folder: Path, split: Split, seed: int, number: int) -> Path:
@@ -35,10 +35,11 @@ def save_conversations(path: Path, conversations: Sequence[Conversation]) -> Non
     for conversation in conversations:
         if len(conversation.pcm) % FRAME:
             raise ValueError(f"{conversation.id}: {len(conversation.pcm)} samples are not whole frames")
-        index.append({"samples": len(conversation.pcm), **asdict(replace(conversation, pcm=_NO_SOUND)), "pcm": None})
-    sounds = [conversation.pcm for conversation in conversations]
-    pcm = np.concatenate(sounds) if sounds else _NO_SOUND
-    write_shard(path, pcm, index)
+        silent = asdict(replace(conversation, pcm=_NO_SOUND, echo=None))
+        echoes = conversation.echo is not None
+        index.append({"samples": len(conversation.pcm), **silent, "pcm": None, "echo": echoes})
+    echo = [conversation.echo for conversation in conversations if conversation.echo is not None]
+    write_shard(path, _joined([one.pcm for one in conversations]), index, echo=_joined(echo))
 
 
 def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversation]:
@@ -47,21 +48,36 @@ def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversati
         with path.open("rb") as file, np.load(file) as data:
             index = json.loads(data["index"].tobytes())
             samples = sum(entry["samples"] for entry in index)
-            pcm: npt.NDArray[np.int16] = data["pcm"] if sound else np.broadcast_to(np.int16(0), samples)
+            pcm = data["pcm"] if sound else np.broadcast_to(np.int16(0), samples)
+            echo = data["echo"] if sound and "echo" in data else None
         if len(pcm) != samples:
             raise ValueError(f"{len(pcm)} samples instead of {samples}")
-        made, at = [], 0
+        echoes = sum(entry["samples"] for entry in index if entry.get("echo"))
+        if echo is not None and len(echo) != echoes:
+            raise ValueError(f"{len(echo)} samples of echo instead of {echoes}")
+        made, at, echo_at = [], 0, 0
         for entry in index:
             count = entry.pop("samples")
-            heard = pcm[at : at + count]
+            sounds = {"pcm": _heard(pcm[at : at + count]) if sound else _silence(count), "echo": None}
             at += count
-            made.append(_conversation({**entry, "pcm": heard.astype(np.float32) / 32767 if sound else _silence(count)}))
+            if entry.pop("echo", False) and echo is not None:
+                sounds["echo"] = _heard(echo[echo_at : echo_at + count])
+                echo_at += count
+            made.append(_conversation({**entry, **sounds}))
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DragomanError(f"{path}: not a shard of conversations ({error}); delete it and make it anew") from error
     yield from made
 
 
 _NO_SOUND = np.zeros(0, np.float32)
+
+
+def _joined(sounds: Sequence[Samples]) -> Samples:
+    return np.concatenate(sounds) if sounds else _NO_SOUND
+
+
+def _heard(pcm: npt.NDArray[np.int16]) -> Samples:
+    return np.divide(pcm, 32767, dtype=np.float32)
 
 
 def _silence(count: int) -> npt.NDArray[np.float32]:

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dragoman.audio.types import INPUT_RATE, Samples
 
 _FULL: Final = 0.97
 
+_BANDS: Final = np.array([0, 150, 400, 1000, 2500, 5000, 8000], np.float64)
+"""Hertz."""
+
 
 def augment(pcm: Samples, rng: np.random.Generator, babble: Samples | None = None) -> Samples:
     """A copy as another microphone would have heard it. ``babble``: someone else, for a voice in the background."""
-    out = pcm.astype(np.float32)
+    [heard] = augment_apart((pcm,), rng, babble)
+    return np.asarray(np.clip(heard, -1.0, 1.0), np.float32)
+
+
+def augment_apart(parts: Sequence[Samples], rng: np.random.Generator, babble: Samples | None = None) -> list[Samples]:
+    """Sounds of one length that sound together, each as the microphone hears it, and what else it hears in the first.
+
+    Their sum, clipped, is what ``augment`` makes of theirs.
+    """
+    out = [part.astype(np.float32) for part in parts]
     if rng.random() < 0.5:
-        out = _shaped(out, rng)
+        bands = _tone(rng)
+        out = [_shaped(part, bands) for part in out]
     if rng.random() < 0.35:
-        out = _room(out, rng)
+        response = _room(rng)
+        out = [_reflected(part, response) for part in out]
     level = 10 ** (rng.uniform(-55, -14) / 20)
-    loud = float(np.sqrt(np.mean(np.square(out[np.abs(out) > 1e-3]) if (np.abs(out) > 1e-3).any() else 1.0)))
-    out = out * (level / max(loud, 1e-4))
+    whole = _together(out)
+    loud = float(np.sqrt(np.mean(np.square(whole[np.abs(whole) > 1e-3]) if (np.abs(whole) > 1e-3).any() else 1.0)))
+    out = [part * (level / max(loud, 1e-4)) for part in out]
     if rng.random() < 0.7:
-        out = out + noise(len(out), rng) * (level * 10 ** (-rng.uniform(3, 40) / 20))
+        out[0] = out[0] + noise(len(whole), rng) * (level * 10 ** (-rng.uniform(3, 40) / 20))
     if babble is not None and len(babble) and rng.random() < 0.15:
-        other = np.resize(babble, len(out))
-        out = out + other * (level * 10 ** (-rng.uniform(12, 30) / 20) / max(float(np.std(other)), 1e-4))
-    peak = float(np.abs(out).max(initial=0.0))
+        other = np.resize(babble, len(whole))
+        out[0] = out[0] + other * (level * 10 ** (-rng.uniform(12, 30) / 20) / max(float(np.std(other)), 1e-4))
+    peak = float(np.abs(_together(out)).max(initial=0.0))
     if peak > _FULL and rng.random() < 0.8:
-        out = out * (_FULL / peak)
-    return np.asarray(np.clip(out, -1.0, 1.0), np.float32)
+        out = [part * (_FULL / peak) for part in out]
+    return out
 
 
 def noise(count: int, rng: np.random.Generator) -> Samples:
@@ -63,26 +80,41 @@ def nothing(rng: np.random.Generator) -> Samples:
     return np.asarray(np.clip(out, -1, 1), np.float32)
 
 
-def _shaped(pcm: Samples, rng: np.random.Generator) -> Samples:
-    """Another tone: a smooth random equalizer, or a telephone's band."""
-    spectrum = np.fft.rfft(pcm)
-    frequency = np.fft.rfftfreq(len(pcm), 1 / INPUT_RATE)
-    bands = np.array([0, 150, 400, 1000, 2500, 5000, 8000], np.float64)
-    decibels = rng.uniform(-9, 9, len(bands))
+def _together(parts: Sequence[Samples]) -> Samples:
+    out = parts[0]
+    for part in parts[1:]:
+        out = out + part
+    return out
+
+
+def _tone(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Decibels of ``_BANDS``: a smooth random equalizer, or a telephone's band."""
+    decibels = rng.uniform(-9, 9, len(_BANDS))
     if rng.random() < 0.2:
         decibels[[0, -2, -1]] -= 30
-    gain = 10 ** (np.interp(frequency, bands, decibels) / 20)
+    return decibels
+
+
+def _shaped(pcm: Samples, decibels: npt.NDArray[np.float64]) -> Samples:
+    """Another tone."""
+    spectrum = np.fft.rfft(pcm)
+    frequency = np.fft.rfftfreq(len(pcm), 1 / INPUT_RATE)
+    gain = 10 ** (np.interp(frequency, _BANDS, decibels) / 20)
     return np.asarray(np.fft.irfft(spectrum * gain, len(pcm)), np.float32)
 
 
-def _room(pcm: Samples, rng: np.random.Generator) -> Samples:
-    """Reflections: noise that decays, after the direct sound."""
+def _room(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """The response of a room: the direct sound, then noise that decays."""
     seconds = rng.uniform(0.08, 0.5)
     line = np.arange(int(seconds * INPUT_RATE)) / INPUT_RATE
     response = rng.standard_normal(len(line)) * np.exp(-6.9 * line / seconds)
     response[: int(rng.uniform(0.001, 0.01) * INPUT_RATE)] = 0
     response *= 10 ** (-rng.uniform(0, 15) / 20) / np.sqrt(np.sum(response**2))
     response[0] = 1.0
+    return np.asarray(response, np.float64)
+
+
+def _reflected(pcm: Samples, response: npt.NDArray[np.float64]) -> Samples:
     size = len(pcm) + len(response)
     wet = np.fft.irfft(np.fft.rfft(pcm, size) * np.fft.rfft(response, size), size)
     return np.asarray(wet[: len(pcm)], np.float32)

@@ -124,15 +124,23 @@ def save_clips(path: Path, clips: Sequence[Clip]) -> None:
     write_shard(path, pcm, index)
 
 
-def write_shard(path: Path, pcm: Samples, index: Sequence[Mapping[str, object]]) -> None:
-    """Write sound as 16 bits with a JSON index; the file appears whole or not at all."""
+def write_shard(path: Path, pcm: Samples, index: Sequence[Mapping[str, object]], **beside: Samples) -> None:
+    """Write sound as 16 bits with a JSON index; ``beside``: more sound by its name. The file appears whole or not at
+    all.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(
             file,
-            pcm=np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16),
+            allow_pickle=False,
+            pcm=_as_16_bits(pcm),
             index=np.frombuffer(json.dumps(index).encode(), np.uint8),
+            **{name: _as_16_bits(sound) for name, sound in beside.items()},
         )
+
+
+def _as_16_bits(pcm: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    return np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16)
 
 
 def load_clips(path: Path) -> Iterator[Clip]:

@@ -23,6 +23,7 @@ from dragoman.agent.duplex.frames import FRAME
 from dragoman.agent.duplex.mixing import Take
 from dragoman.agent.duplex.report import Report, histogram, save_sample, timeline
 from dragoman.agent.duplex.store import load_conversations, save_conversations, shard_path, shards
+from dragoman.audio.levels import rms
 from dragoman.audio.types import INPUT_RATE, DragomanError
 
 # Shards

@@ -15,19 +15,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.ends import Evidence, Silence, logit
-from dragoman.agent.duplex.features import Ear, Features
+from dragoman.agent.duplex.features import Ear, EarStream, Sounds
 from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.history import WORDS, dialogue_before
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard
 from dragoman.agent.ports import Recognizer
-from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.mel import AHEAD
-from dragoman.asr.causal.weights import Array
 from dragoman.asr.vad import WINDOW, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.benchmarks.duplex_words import TurnWords
@@ -49,13 +48,13 @@ _ROUNDING_S: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A conversation, and how it is heard: the ear's features or, where the agent's ``echo`` is put into the sound, the
-    ear itself; what the voice detector says, if that is known; and the words that were newly recognized at each frame,
-    if they are given.
+    """A conversation, and how it is ``heard``: frame by frame as it is or, where the agent's ``echo`` is put into the
+    sound, by an ear; what the voice detector says, if that is known; and the words that were newly recognized at each
+    frame, if they are given.
     """
 
     conversation: Conversation
-    heard: Features | Ear
+    heard: Sounds | Ear
     echo: Samples | None = None
     activity: Activity | None = None
     words: Sequence[Sequence[str]] = ()
@@ -124,7 +123,7 @@ class _Actor:
         self.performance = Performance(self.world.voice.played)
         self._words_of_turn = None if listening is None else listening(self.world)
         self._runtime, self._drafter = runtime, drafter
-        self._ear = FeatureStream(case.heard.model) if isinstance(case.heard, Ear) else None
+        self._ear = EarStream(case.heard) if isinstance(case.heard, Ear) else None
         self._words: deque[int] = deque()
         self._frames = self._window = 0
         self._silence = Silence()
@@ -134,16 +133,18 @@ class _Actor:
             for word in self.case.words[frame]:
                 self._words += self._runtime.vocabulary.heard(word)
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
-        return Heard(self._features(frame), self.world.voice.sounding(decided_s(frame)), words)
+        return Heard(*self._sounds(frame), self.world.voice.sounding(decided_s(frame)), words)
 
-    def _features(self, frame: int) -> Array:
+    def _sounds(self, frame: int) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        """What the ear makes of a frame, and its prosody."""
         if self._ear is None:
-            assert not isinstance(self.case.heard, Ear)
-            return np.asarray(self.case.heard[frame], np.float32)
+            assert isinstance(self.case.heard, Sounds)
+            return self.case.heard.features[frame], self.case.heard.prosody[frame]
         first, last = (i * FRAME + AHEAD for i in (frame, frame + 1))
         sound = self.world.microphone.pcm[first if frame else 0 : last]
         silence = np.zeros(max(0, last - len(self.world.microphone.pcm)), np.float32)
-        return self._ear.push(np.concatenate([sound, silence]))
+        features, prosody = self._ear.push(np.concatenate([sound, silence]))
+        return features[0], prosody[0]
 
     def known(self, frame: int, decided: Decided) -> Evidence | None:
         """What is known of the turn's end when a frame is decided."""
@@ -213,13 +214,13 @@ def draft(drafter: DrafterRuntime, conversation: Conversation, now: float) -> Dr
 
 def frame_costs(runtime: DuplexRuntime, ear: Ear, pcm: Samples, most: int = 300) -> list[float]:
     """Processor time of each frame of one session by itself, in milliseconds: ear and model, one thread."""
-    listening, stream = FeatureStream(ear.model), runtime.open()
+    listening, stream = EarStream(ear), runtime.open()
     costs = []
     for start in range(0, min(len(pcm), most * FRAME) - FRAME + 1, FRAME):
         began = time.process_time()
-        features = listening.push(pcm[start : start + FRAME])
+        features, prosody = listening.push(pcm[start : start + FRAME])
         if len(features):
-            runtime.step([stream], [Heard(features[-BLOCK:])])
+            runtime.step([stream], [Heard(features[-1], prosody[-1])])
             stream.own.decided(Control.SIL)
             costs.append(1000 * (time.process_time() - began))
     return costs

@@ -12,7 +12,7 @@ import numpy as np
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
-from dragoman.agent.duplex.features import Ear, Features, check_features, heard, load_features, make_features
+from dragoman.agent.duplex.features import Ear, Sounds, check_features, heard, load_features, make_features
 from dragoman.agent.duplex.frames import FRAME_S
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.duplex.runtime import DuplexRuntime
@@ -110,7 +110,7 @@ def run_shard(systems: Systems, found: Results, of: Conversations, shard: Path, 
 def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress: Progress) -> Iterator[Case]:
     features = _features(systems.ear, of, shard, progress) if systems.ear is not None else None
     conversations = list(load_conversations(shard))
-    none: Features = np.zeros((0, 0, 0), np.float16)
+    none = Sounds(*2 * (np.zeros((0, 0, 0), np.float16),))
     what = f"{of.name}: preparing {shard.stem}"
     for number, recorded in enumerate(conversations):
         if most <= 0:
@@ -118,7 +118,7 @@ def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress
         progress(what, number, len(conversations))
         conversation, echo = recorded.unechoed(), recorded.echo
         most -= len(turns_of(conversation))
-        own: Features | Ear = systems.ear or none
+        own: Sounds | Ear = systems.ear or none
         if systems.ear is not None and echo is None:
             own = features[number] if features is not None else heard(systems.ear, conversation.pcm)
         words: Sequence[Sequence[str]] = ()
@@ -128,7 +128,7 @@ def _cases(systems: Systems, of: Conversations, shard: Path, most: int, progress
     progress(what, 1, 1)
 
 
-def _features(ear: Ear, of: Conversations, shard: Path, progress: Progress) -> list[Features] | None:
+def _features(ear: Ear, of: Conversations, shard: Path, progress: Progress) -> list[Sounds] | None:
     """Those that are kept beside the shard; None where there are none of this ear.
 
     Nothing is written into a folder that somebody gave.

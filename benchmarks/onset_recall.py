@@ -20,7 +20,7 @@ from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import WORDS
 from dragoman.agent.duplex.live import FrameStream, LiveDuplex
 from dragoman.agent.duplex.policy import Policy
-from dragoman.agent.duplex.runtime import Decided, Heard
+from dragoman.agent.duplex.runtime import Decided
 from dragoman.agent.duplex.windows import WINDOW
 from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, Synthesizer
 from dragoman.agent.turn_taking import Frames
@@ -251,10 +251,9 @@ class _RecalledFrames:
         return self._stepped(frame)
 
     def _stepped(self, frame: _Frame) -> Decided | None:
-        features = self._stream.listen(frame.pcm)
-        if not len(features):
+        heard = self._stream.hear(frame.pcm, frame.sounding, frame.words)
+        if heard is None:
             return None
-        heard = Heard(features, frame.sounding, frame.words)
         return self._inner.runtime.step([self._stream.state], [heard])[0]
 
     @property

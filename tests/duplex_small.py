@@ -10,10 +10,11 @@ from tokenizers import pre_tokenizers
 from dragoman.agent.duplex.adapter import Adapter
 from dragoman.agent.duplex.body import LINEARS, Array, Body, Dims
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
-from dragoman.agent.duplex.endpointer import Endpointer
+from dragoman.agent.duplex.endpointer import STRIDE, Endpointer
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import FRAME, Control
 from dragoman.agent.duplex.policy import FRAME_CONTROLS
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.agent.duplex.vocabulary import Merges
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import Word
@@ -86,7 +87,8 @@ def example(seed: int, frames: int = 60) -> Example:
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((frames, BLOCK, EAR_WIDTH))
     features[..., 0] += 4 * made.user_speaking()[:, None]
-    return Example(made, features.astype(np.float16))
+    prosody = rng.standard_normal((frames, BLOCK, PROSODY))
+    return Example(made, features.astype(np.float16), prosody.astype(np.float16))
 
 
 def adapter(of: Body, seed: int = 2, ear_width: int = EAR_WIDTH) -> Adapter:
@@ -124,6 +126,7 @@ def endpointer(seed: int = 1, ear_width: int = EAR_WIDTH, width: int = 8) -> End
     rng = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {
         "in": (width, ear_width),
+        "tone": (width, STRIDE * PROSODY),
         "sounding": (width,),
         "mix": (width, width, 5),
         "gates_x": (3 * width, width),

@@ -22,6 +22,7 @@ from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
 from dragoman.agent.duplex.ends import Ends
 from dragoman.agent.duplex.examples import ear_digest
+from dragoman.agent.duplex.features import Sounds
 from dragoman.agent.duplex.frames import FRAME, FRAME_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.duplex.runtime import DuplexRuntime
@@ -337,7 +338,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> DuplexRuntime:
 def cases(count: int = 10) -> list[Case]:
     made = [example(seed, frames=60 + seed) for seed in range(count)]
     spoken = activity((0.5, 1.2), (2.2, 3.0), (6.0, 7.0), seconds=12)
-    return [Case(one.conversation, one.features, activity=spoken) for one in made]
+    return [Case(one.conversation, Sounds(one.features, one.prosody), activity=spoken) for one in made]
 
 
 def test_the_model_plays_alone_as_it_does_beside_others(small: DuplexRuntime) -> None:

@@ -15,6 +15,7 @@ from dragoman.agent.duplex.body import Body, load_body
 from dragoman.agent.duplex.examples import Examples
 from dragoman.agent.duplex.features import features_path
 from dragoman.agent.duplex.frames import FRAME
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.agent.duplex.store import save_conversations, shard_path
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import DragomanError
@@ -117,10 +118,16 @@ def test_examples_are_what_this_ear_hears(tmp_path: Path) -> None:
     with pytest.raises(DragomanError, match="no features"):
         Examples(tmp_path, "ear").load(silent)
     features = np.random.default_rng(1).standard_normal((120, BLOCK, EAR_WIDTH)).astype(np.float16)
-    np.savez(features_path(shard), features=features, frames=[60, 60], ear=np.frombuffer(b"ear", np.uint8))
+    prosody = np.random.default_rng(2).standard_normal((120, BLOCK, PROSODY)).astype(np.float16)
+    kept = {"features": features, "frames": [60, 60], "ear": np.frombuffer(b"ear", np.uint8)}
+    np.savez(features_path(shard), **kept)
+    with pytest.raises(DragomanError, match=r"knows prosody.*dragoman data duplex"):
+        Examples(tmp_path, "ear").load(silent)
+    np.savez(features_path(shard), **kept, prosody=prosody)
     one, two = Examples(tmp_path, "ear").load(silent)
     assert (one.conversation, two.conversation.id) == (made, "two")
     np.testing.assert_array_equal(two.features, features[60:])
+    np.testing.assert_array_equal(two.prosody, prosody[60:])
     with pytest.raises(DragomanError, match="another ear"):
         Examples(tmp_path, "other").load(silent)
 

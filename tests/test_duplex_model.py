@@ -18,6 +18,7 @@ from dragoman.agent.duplex.ends import Ends, Evidence, Silence, Weights
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history, said
 from dragoman.agent.duplex.policy import OwnTokens, Policy
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.agent.duplex.rehearsal import Rehearsal, Turn, rehearse
 from dragoman.agent.duplex.runtime import ROLL, Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.duplex.vocabulary import Vocabulary
@@ -26,7 +27,13 @@ from dragoman.asr.causal.features import BLOCK
 
 RNG = np.random.default_rng(3)
 HEARD = [
-    Heard(RNG.standard_normal((BLOCK, EAR_WIDTH)).astype(np.float32), bool(i % 3), (5, 9)[: i % 3]) for i in range(300)
+    Heard(
+        RNG.standard_normal((BLOCK, EAR_WIDTH)).astype(np.float32),
+        RNG.standard_normal((BLOCK, PROSODY)).astype(np.float32),
+        bool(i % 3),
+        (5, 9)[: i % 3],
+    )
+    for i in range(300)
 ]
 TALK = (("user", "Hello."), ("assistant", "Yes?"))
 
@@ -249,7 +256,9 @@ def test_an_endpointer_listens_along(tmp_path: Path) -> None:
             stream.own.decided(Control.SIL)
     for row, frames in zip(found, (HEARD[:20], HEARD[20:40]), strict=True):
         alone = endpointer.open()
-        assert row == pytest.approx([alone.push(frame.features, frame.sounding) for frame in frames], abs=1e-5)
+        assert row == pytest.approx(
+            [alone.push(frame.features, frame.prosody, frame.sounding) for frame in frames], abs=1e-5
+        )
     assert heard(DuplexRuntime(tmp_path), DuplexRuntime(tmp_path).open(), HEARD[:2])[0].over is None
 
 

@@ -21,6 +21,7 @@ from dragoman.agent.duplex.factory import Factory
 from dragoman.agent.duplex.features import Ear, check_features, load_features, make_features
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.agent.duplex.mixing import Take
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.agent.duplex.report import Report, histogram, save_sample, timeline
 from dragoman.agent.duplex.store import load_conversations, save_conversations, shard_path, shards
 from dragoman.audio.levels import rms
@@ -220,9 +221,11 @@ def test_features_are_kept_for_one_ear(ear: Ear, tmp_path: Path) -> None:
         load_features(shard, ear.digest)
     path = make_features(shard, ear)
     one, two = load_features(shard, ear.digest)
-    assert one.shape == (talk.frames, 8, 384)
-    assert one.dtype == np.float16
-    np.testing.assert_array_equal(one, two)
+    assert one.features.shape == (talk.frames, 8, 384)
+    assert one.prosody.shape == (talk.frames, 8, PROSODY)
+    assert one.features.dtype == one.prosody.dtype == np.float16
+    np.testing.assert_array_equal(one.features, two.features)
+    np.testing.assert_array_equal(one.prosody, two.prosody)
     check_features(shard, [talk.frames, talk.frames], [one, two])
     with pytest.raises(DragomanError, match="other conversations"):
         check_features(shard, [talk.frames], [one, two])

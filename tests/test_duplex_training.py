@@ -144,7 +144,7 @@ def test_the_export_gives_the_numbers_of_the_module(tmp_path: Path) -> None:
     for i in range(window.frames):
         words = [int(token) for token in history.words[i] if token >= 0]
         stream.own.previous = int(history.previous[i])
-        [decided] = runtime.step([stream], [Heard(one.features[i], bool(history.sounding[i]), words)])
+        [decided] = runtime.step([stream], [Heard(one.features[i], one.prosody[i], bool(history.sounding[i]), words)])
         found.append([*decided.probabilities, decided.ends])
     batch = make_batch([window])
     with torch.no_grad():

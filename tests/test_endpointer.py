@@ -16,6 +16,7 @@ from dragoman.agent.duplex.endpointer import WEIGHTS, Endpointer, load_endpointe
 from dragoman.agent.duplex.endpoints import KNOWN_S, LATEST_S, SPEECH, Replies, common_words, endpoints, judged
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.frames import decided_s, first_decided
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.asr.causal.features import BLOCK
 from dragoman.audio.types import DragomanError, Word
 
@@ -98,11 +99,11 @@ def test_the_file_keeps_it(tmp_path: Path) -> None:
 
 def test_streams_do_not_touch_each_other() -> None:
     made, rng = endpointer(), np.random.default_rng(3)
-    frames = rng.standard_normal((2, 12, BLOCK, EAR_WIDTH))
+    frames, prosody = rng.standard_normal((2, 12, BLOCK, EAR_WIDTH)), rng.standard_normal((2, 12, BLOCK, PROSODY))
     alone = [made.open() for _ in range(2)]
-    apart = [[stream.push(frame, False) for frame in one] for stream, one in zip(alone, frames, strict=True)]
+    apart = [[alone[i].push(frames[i, t], prosody[i, t], False) for t in range(12)] for i in range(2)]
     together = [made.open() for _ in range(2)]
-    mixed = [[together[i].push(frames[i, t], False) for i in range(2)] for t in range(12)]
+    mixed = [[together[i].push(frames[i, t], prosody[i, t], False) for i in range(2)] for t in range(12)]
     assert np.allclose(np.array(mixed).T, apart)
     assert not np.allclose(apart[0], apart[1])
 
@@ -113,8 +114,8 @@ def test_two_listen_together() -> None:
     both = one.joined(other)
     assert (both.members, both.card) == (2, {"steps": 1, "joined": {"steps": 1}})
     streams = [made.open() for made in (one, other, both)]
-    for frame in rng.standard_normal((9, BLOCK, EAR_WIDTH)):
-        first, second, together = (stream.push(frame, True) for stream in streams)
+    for frame in rng.standard_normal((9, BLOCK, EAR_WIDTH + PROSODY)):
+        first, second, together = (stream.push(frame[:, PROSODY:], frame[:, :PROSODY], True) for stream in streams)
         assert together == pytest.approx((first + second) / 2, abs=1e-5)
     with pytest.raises(DragomanError, match="widths"):
         one.joined(endpointer(1, width=6))
@@ -134,11 +135,12 @@ def test_it_streams_what_was_trained() -> None:
     with torch.no_grad():
         network.sounding.normal_()
     rng = np.random.default_rng(2)
-    features, sounding = rng.standard_normal((40, BLOCK, EAR_WIDTH)).astype(np.float32), rng.random(40) < 0.4
+    features, prosody = (rng.standard_normal((40, BLOCK, n)).astype(np.float32) for n in (EAR_WIDTH, PROSODY))
+    heard = features, prosody, rng.random(40) < 0.4
     with torch.no_grad():
-        whole = network(torch.from_numpy(features)[None], torch.from_numpy(sounding)[None])[0].numpy()
+        whole = network(*(torch.from_numpy(part)[None] for part in heard))[0].numpy()
     stream = Endpointer(network.weights(), "ear", {}).open()
-    pushed = [stream.push(frame, bool(voice)) for frame, voice in zip(features, sounding, strict=True)]
+    pushed = [stream.push(*frame) for frame in zip(*heard, strict=True)]
     assert np.allclose(pushed, whole, atol=1e-5)
     assert set(network.weights()) == set(WEIGHTS)
 

@@ -1,8 +1,9 @@
 """An endpointer that listens to pauses: at each frame, whether the user's turn is over.
 
-The duplex model has all of a conversation to learn, and silence is most of it. This one hears the same features and
-learns a single thing, how turns end and how pauses begin, from every frame of either; so small a recurrent network does
-that in minutes, and costs a session next to nothing. It belongs to one ear, whose digest it names.
+The duplex model has all of a conversation to learn, and silence is most of it. This one hears the same features, and
+the voice's prosody beside them, and learns a single thing, how turns end and how pauses begin, from every frame of
+either; so small a recurrent network does that in minutes, and costs a session next to nothing. It belongs to one ear,
+whose digest it names.
 
 Several may listen together, and their opinions are averaged: what one has learned by heart the others have not (deep
 ensembles, Lakshminarayanan et al., arXiv 1612.01474). NumPy alone, and a state of some hundred numbers a session: it
@@ -96,14 +97,17 @@ class EndpointStream:
         self._hidden = np.zeros((members, width), np.float32)
         self._recent = np.zeros((members, RECENT, width), np.float32)
 
-    def push(self, features: npt.NDArray[np.floating], sounding: bool) -> float:
-        """Logit that the turn is over, after a frame's features [8, d]; ``sounding``: the agent's voice is audible."""
+    def push(self, features: npt.NDArray[np.floating], prosody: npt.NDArray[np.floating], sounding: bool) -> float:
+        """Logit that the turn is over, after a frame's features [8, d] and prosody [8, PROSODY]; ``sounding``: the
+        agent's voice is audible.
+        """
         w = self._weights
         heard = features.astype(np.float32).reshape(-1, STRIDE, features.shape[-1]).mean(1)
         heard = heard - heard.mean(-1, keepdims=True)
         heard /= np.sqrt((heard**2).mean(-1, keepdims=True) + EPSILON)
         bias = w["in_bias"] + w["sounding"] if sounding else w["in_bias"]
-        known = np.concatenate([self._tail, _gelu(heard @ w["in"].swapaxes(1, 2) + bias[:, None])], 1)
+        tone = prosody.astype(np.float32).reshape(len(heard), -1) @ w["tone"].swapaxes(1, 2)
+        known = np.concatenate([self._tail, _gelu(heard @ w["in"].swapaxes(1, 2) + tone + bias[:, None])], 1)
         self._tail = known[:, -self._tail.shape[1] :]
         for end in range(TAPS, known.shape[1] + 1, STRIDE):
             step = _gelu(_times(self._mix, known[:, end - TAPS : end].reshape(len(known), -1)) + w["mix_bias"])
@@ -159,9 +163,9 @@ def load_endpointer(path: Path) -> Endpointer:
 
 
 WEIGHTS: Final = (
-    *("in", "in_bias", "sounding", "mix", "mix_bias", "gates_x", "gates_x_bias", "gates_h", "gates_h_bias"),
+    *("in", "in_bias", "tone", "sounding", "mix", "mix_bias", "gates_x", "gates_x_bias", "gates_h", "gates_h_bias"),
     *("judge", "judge_bias", "over", "over_bias"),
 )
-"""What a member is made of: ``in`` [h, d], ``sounding`` [h], ``mix`` [h, h, TAPS], gates [3h, h] (reset, update, new),
-``judge`` [h, 2h], ``over`` [h], and biases; all of them behind an axis of members.
+"""What a member is made of: ``in`` [h, d], ``tone`` [h, STRIDE * PROSODY], ``sounding`` [h], ``mix`` [h, h, TAPS],
+gates [3h, h] (reset, update, new), ``judge`` [h, 2h], ``over`` [h], and biases; all of them behind an axis of members.
 """

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dragoman.agent.duplex.endpointer import EPSILON, RECENT, STRIDE, TAPS, Array
+from dragoman.agent.duplex.prosody import PROSODY
 
 
 class EndpointerNetwork(nn.Module):
@@ -21,6 +22,7 @@ class EndpointerNetwork(nn.Module):
         """
         super().__init__()
         self.project = nn.Linear(ear_width, width)
+        self.tone = nn.Linear(STRIDE * PROSODY, width, bias=False)
         self.sounding = nn.Parameter(torch.zeros(width))
         self.mix = nn.Conv1d(width, width, TAPS, stride=STRIDE)
         self.gates = nn.GRU(width, width, batch_first=True)
@@ -29,9 +31,11 @@ class EndpointerNetwork(nn.Module):
         self.naming = nn.Linear(2 * width, words + 1)
         self.dropout = dropout
 
-    def forward(self, features: Tensor, sounding: Tensor) -> Tensor:
-        """Logits [B, t] that the turn is over, of features [B, t, 8, d] and ``sounding`` [B, t]."""
-        return self.judged(self.states(features, sounding))
+    def forward(self, features: Tensor, prosody: Tensor, sounding: Tensor) -> Tensor:
+        """Logits [B, t] that the turn is over, of features [B, t, 8, d], prosody [B, t, 8, PROSODY] and ``sounding``
+        [B, t].
+        """
+        return self.judged(self.states(features, prosody, sounding))
 
     def judged(self, states: Tensor) -> Tensor:
         """Logits [B, t] that the turn is over, of ``states``."""
@@ -43,13 +47,14 @@ class EndpointerNetwork(nn.Module):
         logits: Tensor = self.naming(states)
         return logits
 
-    def states(self, features: Tensor, sounding: Tensor) -> Tensor:
+    def states(self, features: Tensor, prosody: Tensor, sounding: Tensor) -> Tensor:
         """What is judged [B, t, 2 width]."""
         batch, frames, block, ear = features.shape
         heard = features.reshape(batch, frames * block // STRIDE, STRIDE, ear).mean(2)
         heard = self._dropped(F.layer_norm(heard, (ear,), eps=EPSILON))
         voice = sounding.to(heard.dtype).repeat_interleave(block // STRIDE, 1)[..., None] * self.sounding
-        x = F.gelu(self.project(heard) + voice, approximate="tanh").transpose(1, 2)
+        tone = self.tone(self._dropped(prosody.reshape(batch, heard.shape[1], -1)))
+        x = F.gelu(self.project(heard) + tone + voice, approximate="tanh").transpose(1, 2)
         steps = F.gelu(self.mix(F.pad(x, (TAPS - STRIDE, 0))), approximate="tanh")
         recent = F.avg_pool1d(F.pad(steps, (RECENT - 1, 0)), RECENT, 1).transpose(1, 2)
         states, _ = self.gates(steps.transpose(1, 2))
@@ -70,6 +75,7 @@ class EndpointerNetwork(nn.Module):
 _NAMES: Final = {
     "in": "project.weight",
     "in_bias": "project.bias",
+    "tone": "tone.weight",
     "sounding": "sounding",
     "mix": "mix.weight",
     "mix_bias": "mix.bias",

@@ -18,6 +18,7 @@ from dragoman.agent.duplex.endpointer import Endpointer, save_endpointer
 from dragoman.agent.duplex.endpointer_network import EndpointerNetwork
 from dragoman.agent.duplex.endpoints import Replies, common_words, endpoints, judged
 from dragoman.agent.duplex.examples import Example
+from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
@@ -128,6 +129,7 @@ class Trainer:
         count, frames = self.options.pieces, self.options.frames
         block, ear = self._examples[0].features.shape[1:]
         features = np.zeros((count, frames, block, ear), np.float32)
+        prosody = np.zeros((count, frames, block, PROSODY), np.float32)
         sounding, over = np.zeros((count, frames), np.bool_), np.zeros((count, frames), np.bool_)
         counts, said = np.zeros((count, frames), np.float32), np.full((count, frames), -1, np.int64)
         for row in range(count):
@@ -136,11 +138,11 @@ class Trainer:
             first = int(self._rng.integers(0, max(1, example.conversation.frames - frames + 1)))
             span = slice(first, min(first + frames, example.conversation.frames))
             long = span.stop - first
-            features[row, :long] = example.features[span]
+            features[row, :long], prosody[row, :long] = example.features[span], example.prosody[span]
             sounding[row, :long] = example.conversation.agent_speaking()[span]
             over[row, :long], counts[row, :long] = taught.over[span], taught.counts[span]
             said[row, :long] = taught.said[span]
-        states = self.network.states(self._given(features), self._given(sounding))
+        states = self.network.states(*map(self._given, (features, prosody, sounding)))
         logits = self.network.judged(states)
         truth = self._given(over).float() * (1 - 2 * self.options.smooth) + self.options.smooth
         weights = self._given(counts)
@@ -163,9 +165,9 @@ class Trainer:
         self.network.eval()
         found: dict[int, tuple[list[float], list[bool]]] = {-1: ([], []), 0: ([], [])}
         for example in self._held:
-            features = example.features.astype(np.float32)
-            sounding = example.conversation.agent_speaking()
-            logits = self.network(self._given(features)[None], self._given(sounding)[None])[0].float().cpu().numpy()
+            given = (*(part.astype(np.float32) for part in (example.features, example.prosody)),)
+            heard = [self._given(part)[None] for part in (*given, example.conversation.agent_speaking())]
+            logits = self.network(*heard)[0].float().cpu().numpy()
             for late, (scores, ends) in found.items():
                 for frame, over in judged(example.conversation, late):
                     scores.append(float(logits[frame]))

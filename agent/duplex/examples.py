@@ -21,10 +21,13 @@ BODY: Final = "smollm2-135m"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation, which may be silent, and the ear's features of its sound [frames, 8, d]."""
+    """A conversation, which may be silent, and what is heard in it: the ear's ``features`` [frames, 8, d] and the
+    ``prosody`` [frames, 8, PROSODY] of the voice.
+    """
 
     conversation: Conversation
     features: Features
+    prosody: Features
 
     @property
     def said(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -70,6 +73,6 @@ class Examples:
     def _load(self, shard: Path) -> list[Example]:
         self._read.add(shard)
         conversations = list(load_conversations(shard, sound=False))
-        features = load_features(shard, self._ear)
-        check_features(shard, [c.frames for c in conversations], features)
-        return list(map(Example, conversations, features))
+        heard = load_features(shard, self._ear)
+        check_features(shard, [c.frames for c in conversations], heard)
+        return [Example(c, one.features, one.prosody) for c, one in zip(conversations, heard, strict=True)]

@@ -6,14 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from dragoman.agent.duplex.features import Ear
+from dragoman.agent.duplex.features import Ear, EarStream
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import WORDS
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.workers import Worker
-from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.audio.types import Samples
 
 
@@ -27,6 +24,10 @@ class _Frame:
     words: Sequence[int]
     decided: Decided | None = None
     error: Exception | None = None
+
+    def heard(self) -> Heard | None:
+        """See ``FrameStream.hear``."""
+        return self.stream.hear(self.pcm, self.sounding, self.words)
 
 
 class LiveDuplex:
@@ -66,15 +67,12 @@ class LiveDuplex:
         """On the thread. A call finds what came before it, so none is left: others may have served it already."""
         frames = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            heard = [(frame, features) for frame in frames if len(features := frame.stream.listen(frame.pcm))]
+            heard = [(frame, one) for frame in frames if (one := frame.heard()) is not None]
             if not heard:
                 return
-            decided = self.runtime.step(
-                [frame.stream.state for frame, _ in heard],
-                [Heard(features, frame.sounding, frame.words) for frame, features in heard],
-            )
-            for (frame, _), one in zip(heard, decided, strict=True):
-                frame.decided = one
+            every = self.runtime.step([frame.stream.state for frame, _ in heard], [one for _, one in heard])
+            for (frame, _), decided in zip(heard, every, strict=True):
+                frame.decided = decided
         except Exception as error:
             for frame in frames:
                 frame.error = error
@@ -87,7 +85,7 @@ class FrameStream:
         self.state = state
         self.policy = path.policy
         self._path = path
-        self._features = FeatureStream(path.ear.model)
+        self._ear = EarStream(path.ear)
         self._words: deque[int] = deque()
 
     @property
@@ -95,9 +93,10 @@ class FrameStream:
         """Frames that are remembered."""
         return self.state.frames
 
-    def listen(self, pcm: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """The ear's features [8, d] that a frame's sound completes: none at the very first."""
-        return self._features.push(pcm)[-BLOCK:]
+    def hear(self, pcm: Samples, sounding: bool, words: Sequence[int]) -> Heard | None:
+        """What a frame's sound completes: None at the very first."""
+        features, prosody = self._ear.push(pcm)
+        return Heard(features[-1], prosody[-1], sounding, words) if len(features) else None
 
     async def frame(self, pcm: Samples, *, sounding: bool) -> Decided | None:
         """Hear the next 160 ms; ``sounding``: the agent's voice is audible. None for the first frame."""

@@ -33,11 +33,12 @@ ROLL: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a frame is given: the ear's features [8, ear], whether the agent's voice sounds, and the tokens of words
-    that were newly recognized (``Vocabulary.read``).
+    """What a frame is given: the ear's features [8, ear], the voice's prosody [8, PROSODY], whether the agent's voice
+    sounds, and the tokens of words that were newly recognized (``Vocabulary.read``).
     """
 
     features: npt.NDArray[np.floating]
+    prosody: npt.NDArray[np.floating]
     sounding: bool = False
     words: Sequence[int] = ()
 
@@ -126,8 +127,8 @@ class DuplexRuntime:
                 row += self._tokens[np.asarray(h.words, np.int64)].astype(np.float32).mean(0) * self._words
         _, decided = self._reader.read([stream.past for stream in streams], x[:, None])
         return [
-            _decided(logits, None if stream.endpoints is None else stream.endpoints.push(h.features, h.sounding))
-            for logits, stream, h in zip(decided[:, 0], streams, heard, strict=True)
+            _decided(logits, None if own is None else own.push(h.features, h.prosody, h.sounding))
+            for logits, own, h in zip(decided[:, 0], (stream.endpoints for stream in streams), heard, strict=True)
         ]
 
     # --- pieces --------------------------------------------------------------------------------------------------

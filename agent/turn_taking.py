@@ -73,11 +73,15 @@ class Frames(Protocol):
         """Its thresholds."""
 
     @property
+    def ahead(self) -> int:
+        """Samples that it hears after a frame before it is done with it."""
+
+    @property
     def frames(self) -> int:
         """Frames that it remembers."""
 
     async def frame(self, pcm: Samples, *, sounding: bool) -> Opinion | None:
-        """Hear the next frame."""
+        """Hear what is needed for the next frame: ``ahead`` more than it at first, and then as much as a frame has."""
 
     def read(self, words: Sequence[str]) -> None:
         """Words that were recognized."""
@@ -146,12 +150,12 @@ class TurnTaker:
     def hear(self, pcm: Samples) -> None:
         """Take sound at 16 kHz, any length."""
         sound = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
-        whole = len(sound) - len(sound) % FRAME
-        self._sound.extend(sound[start : start + FRAME] for start in range(0, whole, FRAME))
-        self._rest = sound[whole:].copy()
-        self._position += whole
-        if whole:
+        while len(sound) >= (size := FRAME if self._position else FRAME + self._stream.ahead):
+            self._sound.append(sound[:size])
+            self._position += size
             self._wake.set()
+            sound = sound[size:]
+        self._rest = sound.copy()
 
     def read(self, turn: int, text: str, stable: int) -> None:
         """The recognizer's words of a turn so far; those that are new among the ``stable`` ones are passed on."""
@@ -190,7 +194,7 @@ class TurnTaker:
             await self._wake.wait()
             self._wake.clear()
             while self._sound:
-                end = self._position - FRAME * (len(self._sound) - 1)
+                end = self._position - self._stream.ahead - FRAME * (len(self._sound) - 1)
                 await self._frame(self._sound.popleft(), end)
 
     async def _frame(self, pcm: Samples, end: int) -> None:

@@ -13,9 +13,11 @@ from dragoman.agent import events as ev
 from dragoman.agent.duplex.ends import Ends, Weights
 from dragoman.agent.duplex.frames import Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
+from dragoman.agent.engine import inputs as on
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
-from dragoman.audio.types import Samples
+from dragoman.agent.turn_taking import Standing, TurnTaker
+from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.verifier.features import Array
 
 from .fakes import ScriptedResponder, scripted, speech
@@ -105,6 +107,7 @@ class ScriptedTurns:
     language: str = "en"
     fails_at: float = 1e6
     policy: Policy = field(default_factory=Policy)
+    ahead: int = 200
     frames: int = 0
     told: list[tuple[int, Control]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -126,7 +129,7 @@ class ScriptedTurns:
         self.closed = True
 
     async def frame(self, pcm: Samples, *, sounding: bool) -> Guess:
-        assert len(pcm) == 2560
+        assert len(pcm) == (2560 if self.heard else 2560 + self.ahead)
         if self.heard >= first_decided(self.fails_at):
             raise RuntimeError("it broke")
         control = self.due.get(self.heard, Control.SIL)
@@ -482,3 +485,28 @@ def test_a_detector_that_listens_sets_the_patience(certainty: float, onset: floa
     _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.onset_ms for turn in record.turns] == [pytest.approx(onset, abs=60)]
     assert sure.heard == [pytest.approx(1.35, abs=0.1)]
+
+
+@pytest.mark.parametrize("packet", [320, 999, 2560, 20_000])
+def test_a_frame_is_decided_as_soon_as_the_ear_is_done_with_it(packet: int) -> None:
+    """With what it hears after its end and no more, whatever the packets; the turn's end is told by the frame's own."""
+    stream, told = ScriptedTurns({0.5: Control.BOS}), list[on.Input]()
+    frame, heard = first_decided(0.5), 0
+    needed = round(decided_s(frame) * INPUT_RATE) + stream.ahead
+
+    async def run() -> None:
+        nonlocal heard
+        taker = TurnTaker(await stream.open(), lambda: Standing(True, False, False, "", False), told.append)
+        running = asyncio.ensure_future(taker.run())
+        while not told:
+            taker.hear(np.zeros(packet, np.float32))
+            heard += packet
+            for _ in range(20):
+                await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    assert needed <= heard < needed + packet
+    assert told[0] == on.TurnOver(round((decided_s(frame) - 0.2) * INPUT_RATE))

@@ -34,7 +34,9 @@ class Options:
     minutes: float = 40.0
     width: int = 128
     rate: float = 2.5e-3
-    dropout: float = 0.2
+    dropout: float = 0.3
+    other_voices: tuple[float, float] = (0.3, 0.25)
+    """Loudness and octaves by which a piece is moved at random (standard deviations): its voice could be another."""
     words: int = 400
     """How many words it learns to name, and ``naming``: what that counts beside the ends."""
     naming: float = 0.3
@@ -138,7 +140,7 @@ class Trainer:
             first = int(self._rng.integers(0, max(1, example.conversation.frames - frames + 1)))
             span = slice(first, min(first + frames, example.conversation.frames))
             long = span.stop - first
-            features[row, :long], prosody[row, :long] = example.features[span], example.prosody[span]
+            features[row, :long], prosody[row, :long] = example.features[span], self._otherwise(example.prosody[span])
             sounding[row, :long] = example.conversation.agent_speaking()[span]
             over[row, :long], counts[row, :long] = taught.over[span], taught.counts[span]
             said[row, :long] = taught.said[span]
@@ -150,6 +152,14 @@ class Trainer:
         named = self.network.named(states).flatten(0, 1).float()
         words = F.cross_entropy(named, self._given(said).flatten(), ignore_index=-1)
         return (each * weights).sum() / weights.sum().clamp(min=1e-6), words.nan_to_num()
+
+    def _otherwise(self, prosody: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """As of a voice that is louder or higher."""
+        out = prosody.astype(np.float32)
+        louder, higher = self._rng.normal(0, self.options.other_voices)
+        out[..., 0] += louder
+        out[..., 2] += higher * out[..., 1]
+        return out
 
     def _given(self, array: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -11,6 +11,7 @@ from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import WORDS
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.workers import Worker
+from dragoman.asr.causal.mel import AHEAD
 from dragoman.audio.types import Samples
 
 
@@ -89,17 +90,24 @@ class FrameStream:
         self._words: deque[int] = deque()
 
     @property
+    def ahead(self) -> int:
+        """Samples that the ear hears after a frame before it is done with it."""
+        return AHEAD
+
+    @property
     def frames(self) -> int:
         """Frames that are remembered."""
         return self.state.frames
 
     def hear(self, pcm: Samples, sounding: bool, words: Sequence[int]) -> Heard | None:
-        """What a frame's sound completes: None at the very first."""
+        """What some sound completes; None: no frame."""
         features, prosody = self._ear.push(pcm)
         return Heard(features[-1], prosody[-1], sounding, words) if len(features) else None
 
     async def frame(self, pcm: Samples, *, sounding: bool) -> Decided | None:
-        """Hear the next 160 ms; ``sounding``: the agent's voice is audible. None for the first frame."""
+        """Hear what completes the next frame, 160 ms, and ``ahead`` samples more at the very first; ``sounding``: the
+        agent's voice is audible. None when it completes none.
+        """
         words = [self._words.popleft() for _ in range(min(len(self._words), WORDS))]
         return await self._path.decide(_Frame(self, pcm, sounding, words))
 

@@ -130,6 +130,8 @@ class TurnTaker:
         self._silence = Silence()
         self._stretch = 0
         """Counts the edges of the user's voice."""
+        self._heeded = -1
+        """The silence whose words were heeded last, numbered as a stretch."""
         self._paused = ""
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
@@ -172,9 +174,11 @@ class TurnTaker:
         self._paused, self._whole = "", None
 
     def pause(self, text: str) -> None:
-        """All words of the turn, in a pause: they may tell whether it is over."""
-        if not self._voiced and self._tell_whole is not None:
-            self._paused = text
+        """All words of the turn, in a pause: they may tell whether it is over. What a second pass makes of them tells
+        less: it likes to finish sentences that are not.
+        """
+        if text and not self._voiced and self._tell_whole is not None and self._heeded != self._stretch:
+            self._paused, self._heeded = text, self._stretch
             self._read_on.set()
 
     def said(self, role: str, text: str) -> None:

@@ -510,3 +510,31 @@ def test_a_frame_is_decided_as_soon_as_the_ear_is_done_with_it(packet: int) -> N
     asyncio.run(run())
     assert needed <= heard < needed + packet
     assert told[0] == on.TurnOver(round((decided_s(frame) - 0.2) * INPUT_RATE))
+
+
+def test_the_words_of_a_pause_are_read_once() -> None:
+    """A second pass tells less of its end than the first one; the next pause is another, and so is a turn's noise."""
+    asked = list[str]()
+
+    async def whole(text: str) -> float | None:
+        asked.append(text)
+        return 1.0
+
+    async def run() -> None:
+        stream = await ScriptedTurns({}).open()
+        taker = TurnTaker(stream, lambda: Standing(True, False, False, "", False), lambda told: None, whole)
+        running = asyncio.ensure_future(taker.run())
+        for pause, texts in enumerate((["we went", "we went home"], ["", "we went home again", "we went"])):
+            taker.voice(True, pause * INPUT_RATE)
+            taker.pause("we")
+            taker.voice(False, pause * INPUT_RATE + 8000)
+            for text in texts:
+                taker.pause(text)
+                for _ in range(5):
+                    await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    assert asked == ["we went", "we went home again"]

@@ -187,7 +187,7 @@ def test_silence_ends_the_turn_in_the_end() -> None:
     parts.turn_model = model = ScriptedTurns({})
     _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     (turn,) = record.turns
-    assert turn.onset_ms == pytest.approx(1400, abs=60)
+    assert turn.onset_ms == pytest.approx(2000, abs=60)
     assert [control for _, control in model.told] == [Control.BOS]
     assert model.said == [("It is noon, I think.", True)]
 

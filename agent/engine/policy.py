@@ -35,8 +35,9 @@ class Policy:
     modelled: bool = False
     """A model of turn-taking hears the audio (``TurnOver``, ``Interrupted``): silence and loudness decide only where it
     says nothing for long."""
-    unheard_ms: int = 900
-    """Silence beyond the usual after which a turn is over though the model doesn't say so."""
+    unheard_ms: int = 1500
+    """Silence beyond the usual after which a turn is over though the model doesn't say so: where it sounds complete, as
+    long as people pause (two seconds in all)."""
     modelled_hold_ms: int = 640
     """A voice over the reply that lasts so long stops the playing at first, though the model doesn't say so."""
     soon_ms: int = 640

@@ -35,7 +35,7 @@ def endpointer(
     folder: FolderOption = None,
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
     steps: StepsOption = 20_000,
-    minutes: MinutesOption = 40.0,
+    minutes: MinutesOption = 15.0,
     width: Annotated[int, typer.Option(help="Of a state.")] = 128,
     rate: RateOption = 2.5e-3,
     threads: ThreadsOption = 1,

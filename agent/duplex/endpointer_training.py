@@ -28,10 +28,12 @@ from dragoman.verifier.figures import auroc
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it."""
+    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it. With 30
+    hours of conversations it knows them by heart after some 3,000 steps, and what it can do with others falls.
+    """
 
     steps: int = 20_000
-    minutes: float = 40.0
+    minutes: float = 15.0
     width: int = 128
     rate: float = 2.5e-3
     dropout: float = 0.3

@@ -28,8 +28,8 @@ from dragoman.verifier.figures import auroc
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it. With 30
-    hours of conversations it knows them by heart after some 3,000 steps, and what it can do with others falls.
+    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it. It knows
+    30 hours of conversations by heart after some 3,000 steps, and what it can do with others falls from there.
     """
 
     steps: int = 20_000

@@ -112,7 +112,9 @@ def test_two_listen_together() -> None:
     """Their opinion is the mean of both, and only those that fit are joined."""
     one, other, rng = endpointer(1), endpointer(2), np.random.default_rng(4)
     both = one.joined(other)
-    assert (both.members, both.card) == (2, {"steps": 1, "joined": {"steps": 1}})
+    assert (both.members, both.card) == (2, {"steps": 1, "joined": [{"steps": 1}]})
+    three = both.joined(replace(other, card={"steps": 3}))
+    assert (three.members, three.card) == (3, {"steps": 1, "joined": [{"steps": 1}, {"steps": 3}]})
     streams = [made.open() for made in (one, other, both)]
     for frame in rng.standard_normal((9, BLOCK, EAR_WIDTH + PROSODY)):
         first, second, together = (stream.push(frame[:, PROSODY:], frame[:, :PROSODY], True) for stream in streams)

@@ -22,10 +22,10 @@ from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
 from dragoman.agent.duplex.ends import Ends
 from dragoman.agent.duplex.examples import ear_digest
-from dragoman.agent.duplex.features import Sounds
+from dragoman.agent.duplex.features import Sounds, heard, open_ear
 from dragoman.agent.duplex.frames import FRAME, FRAME_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
-from dragoman.agent.duplex.runtime import DuplexRuntime
+from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream
 from dragoman.agent.duplex.store import save_conversations, shard_path
 from dragoman.asr.causal.features import BLOCK
 from dragoman.asr.vad import WINDOW, Ended, Started
@@ -367,6 +367,35 @@ def test_nothing_is_answered_before_a_voice_was_heard(small: DuplexRuntime, tmp_
     assert silent.played.begins == []
     [stopping] = perform(small, [case], Policy(begin=0.0, stop=0.0))
     assert stopping.played.stops[0] == pytest.approx(found.played.begins[0] + FRAME_S)
+
+
+class Spying(DuplexRuntime):
+    """Remembers what it is given."""
+
+    def step(self, streams: Sequence[Stream], heard: Sequence[Heard]) -> list[Decided]:
+        self.given = [*getattr(self, "given", []), heard[0].features]
+        return super().step(streams, heard)
+
+
+def test_an_ear_hears_the_echo_of_what_is_said(tmp_path: Path) -> None:
+    """Who says nothing hears what stands in the features, frame by frame; who begins hears something else from then."""
+    recorded, quiet, echo = echoing()
+    ear, made = open_ear(), body().shortened(1)
+    graph.write(made, adapter(made, ear_width=ear.model.dims.width), tmp_path, quantized=False)
+    expected = heard(ear, quiet).features
+    spoken = activity((recorded.user[0].start_s, recorded.user[0].end_s), seconds=recorded.seconds)
+    case = Case(recorded.unechoed(), ear, echo, spoken)
+    given: list[Sequence[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = []
+    for policy in (Policy(1.1, 1.1, 1.1), Policy(begin=0.0, stop=1.1)):
+        spy = Spying(tmp_path)
+        [found] = perform(spy, [case], policy)
+        given.append(spy.given)
+    silent, speaking = given
+    assert np.abs(np.array(silent) - expected).mean() < 0.02  # eight bits make much of the last one of a float
+    begun = first_decided(found.played.begins[0])
+    np.testing.assert_array_equal(speaking[: begun + 1], silent[: begun + 1])
+    sounding = first_decided(found.played.spoken[0][0]) + 3
+    assert np.abs(speaking[sounding] - silent[sounding]).max() > 0.1
 
 
 def test_recognized_words_reach_the_model(small: DuplexRuntime) -> None:

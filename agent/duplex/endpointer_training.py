@@ -28,8 +28,9 @@ from dragoman.verifier.figures import auroc
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it. It knows
-    30 hours of conversations by heart after some 3,000 steps, and what it can do with others falls from there.
+    """How to train. ``minutes`` or ``steps``, whichever comes first, ends it; the learning rate falls toward it.
+
+    It knows 30 hours of conversations by heart after some 3,000 steps; what it can do with others falls from there.
     """
 
     steps: int = 20_000

@@ -27,7 +27,7 @@ from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard
 from dragoman.agent.ports import Recognizer
 from dragoman.asr.causal.mel import AHEAD
-from dragoman.asr.vad import WINDOW, Started
+from dragoman.asr.vad import Started
 from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.benchmarks.duplex_words import TurnWords
 from dragoman.benchmarks.turn_taking import Played
@@ -150,11 +150,10 @@ class _Actor:
         """What is known of the turn's end when a frame is decided."""
         now = decided_s(frame) + AHEAD_S
         activity = self.world.activity
-        activity.hear(int(now * INPUT_RATE))
-        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < activity.windows:
-            if (edge := activity.edges.get(self._window)) is not None:
+        for window in activity.since(self._window, int(now * INPUT_RATE)):
+            if (edge := activity.edges.get(window)) is not None:
                 self._silence.voice(isinstance(edge, Started), edge.at)
-            self._window += 1
+            self._window = window + 1
         begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
         return None if decided.over is None else Evidence(begin, decided.over, whole, silence)

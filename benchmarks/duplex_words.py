@@ -40,10 +40,9 @@ class TurnWords:
 
     def whole(self, now: float) -> float | None:
         """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
-        self._activity.hear(int(now * INPUT_RATE))
-        while (self._window + 1) * WINDOW <= now * INPUT_RATE and self._window < self._activity.windows:
-            self._hear(self._window)
-            self._window += 1
+        for window in self._activity.since(self._window, int(now * INPUT_RATE)):
+            self._hear(window)
+            self._window = window + 1
         return self._whole if now >= self._since_s else None
 
     def begun(self) -> None:

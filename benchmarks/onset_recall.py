@@ -24,7 +24,6 @@ from dragoman.agent.duplex.runtime import Decided
 from dragoman.agent.duplex.windows import WINDOW
 from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, Synthesizer
 from dragoman.agent.turn_taking import Frames
-from dragoman.asr.causal.mel import AHEAD
 from dragoman.audio.types import Samples, Speech
 from dragoman.benchmarks.onset_cores import Bill, CoreWorker
 
@@ -198,7 +197,7 @@ class _RecalledFrames:
     ) -> None:
         self._inner, self._recall, self._worker, self._dialogue = inner, recall, worker, dialogue
         self.policy: Policy = inner.policy
-        self.ahead, self.frames = AHEAD, 0
+        self.ahead, self.frames = FrameStream.ahead, 0
         self._key = chained(b"turns", dialogue)
         self._words: deque[int] = deque()
         self._past: list[_Frame | _Told | _Said] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -149,6 +149,11 @@ class Activity:
             if self._speaking:
                 self._voiced.append(self.windows)
             self.windows += 1
+
+    def since(self, window: int, samples: int) -> Iterator[int]:
+        """Hear so much of the sound; the windows from this one on that are over by then."""
+        self.hear(samples)
+        yield from range(window, min(self.windows, samples // WINDOW))
 
     def voiced(self, first: int, last: int) -> bool:
         """Whether a voice was known to speak at the end of one of the windows from ``first`` on, before ``last``."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -487,6 +488,21 @@ def test_a_detector_that_listens_sets_the_patience(certainty: float, onset: floa
     assert sure.heard == [pytest.approx(1.35, abs=0.1)]
 
 
+def open_turn() -> Standing:
+    """A turn of the user's is open."""
+    return Standing(True, False, False, "", False)
+
+
+@asynccontextmanager
+async def taking(taker: TurnTaker) -> AsyncGenerator[TurnTaker, None]:
+    """It runs meanwhile."""
+    running = asyncio.ensure_future(taker.run())
+    yield taker
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 @pytest.mark.parametrize("packet", [320, 999, 2560, 20_000])
 def test_a_frame_is_decided_as_soon_as_the_ear_is_done_with_it(packet: int) -> None:
     """With what it hears after its end and no more, whatever the packets; the turn's end is told by the frame's own."""
@@ -496,16 +512,12 @@ def test_a_frame_is_decided_as_soon_as_the_ear_is_done_with_it(packet: int) -> N
 
     async def run() -> None:
         nonlocal heard
-        taker = TurnTaker(await stream.open(), lambda: Standing(True, False, False, "", False), told.append)
-        running = asyncio.ensure_future(taker.run())
-        while not told:
-            taker.hear(np.zeros(packet, np.float32))
-            heard += packet
-            for _ in range(20):
-                await asyncio.sleep(0)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        async with taking(TurnTaker(await stream.open(), open_turn, told.append)) as taker:
+            while not told:
+                taker.hear(np.zeros(packet, np.float32))
+                heard += packet
+                for _ in range(20):
+                    await asyncio.sleep(0)
 
     asyncio.run(run())
     assert needed <= heard < needed + packet
@@ -521,20 +533,15 @@ def test_the_words_of_a_pause_are_read_once() -> None:
         return 1.0
 
     async def run() -> None:
-        stream = await ScriptedTurns({}).open()
-        taker = TurnTaker(stream, lambda: Standing(True, False, False, "", False), lambda told: None, whole)
-        running = asyncio.ensure_future(taker.run())
-        for pause, texts in enumerate((["we went", "we went home"], ["", "we went home again", "we went"])):
-            taker.voice(True, pause * INPUT_RATE)
-            taker.pause("we")
-            taker.voice(False, pause * INPUT_RATE + 8000)
-            for text in texts:
-                taker.pause(text)
-                for _ in range(5):
-                    await asyncio.sleep(0)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        async with taking(TurnTaker(await ScriptedTurns({}).open(), open_turn, lambda told: None, whole)) as taker:
+            for pause, texts in enumerate((["we went", "we went home"], ["", "we went home again", "we went"])):
+                taker.voice(True, pause * INPUT_RATE)
+                taker.pause("we")
+                taker.voice(False, pause * INPUT_RATE + 8000)
+                for text in texts:
+                    taker.pause(text)
+                    for _ in range(5):
+                        await asyncio.sleep(0)
 
     asyncio.run(run())
     assert asked == ["we went", "we went home again"]

@@ -63,12 +63,9 @@ class Endpointer:
             weights = {name: np.concatenate([array, other.weights[name]]) for name, array in self.weights.items()}
         except ValueError as error:
             raise DragomanError(f"endpointers of different widths can't be joined ({error})") from error
-        return Endpointer(weights, self.ear, {**self.card, "joined": [*self._others(), {**other.card}]})
-
-    def _others(self) -> list[Json]:
-        """The cards of all members but the first."""
-        found = self.card.get("joined", [])
-        return list(found) if isinstance(found, list) else [found]
+        before = self.card.get("joined")
+        others = before if isinstance(before, list) else []
+        return Endpointer(weights, self.ear, {**self.card, "joined": [*others, other.card]})
 
     def open(self) -> EndpointStream:
         """A session's."""

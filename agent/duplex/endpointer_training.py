@@ -178,9 +178,9 @@ class Trainer:
         self.network.eval()
         found: dict[int, tuple[list[float], list[bool]]] = {-1: ([], []), 0: ([], [])}
         for example in self._held:
-            given = (*(part.astype(np.float32) for part in (example.features, example.prosody)),)
-            heard = [self._given(part)[None] for part in (*given, example.conversation.agent_speaking())]
-            logits = self.network(*heard)[0].float().cpu().numpy()
+            heard = (example.features.astype(np.float32), example.prosody.astype(np.float32))
+            given = [self._given(part)[None] for part in (*heard, example.conversation.agent_speaking())]
+            logits = self.network(*given)[0].float().cpu().numpy()
             for late, (scores, ends) in found.items():
                 for frame, over in judged(example.conversation, late):
                     scores.append(float(logits[frame]))

@@ -82,17 +82,15 @@ class LiveDuplex:
 class FrameStream:
     """One session's frames. They are given in order, each when the one before it has been decided and told."""
 
+    ahead = AHEAD
+    """Samples that the ear hears after a frame before it is done with it."""
+
     def __init__(self, path: LiveDuplex, state: Stream) -> None:
         self.state = state
         self.policy = path.policy
         self._path = path
         self._ear = EarStream(path.ear)
         self._words: deque[int] = deque()
-
-    @property
-    def ahead(self) -> int:
-        """Samples that the ear hears after a frame before it is done with it."""
-        return AHEAD
 
     @property
     def frames(self) -> int:

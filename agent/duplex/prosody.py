@@ -40,7 +40,7 @@ def _likeness(windows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(np.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag), _SIZE), np.float64)
 
 
-_OF_SHAPE: Final = _likeness(_SHAPE)[:_LONGEST] / _likeness(_SHAPE)[0]
+_OF_SHAPE: Final = _likeness(_SHAPE)[:_LONGEST] / np.square(_SHAPE).sum()
 
 
 class ProsodyStream:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Pause, Split, UserEvent
 from dragoman.agent.duplex.frames import FRAME
-from dragoman.asr.causal.corpus import write_shard
+from dragoman.asr.causal.corpus import from_16_bits, write_shard
 from dragoman.audio.types import DragomanError, Samples, Word
 
 
@@ -58,10 +58,10 @@ def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversati
         made, at, echo_at = [], 0, 0
         for entry in index:
             count = entry.pop("samples")
-            sounds = {"pcm": _heard(pcm[at : at + count]) if sound else _silence(count), "echo": None}
+            sounds = {"pcm": from_16_bits(pcm[at : at + count]) if sound else _silence(count), "echo": None}
             at += count
             if entry.pop("echo", False) and echo is not None:
-                sounds["echo"] = _heard(echo[echo_at : echo_at + count])
+                sounds["echo"] = from_16_bits(echo[echo_at : echo_at + count])
                 echo_at += count
             made.append(_conversation({**entry, **sounds}))
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
@@ -74,10 +74,6 @@ _NO_SOUND = np.zeros(0, np.float32)
 
 def _joined(sounds: Sequence[Samples]) -> Samples:
     return np.concatenate(sounds) if sounds else _NO_SOUND
-
-
-def _heard(pcm: npt.NDArray[np.int16]) -> Samples:
-    return np.divide(pcm, 32767, dtype=np.float32)
 
 
 def _silence(count: int) -> npt.NDArray[np.float32]:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from dragoman.audio.resample import resample
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
@@ -139,8 +140,13 @@ def write_shard(path: Path, pcm: Samples, index: Sequence[Mapping[str, object]],
         )
 
 
-def _as_16_bits(pcm: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+def _as_16_bits(pcm: Samples) -> npt.NDArray[np.int16]:
     return np.round(np.clip(pcm, -1, 1) * 32767).astype(np.int16)
+
+
+def from_16_bits(pcm: npt.NDArray[np.int16]) -> Samples:
+    """Sound as it was before ``write_shard``."""
+    return np.divide(pcm, 32767, dtype=np.float32)
 
 
 def load_clips(path: Path) -> Iterator[Clip]:
@@ -151,7 +157,7 @@ def load_clips(path: Path) -> Iterator[Clip]:
             index = json.loads(data["index"].tobytes())
         at = 0
         for entry in index:
-            sound = pcm[at : at + entry["samples"]].astype(np.float32) / 32767
+            sound = from_16_bits(pcm[at : at + entry["samples"]])
             at += entry["samples"]
             words = tuple(Word(**word) for word in entry["words"])
             yield Clip(sound, words, entry["language"], entry["speaker"])

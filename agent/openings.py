@@ -16,7 +16,7 @@ from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.wording import same_meaning
 from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.text import belong_together, ends_clause
+from dragoman.audio.text import belong_together, core, ends_clause, ends_sentence
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
 from dragoman.verifier.features import Drafted as Doubted
 
@@ -26,6 +26,18 @@ MOST: Final = 7
 
 _USUAL: Final = 5
 """Words of a prefix that has no place to breathe."""
+
+_LEANING_WORDS: Final = (
+    "a an the this that these those my your his her its our their some any no every each another "
+    "i you he she we they there who which what how when where why whose if than as "
+    "to of for in on at by with from about into onto over and or but nor so because while "
+    "am is are was were be been being do does did have has had will would can could shall should may might must "
+    "i'm i've i'd i'll you're you've you'd you'll he's she's it's we're we've we'll they're they've that's there's "
+    "what's who's let let's don't doesn't didn't isn't aren't wasn't can't couldn't won't wouldn't shouldn't "
+    "not very too quite really just also always never still even probably maybe such like"
+)
+_LEANING: Final = frozenset(_LEANING_WORDS.split())
+"""English words that are said in one breath with the next, and sound broken off without it."""
 
 
 Dialogue = Sequence[tuple[str, str]]
@@ -95,20 +107,30 @@ class Prefix:
 def sayable(text: str, *, complete: bool) -> str:
     """The part of a draft to say: up to the last place to breathe within ``MOST`` words, never inside a name or number.
 
-    Empty where the draft is too short to be cut.
+    Where there is no mark, words that belong to what follows ("to", "a", "it's") are left to it. Empty where the draft
+    is too short to be cut.
     """
     words = text.split()
     if complete and len(words) <= MOST:
         return " ".join(words)
     if len(words) <= LEAST:
         return ""
-    marked = next((n for n in range(min(MOST, len(words)), LEAST - 1, -1) if ends_clause(words[n - 1])), None)
+    marked = next((n for n in range(min(MOST, len(words)), LEAST - 1, -1) if breathes(words[:n])), None)
     if marked is not None:
         return " ".join(words[:marked])
-    for n in (*range(min(_USUAL, len(words) - 1), LEAST - 1, -1), *range(_USUAL + 1, min(MOST, len(words) - 1) + 1)):
-        if not belong_together(words[n - 1], words[n]):
-            return " ".join(words[:n])
-    return ""
+    last = min(MOST, len(words) - 1)
+    able = [
+        n
+        for n in (*range(min(_USUAL, last), LEAST - 1, -1), *range(_USUAL + 1, last + 1))
+        if not belong_together(words[n - 1], words[n])
+    ]
+    cut = next((n for n in able if core(words[n - 1]).lower() not in _LEANING), able[0] if able else 0)
+    return " ".join(words[:cut])
+
+
+def breathes(words: Sequence[str]) -> bool:
+    """Whether a clause or a sentence ends with these words."""
+    return ends_clause(words[-1]) or ends_sentence(*reversed(words[-2:]))
 
 
 class Opener:
@@ -195,7 +217,8 @@ class Opener:
                 self.wasted += 1
                 return
             voice = await self._voice()
-            speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=draft.complete)
+            ends = draft.complete or ends_sentence(*reversed(words.split()[-2:]))
+            speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=ends)
         except Exception as error:  # the slow path answers alone
             self._failed(error)
             return

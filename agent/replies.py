@@ -13,12 +13,14 @@ import numpy as np
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Message, Responder, Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.text import ends_clause
+from dragoman.audio.text import ends_clause, ends_sentence
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
 from dragoman.tts.clauses import Clause, ClauseSplitter
 
 SENTENCE_GAP_S: Final = 0.22
 CLAUSE_GAP_S: Final = 0.08
+SEAM_GAP_S: Final = 0.1
+"""After first words that are a sentence: a longer one would sound as if the agent had to think."""
 _AHEAD = 4
 """Clauses that may wait for the voice."""
 
@@ -85,7 +87,7 @@ class ReplyWriter:
         await clauses.put(None)
 
     async def _speak(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
-        seconds, gap = order.begun_s, CLAUSE_GAP_S if ends_clause(order.prefix) else 0.0
+        seconds, gap = order.begun_s, _after(order.prefix)
         while (clause := await clauses.get()) is not None:
             if voice is None:
                 words = tuple(Word(word, 0.0, 0.0) for word in clause.text.split())
@@ -100,3 +102,11 @@ class ReplyWriter:
             self._spoke(order.reply, pcm, on.ReplySpeech(order.reply, words, length))
             seconds += length
             gap = SENTENCE_GAP_S if clause.final else CLAUSE_GAP_S
+
+
+def _after(prefix: str) -> float:
+    """The silence between first words and what follows them."""
+    words = prefix.split()
+    if words and ends_sentence(*reversed(words[-2:])):
+        return SEAM_GAP_S
+    return CLAUSE_GAP_S if words and ends_clause(words[-1]) else 0.0

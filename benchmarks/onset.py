@@ -37,7 +37,9 @@ def register(parent: typer.Typer) -> None:
 
 
 def measure(
-    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`: its test split.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of `dragoman data duplex`: its test split; made unless given.")
+    ] = None,
     only: Annotated[str, typer.Option(help="Modes, separated by commas: relay,cascade-vad.")] = "",
     limit: Annotated[int, typer.Option(help="So many turns without delay.", min=1)] = 300,
     delays: Annotated[str, typer.Option(help="Seconds by which the slow path is late.")] = "0,0.5,1,2,4",
@@ -54,8 +56,7 @@ def measure(
 ) -> None:
     """Measure how soon replies begin: two cascades, first words without a verifier, and relay."""
     with errors():
-        from dragoman.agent.cli.data_duplex import default_folder  # here: what it needs takes a second to import
-        from dragoman.benchmarks import duplex_sets, onset_report
+        from dragoman.benchmarks import duplex_sets, onset_report  # here: what they need takes a second to import
         from dragoman.benchmarks.onset_bench import Plan
         from dragoman.benchmarks.onset_measuring import measured
         from dragoman.benchmarks.onset_taking import Models
@@ -65,7 +66,9 @@ def measure(
         if plot is not None:
             onset_report.check_picture()
         with progress_of("onset", quiet=as_json) as progress:
-            turns = held_out(duplex_sets.given(data or default_folder()).shards, progress, seed)
+            # A turn in fifteen can't stand alone.
+            heard = duplex_sets.given(data) if data else duplex_sets.made(limit + limit // 13, seed, progress)
+            turns = held_out(heard.shards, progress, seed)
             models = Models(llm, asr, seed)
             told = _tell if as_json else lambda run: None
             made = measured(plan, turns, models, progress, told, named=bool(only), processes=processes)

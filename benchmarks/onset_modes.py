@@ -1,8 +1,9 @@
 """The systems whose onset is compared, as sessions: each is the same program with other parts.
 
-``cascade-vad`` waits for a silence, and the language model answers. ``cascade-same`` has relay's ears: its model of
-turn-taking, its reading ahead, its reply prepared in the pause, but no first words. ``fast`` says every draft, and
-nothing after it. ``relay`` says the drafts that the verifier trusts, and the language model goes on from them.
+``cascade-vad`` waits for a silence, and the language model answers. ``cascade-same`` takes turns as relay does, by its
+model, its endpointer and the words of turns, and has its reply prepared in the pause, but no first words. ``fast`` says
+every draft, and nothing after it. ``relay`` says the drafts that the verifier trusts, and the language model goes on
+from them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from dragoman.agent.parts import Parts
 from dragoman.agent.settings import SessionSettings
-from dragoman.benchmarks.onset_ports import Delayed, Mute, Trusting
+from dragoman.benchmarks.onset_ports import Delayed, Mute, Trusting, Wordless
 from dragoman.benchmarks.onset_run import Goal
 
 Mode: TypeAlias = Literal["cascade-vad", "cascade-same", "fast", "relay"]
@@ -45,7 +46,8 @@ class System:
                     loaded, responder=responder, turn_model=None, sound_detector=None, drafter=None, judge=None
                 )
             case "cascade-same":
-                return replace(loaded, responder=responder, drafter=None, judge=None)
+                drafter = None if loaded.drafter is None else Wordless(loaded.drafter)
+                return replace(loaded, responder=responder, drafter=drafter, judge=Trusting())
             case "fast":
                 return replace(loaded, responder=Mute(), judge=Trusting())
             case "relay":

@@ -14,6 +14,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
+import numpy as np
+
+from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.openings import Dialogue, Drafted, Drafter, Judge, TurnDrafter
 from dragoman.agent.parts import Parts
 from dragoman.agent.ports import Message, Responder, Synthesizer
@@ -121,6 +124,45 @@ class Trusting:
     def trust(self, draft: Drafted) -> float:
         """Certainty."""
         return 1.0
+
+
+class Wordless:
+    """A drafter that reads along and tells ends of turns as the inner one does, and drafts nothing."""
+
+    def __init__(self, inner: Drafter) -> None:
+        self._inner = inner
+
+    @property
+    def language(self) -> str:
+        """As the inner one's."""
+        return self._inner.language
+
+    def open(self) -> TurnDrafter:
+        """For a session."""
+        return _WordlessTurns(self._inner.open())
+
+    def close(self) -> None:
+        """As the inner one."""
+        self._inner.close()
+
+
+class _WordlessTurns:
+    def __init__(self, inner: TurnDrafter) -> None:
+        self._inner = inner
+
+    async def read(self, dialogue: Dialogue, text: str) -> None:
+        await self._inner.read(dialogue, text)
+
+    @property
+    def tells_ends(self) -> bool:
+        return self._inner.tells_ends
+
+    async def whole(self, dialogue: Dialogue, text: str) -> float | None:
+        return await self._inner.whole(dialogue, text)
+
+    async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
+        nothing = np.zeros(0, np.float32)
+        return Draft("", (), False, nothing[:, None], nothing, nothing, nothing)
 
 
 class _MeteredResponder:

@@ -132,6 +132,27 @@ def test_a_cascade_begins_when_silence_and_slow_path_let_it() -> None:
     assert take.heard == SAID
 
 
+def test_the_same_cascade_knows_whole_turns_as_relay_does() -> None:
+    """It is told by the same drafter, which drafts nothing."""
+
+    class Knows(Drafts):
+        tells_ends = True
+
+        def open(self) -> Knows:
+            return self
+
+        async def whole(self, dialogue: Sequence[tuple[str, str]], text: str) -> float | None:
+            return len(text) / 2
+
+    loaded = parts()
+    loaded.drafter = Knows("I think that was Jane, dear")
+    turns = System("cascade-same").parts(loaded).drafter
+    assert turns is not None
+    assert turns.open().tells_ends
+    assert asyncio.run(turns.open().whole((), SAID)) == len(SAID) / 2
+    assert asyncio.run(turns.open().draft((), SAID, 8)).text == ""
+
+
 def test_a_delay_of_the_slow_path_delays_a_cascade_and_no_first_words() -> None:
     """Two seconds more for who waits for the language model; none for who has first words, but a pause after them."""
     cascade, late = taken(System("cascade-same")), taken(System("cascade-same", 2.0))

@@ -115,7 +115,7 @@ def sayable(text: str, *, complete: bool) -> str:
         return " ".join(words)
     if len(words) <= LEAST:
         return ""
-    marked = next((n for n in range(min(MOST, len(words)), LEAST - 1, -1) if breathes(words[:n])), None)
+    marked = next((n for n in range(min(MOST, len(words)), LEAST - 1, -1) if _breathes(words[:n])), None)
     if marked is not None:
         return " ".join(words[:marked])
     last = min(MOST, len(words) - 1)
@@ -128,7 +128,7 @@ def sayable(text: str, *, complete: bool) -> str:
     return " ".join(words[:cut])
 
 
-def breathes(words: Sequence[str]) -> bool:
+def _breathes(words: Sequence[str]) -> bool:
     """Whether a clause or a sentence ends with these words."""
     return ends_clause(words[-1]) or ends_sentence(*reversed(words[-2:]))
 

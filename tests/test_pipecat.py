@@ -219,7 +219,7 @@ def test_turns_follow_each_other() -> None:
     """A second turn knows the first reply as it was said."""
 
     async def scenario() -> None:
-        llm = ScriptedLLM([" well done."], [" when?"])
+        llm = ScriptedLLM([" well done."], [" about when?"])
         async with talking(llm, EXACT, GLAD, Written("Oh, tell me more about it now")) as talk:
             await talk.say("I got the job!")
             await finished(talk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -96,3 +97,15 @@ def test_nothing_foreign_is_named() -> None:
             text = path.read_text(encoding="utf-8", errors="ignore")
             found = foreign.search(text)
             assert found is None, f"{path.relative_to(ROOT)}: {found}"
+
+
+def test_numpy_keeps_to_one_core() -> None:
+    """Its small matrices are multiplied while a language model has the other cores: a second thread would only wait."""
+    pytest.importorskip("threadpoolctl")
+    code = (
+        "import dragoman.verifier.model; from threadpoolctl import threadpool_info; "
+        "print({pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'})"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.strip() == "{1}"

@@ -16,7 +16,7 @@ from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.wording import same_meaning
 from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.text import belong_together, core, ends_clause, ends_sentence
+from dragoman.audio.text import belong_together, core, ends_clause, whole_sentence
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
 from dragoman.verifier.features import Drafted as Doubted
 
@@ -130,7 +130,7 @@ def sayable(text: str, *, complete: bool) -> str:
 
 def _breathes(words: Sequence[str]) -> bool:
     """Whether a clause or a sentence ends with these words."""
-    return ends_clause(words[-1]) or ends_sentence(*reversed(words[-2:]))
+    return ends_clause(words[-1]) or whole_sentence(words)
 
 
 class Opener:
@@ -217,7 +217,7 @@ class Opener:
                 self.wasted += 1
                 return
             voice = await self._voice()
-            ends = draft.complete or ends_sentence(*reversed(words.split()[-2:]))
+            ends = draft.complete or whole_sentence(words.split())
             speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=ends)
         except Exception as error:  # the slow path answers alone
             self._failed(error)

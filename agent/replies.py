@@ -13,7 +13,7 @@ import numpy as np
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.ports import Message, Responder, Synthesizer
 from dragoman.agent.workers import Worker
-from dragoman.audio.text import ends_clause, ends_sentence
+from dragoman.audio.text import ends_clause, whole_sentence
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
 from dragoman.tts.clauses import Clause, ClauseSplitter
 
@@ -107,6 +107,6 @@ class ReplyWriter:
 def _after(prefix: str) -> float:
     """The silence between first words and what follows them."""
     words = prefix.split()
-    if words and ends_sentence(*reversed(words[-2:])):
+    if whole_sentence(words):
         return SEAM_GAP_S
     return CLAUSE_GAP_S if words and ends_clause(words[-1]) else 0.0

@@ -41,6 +41,11 @@ def ends_sentence(word: str, previous: str = "") -> bool:
     return not (initial and (not previous or _is_capitalized(previous)))
 
 
+def whole_sentence(words: Sequence[str]) -> bool:
+    """Whether a sentence ends with the last of some words."""
+    return bool(words) and ends_sentence(*reversed(words[-2:]))
+
+
 def ends_clause(word: str) -> bool:
     """Whether a clause, but no sentence, ends with ``word``."""
     bare = word.rstrip(CLOSERS)

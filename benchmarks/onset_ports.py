@@ -126,8 +126,8 @@ class Trusting:
         return 1.0
 
 
-class Wordless:
-    """A drafter that reads along and tells ends of turns as the inner one does, and drafts nothing."""
+class _Along:
+    """A drafter that is the inner one but for its drafts."""
 
     def __init__(self, inner: Drafter) -> None:
         self._inner = inner
@@ -137,16 +137,14 @@ class Wordless:
         """As the inner one's."""
         return self._inner.language
 
-    def open(self) -> TurnDrafter:
-        """For a session."""
-        return _WordlessTurns(self._inner.open())
-
     def close(self) -> None:
         """As the inner one."""
         self._inner.close()
 
 
-class _WordlessTurns:
+class _TurnsAlong:
+    """A session's drafts, read along and judged for ends of turns as by the inner ones."""
+
     def __init__(self, inner: TurnDrafter) -> None:
         self._inner = inner
 
@@ -160,6 +158,16 @@ class _WordlessTurns:
     async def whole(self, dialogue: Dialogue, text: str) -> float | None:
         return await self._inner.whole(dialogue, text)
 
+
+class Wordless(_Along):
+    """A drafter that reads along and tells ends of turns as the inner one does, and drafts nothing."""
+
+    def open(self) -> TurnDrafter:
+        """For a session."""
+        return _WordlessTurns(self._inner.open())
+
+
+class _WordlessTurns(_TurnsAlong):
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
         nothing = np.zeros(0, np.float32)
         return Draft("", (), False, nothing[:, None], nothing, nothing, nothing)
@@ -190,34 +198,19 @@ class _MeteredResponder:
         await self._inner.aclose()
 
 
-class _MeteredDrafter:
+class _MeteredDrafter(_Along):
     def __init__(self, inner: Drafter, meter: Meter) -> None:
-        self._inner, self._meter = inner, meter
-
-    @property
-    def language(self) -> str:
-        return self._inner.language
+        super().__init__(inner)
+        self._meter = meter
 
     def open(self) -> TurnDrafter:
         return _MeteredTurnDrafter(self._inner.open(), self._meter)
 
-    def close(self) -> None:
-        self._inner.close()
 
-
-class _MeteredTurnDrafter:
+class _MeteredTurnDrafter(_TurnsAlong):
     def __init__(self, inner: TurnDrafter, meter: Meter) -> None:
-        self._inner, self._meter = inner, meter
-
-    async def read(self, dialogue: Dialogue, text: str) -> None:
-        await self._inner.read(dialogue, text)
-
-    @property
-    def tells_ends(self) -> bool:
-        return self._inner.tells_ends
-
-    async def whole(self, dialogue: Dialogue, text: str) -> float | None:
-        return await self._inner.whole(dialogue, text)
+        super().__init__(inner)
+        self._meter = meter
 
     async def draft(self, dialogue: Dialogue, text: str, words: int) -> Drafted:
         clock = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ import pytest
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.augment import augment, nothing
 from dragoman.asr.causal.corpus import Clip, load_clips, make_clip, save_clips
-from dragoman.asr.causal.examples import padded_tokens, written
+from dragoman.asr.causal.examples import FRAME_S, GRAIN, LONGEST, draw_cut, make_example, padded_tokens, written
 from dragoman.asr.causal.texts import LANGUAGES, sentence
 from dragoman.audio.types import DragomanError, Speech, Word
 from dragoman.models.catalog import resolve
@@ -35,6 +36,54 @@ WORDS = (Word("Hello", 0.2, 0.5), Word("there,", 0.6, 1.0), Word("friend.", 1.6,
 def test_what_is_written_at_a_cut(until: float, ended: bool, texts: list[str], held: bool) -> None:
     """Words that are over, and marks once it is known that they belong there."""
     assert written(WORDS, until, ended=ended) == (texts, held)
+
+
+class Letters:
+    """A tokenizer that has a token for each letter."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+def test_a_cut_is_an_end_a_pause_or_any_moment() -> None:
+    """Where the sound has ended, in a pause too, all words before are written and none after; and what comes after is
+    not heard.
+    """
+    words = (*WORDS[:2], Word("my", 2.0, 2.3), Word("friend.", 2.4, 2.8))
+    line = np.arange(round(3.2 * 16_000)) / 16_000
+    clip = Clip((0.3 * np.sin(2 * np.pi * 200 * line)).astype(np.float32), words, "en", heard=True)
+    rng, seen = np.random.default_rng(1), set()
+    for _ in range(200):
+        cut = draw_cut(clip, rng)
+        assert 0 < cut.frames <= LONGEST
+        assert cut.frames % GRAIN == 0
+        example = make_example(clip, cut, rng, Letters())
+        said = "".join(map(chr, example.tokens))
+        quiet = example.mel[int(cut.until_s * 100) + 4 :].max(initial=-1.0)
+        if not cut.ended:
+            kind = "any"
+            assert cut.until_s == cut.frames * FRAME_S
+        elif cut.until_s == clip.seconds:
+            kind = "end"
+            assert said == " Hello there, my friend."
+        else:
+            kind = "pause"
+            assert 1.0 < cut.until_s < 2.0
+            assert said == " Hello there,"
+            assert cut.frames * FRAME_S >= cut.until_s + 0.4
+            assert quiet < example.mel.max() - 1
+        seen.add(kind)
+    assert seen == {"any", "end", "pause"}
+
+
+def test_a_voice_that_was_heard_stays_as_it_is() -> None:
+    """No noise is added to what a microphone has heard."""
+    [clip] = clips(1)
+    heard = Clip(clip.pcm, clip.words, "en", heard=True)
+    rng = np.random.default_rng(3)
+    cut = next(cut for cut in iter(lambda: draw_cut(heard, rng), None) if cut.ended)
+    first, second = (make_example(heard, cut, np.random.default_rng(seed), Letters()) for seed in (1, 2))
+    np.testing.assert_array_equal(first.mel, second.mel)
 
 
 def test_targets_follow_the_prompt() -> None:
@@ -82,11 +131,13 @@ def clips(count: int, seed: int = 1) -> list[Clip]:
 def test_clips_come_back_from_their_shard(tmp_path: Path) -> None:
     """Sound to 16 bits, words to the last digit; the same seed makes the same clips."""
     made = clips(3)
+    made[1] = replace(made[1], heard=True)
     save_clips(tmp_path / "en-1-00000.npz", made)
     loaded = list(load_clips(tmp_path / "en-1-00000.npz"))
     again = clips(3)
     for one, two, three in zip(made, loaded, again, strict=True):
         assert one.words == two.words == three.words
+        assert one.heard == two.heard
         np.testing.assert_allclose(one.pcm, two.pcm, atol=1e-4)
         np.testing.assert_array_equal(one.pcm, three.pcm)
         assert one.seconds <= 28.1
@@ -141,6 +192,31 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
         np.testing.assert_array_equal(begun.changes[name][1], down)
     with pytest.raises(DragomanError, match="other ranks"):
         Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "x", ["en"], Options(rank=3, begin=begin))
+
+
+@pytest.mark.train
+def test_the_decoder_learns_alone(tmp_path: Path) -> None:
+    """The encoder keeps every bit and its name, so that what was trained on it hears the same."""
+    pytest.importorskip("torch")
+    from dragoman.asr.causal.catalog import adapter_path
+    from dragoman.asr.causal.training import CHECKED, Options, Trainer
+
+    shipped = adapter_path("whisper-tiny.en")
+    assert shipped is not None
+    begun = load_adapter(shipped)
+    save_clips(tmp_path / "data" / "en-1-00000.npz", [clip for clip in clips(CHECKED + 2) if clip.words])
+    options = Options(steps=2, frames=200, check_every=1000, encoder=False, begin=shipped)
+    for _ in range(2):  # as it is, and from where it stopped
+        trainer = Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "run", ["en"], options)
+        trainer.run(lambda report: None)
+    learned = load_adapter(tmp_path / "run" / "adapter.npz")
+    assert learned.ear == begun.ear
+    assert learned.digest() != begun.digest()
+    for name, (up, down) in learned.changes.items():
+        same = np.array_equal(up, begun.changes[name][0]) and np.array_equal(down, begun.changes[name][1])
+        assert same == name.startswith("encoder")
+    with pytest.raises(DragomanError, match="to begin with"):
+        Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "x", ["en"], Options(encoder=False))
 
 
 def test_a_transcript_takes_the_times_of_what_was_heard() -> None:

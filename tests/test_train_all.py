@@ -40,6 +40,8 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         ("data speech", []),
         ("train asr", []),
         ("data duplex", ["whisper-tiny.en.npz"]),
+        ("data turns", ["whisper-tiny.en.npz"]),
+        ("train asr", ["whisper-tiny.en.npz"]),
         ("train duplex", ["whisper-tiny.en.npz"]),
         ("train endpointer", [both[0], both[2]]),
         ("data dialogues", both),

@@ -20,6 +20,7 @@ from dragoman.agent.cli.data_duplex import duplex
 from dragoman.agent.cli.data_gold import gold
 from dragoman.agent.cli.data_pauses import pauses
 from dragoman.agent.cli.data_translation import translation
+from dragoman.agent.cli.data_turns import turns
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
@@ -54,6 +55,7 @@ app.command()(drafts)
 app.command()(gold)
 app.command()(pauses)
 app.command()(translation)
+app.command()(turns)
 
 
 def register(parent: typer.Typer) -> None:

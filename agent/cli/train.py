@@ -57,7 +57,7 @@ def _group() -> None:
 @app.command()
 def asr(
     model: Annotated[str, typer.Option(help="Whisper weights: a catalog name or a folder.")] = "whisper-tiny.en",
-    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data speech`.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data speech`, or `data turns`.")] = None,
     folder: FolderOption = None,
     lang: Annotated[str, typer.Option(help="Languages to train on, separated by commas.")] = "en",
     steps: StepsOption = 4000,
@@ -67,6 +67,9 @@ def asr(
     rate: RateOption = 8e-4,
     strength: Annotated[float, typer.Option(help="Share of the learned changes that is kept in the adapter.")] = 0.7,
     begin: Annotated[Path | None, typer.Option(help="An adapter for the same weights to begin with.")] = None,
+    decoder_only: Annotated[
+        bool, typer.Option("--decoder-only", help="Leave the encoder as it begins: what was trained on it stays true.")
+    ] = False,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of the noise.")] = 1,
@@ -86,6 +89,7 @@ def asr(
             seed=seed,
             strength=strength,
             begin=begin,
+            encoder=not decoder_only,
         )
         target = training_folder(folder, f"causal-{Path(model).name}")
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)

@@ -31,10 +31,11 @@ class Step:
 
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
-    """The ear first: two models of turn-taking are trained on what it hears. Then the drafter, and what reads its
-    states: the ends of turns, and the verifier.
+    """The ear first: two models of turn-taking are trained on what it hears, and its decoder on how people talk in
+    conversations. Then the drafter, and what reads its states: the ends of turns, and the verifier.
     """
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
+    turns, words = folder / "turns", folder / "decoder"
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
     choices, preference, endings, endpoints = (
         folder / name for name in ("choices", "preference", "endings", "endpointer")
@@ -48,6 +49,15 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             f"{EAR}.npz",
         ),
         Step(("data", "duplex", "--folder", str(talks), "--hours", f"{talk_hours:g}", "--features")),
+        Step(("data", "turns", "--conversations", str(talks), "--folder", str(turns))),
+        Step(
+            (
+                *("train", "asr", "--model", EAR, "--data", str(turns), "--folder", str(words), "--decoder-only"),
+                *("--begin", str(ear / "adapter.npz"), "--strength", "1", "--rate", "3e-4", *train),
+            ),
+            words / "adapter.npz",
+            f"{EAR}.npz",
+        ),
         Step(
             ("train", "duplex", "--data", str(talks), "--folder", str(path), "--ear", EAR, *train),
             path / "adapter.npz",

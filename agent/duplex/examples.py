@@ -37,11 +37,11 @@ class Example:
 
 
 def ear_digest(name: str) -> str:
-    """Digest of the causal adapter of a catalog model. Raises ``DragomanError`` when there is none."""
+    """Name of the encoder of a catalog model's causal adapter. Raises ``DragomanError`` when there is none."""
     path = adapter_path(name)
     if path is None:
         raise DragomanError(f"no causal adapter for {name}: train one with `dragoman train asr --model {name}`")
-    return load_adapter(path).digest()
+    return load_adapter(path).ear
 
 
 class Examples:

@@ -48,7 +48,7 @@ class Sounds:
 
 @dataclass(frozen=True, slots=True)
 class Ear:
-    """The causal ear, and the digest of its adapter."""
+    """The causal ear, and the name of its encoder (``Adapter.ear``)."""
 
     model: CausalModel
     digest: str
@@ -59,7 +59,7 @@ def open_ear(name: str = EAR, *, threads: int = 1) -> Ear:
     model = open_recognizer(name, threads=threads).model
     path = adapter_path(name)
     assert path is not None  # or there were no recognizer
-    return Ear(model, load_adapter(path).digest())
+    return Ear(model, load_adapter(path).ear)
 
 
 class EarStream:

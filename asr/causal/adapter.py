@@ -16,11 +16,14 @@ from dragoman.audio.writing import replacing
 
 @dataclass(frozen=True)
 class Adapter:
-    """``changes``: weight name to (up [out, rank], down [rank, in]); ``card``: data, steps, figures."""
+    """``changes``: weight name to (up [out, rank], down [rank, in]); ``card``: data, steps, figures; ``encoder``: the
+    ``ear`` of the adapter whose encoder it kept when its decoder was trained on, empty where it was trained whole.
+    """
 
     changes: dict[str, tuple[Array, Array]]
     base_sha256: str
     card: dict[str, object]
+    encoder: str = ""
 
     def scaled(self, strength: float) -> Adapter:
         """A part of the changes: weights between the stock ones and the trained ones.
@@ -30,6 +33,11 @@ class Adapter:
         """
         changes = {name: (up * np.float32(strength), down) for name, (up, down) in self.changes.items()}
         return replace(self, changes=changes)
+
+    @property
+    def ear(self) -> str:
+        """A short name of the encoder: what was trained on what one adapter hears belongs to all that have this."""
+        return self.encoder or self.digest()
 
     def digest(self) -> str:
         """A short name of the changes."""
@@ -46,7 +54,8 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float16]]] = {}
     for name, (up, down) in adapter.changes.items():
         arrays[f"{name}/up"], arrays[f"{name}/down"] = up.astype(np.float16), down.astype(np.float16)
-    header = json.dumps({"base_sha256": adapter.base_sha256, "card": adapter.card}).encode()
+    named = {"base_sha256": adapter.base_sha256, "card": adapter.card, "encoder": adapter.encoder}
+    header = json.dumps(named).encode()
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, header=np.frombuffer(header, np.uint8), **arrays)
 
@@ -60,7 +69,7 @@ def load_adapter(path: Path) -> Adapter:
             changes = {
                 name: (data[f"{name}/up"].astype(np.float32), data[f"{name}/down"].astype(np.float32)) for name in names
             }
-        return Adapter(changes, header["base_sha256"], header["card"])
+        return Adapter(changes, header["base_sha256"], header["card"], header.get("encoder", ""))
     except (OSError, ValueError, KeyError) as error:
         raise DragomanError(f"{path}: not an adapter of the causal recognizer ({error})") from error
 

@@ -50,6 +50,8 @@ class Clip:
     words: tuple[Word, ...]
     language: str
     speaker: str = ""
+    heard: bool = False
+    """It is as a microphone heard it already: nothing needs to be done to the voice."""
 
     @property
     def text(self) -> str:
@@ -117,6 +119,7 @@ def save_clips(path: Path, clips: Sequence[Clip]) -> None:
             "samples": len(clip.pcm),
             "language": clip.language,
             "speaker": clip.speaker,
+            "heard": clip.heard,
             "words": [asdict(word) for word in clip.words],
         }
         for clip in clips
@@ -160,7 +163,7 @@ def load_clips(path: Path) -> Iterator[Clip]:
             sound = from_16_bits(pcm[at : at + entry["samples"]])
             at += entry["samples"]
             words = tuple(Word(**word) for word in entry["words"])
-            yield Clip(sound, words, entry["language"], entry["speaker"])
+            yield Clip(sound, words, entry["language"], entry["speaker"], entry.get("heard", False))
     except (OSError, ValueError, KeyError) as error:
         raise DragomanError(f"{path}: not a shard of training clips ({error}); delete it and make it anew") from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -28,6 +30,19 @@ MARKED_S: Final = 0.5
 """A mark after the last word waits for so much silence, or for the next word."""
 
 _MARKS: Final = ".,;:!?…"
+
+_PAUSE_S: Final = 0.3
+"""Silence between two words from which on it is a pause."""
+
+_NOTICED_S: Final = (0.05, 0.3)
+"""So long after the last word a session knows that there is silence, and takes it that the sound ends there."""
+
+_TAIL_S: Final = 0.4
+"""Silence that a session puts behind a sound that ends, at least."""
+
+_ENDED: Final = 0.3
+_PAUSED: Final = 0.35
+"""How often a clip is taken to its end, and how often one with pauses to one of them."""
 
 
 class TextEncoder(Protocol):
@@ -59,28 +74,60 @@ def written(words: Sequence[Word], until: float, *, ended: bool) -> tuple[list[s
     return texts, False
 
 
-def draw_cut(clip: Clip, rng: np.random.Generator) -> tuple[int, bool]:
-    """Frames to a random moment of the clip, and whether it is its end (three in ten are)."""
-    frames = -(-int(clip.seconds / FRAME_S) // GRAIN)
-    whole = bool(rng.random() < 0.3)
-    count = frames + int(rng.integers(0, 4)) if whole else int(rng.integers(2, max(3, frames)))
-    return min(GRAIN * count, LONGEST), whole
+@dataclass(frozen=True, slots=True, order=True)
+class Cut:
+    """A moment of a clip: so many ``frames`` are heard. Where the sound has ``ended``, there is silence from
+    ``until_s`` on, and all words before it are written.
+    """
+
+    frames: int
+    ended: bool
+    until_s: float
+
+
+def draw_cut(clip: Clip, rng: np.random.Generator) -> Cut:
+    """A moment of the clip: its end, a pause, or any."""
+    drawn = rng.random()
+    if drawn < _ENDED:
+        frames = _grains(clip.seconds) + GRAIN * int(rng.integers(0, 4))
+        return Cut(min(frames, LONGEST), True, clip.seconds)
+    pauses = _pauses(clip.words) if drawn < _ENDED + _PAUSED else []
+    if pauses:
+        start, end = pauses[int(rng.integers(len(pauses)))]
+        until = min(end, start + rng.uniform(*_NOTICED_S))
+        return Cut(min(_grains(until + _TAIL_S), LONGEST), True, until)
+    frames = min(GRAIN * int(rng.integers(2, max(3, _grains(clip.seconds) // GRAIN))), LONGEST)
+    return Cut(frames, False, frames * FRAME_S)
+
+
+def _grains(seconds: float) -> int:
+    """Frames of the whole steps that so long a sound has begun."""
+    return GRAIN * math.ceil(seconds / (GRAIN * FRAME_S))
+
+
+def _pauses(words: Sequence[Word]) -> list[tuple[float, float]]:
+    """From where to where nothing is said between two words."""
+    gaps = [(word.end, after.start) for word, after in pairwise(words)]
+    return [(start, end) for start, end in gaps if end - start >= _PAUSE_S]
 
 
 def make_example(
     clip: Clip,
-    cut: tuple[int, bool],
+    cut: Cut,
     rng: np.random.Generator,
     encoder: TextEncoder,
     babble: Samples | None = None,
 ) -> Example:
     """The clip up to a cut, as another microphone heard it."""
-    frames, whole = cut
-    texts, held = written(clip.words, frames * FRAME_S, ended=whole)
+    texts, held = written(clip.words, cut.until_s, ended=cut.ended)
     tokens = [token for text in texts for token in encoder.encode(" " + text)]
     shared = len(tokens) - (len(encoder.encode(" " + texts[-1])) if held else 0)
-    pcm = augment(clip.pcm[: int((frames * FRAME_S + 1.0) * INPUT_RATE)], rng, babble)
-    return Example(log_mel(pcm, 2 * frames + 1), frames, tuple(tokens), shared)
+    pcm = clip.pcm[: int((cut.frames * FRAME_S + 1.0) * INPUT_RATE)]
+    if not clip.heard:
+        pcm = augment(pcm, rng, babble)
+    if cut.ended:
+        pcm = pcm[: int(cut.until_s * INPUT_RATE)]
+    return Example(log_mel(pcm, 2 * cut.frames + 1), cut.frames, tuple(tokens), shared)
 
 
 def make_nothing(rng: np.random.Generator) -> Example:

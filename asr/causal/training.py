@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dragoman.asr.causal.adapter import Adapter, check_base, load_adapter, save_adapter
 from dragoman.asr.causal.corpus import Clip, load_clips, shards
-from dragoman.asr.causal.examples import Example, draw_cut, make_example, make_nothing, padded_tokens
+from dragoman.asr.causal.examples import Cut, Example, draw_cut, make_example, make_nothing, padded_tokens
 from dragoman.asr.causal.network import CausalWhisper, batch_mel, precision
 from dragoman.asr.causal.teacher import Lesson, Teacher
 from dragoman.asr.causal.tokens import Tokens
@@ -70,6 +70,8 @@ class Options:
     """Share of the changes that the saved adapter makes: on human speech better than all of them."""
     begin: Path | None = None
     """An adapter for the same weights to begin with, of the same strength; None: no changes yet."""
+    encoder: bool = True
+    """Whether the encoder learns, too. Without it what was trained on its outputs stays true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,23 @@ class Trainer:
         self.network = CausalWhisper(weights, rank=options.rank, decoder_rank=options.decoder_rank)
         self.network.place(self._device)
         self._sha256 = weights.sha256
+        self._ear = ""
+        if not options.encoder and options.begin is None:
+            raise DragomanError("a decoder is trained on an encoder that hears already: give an adapter to begin with")
         if options.begin is not None:
-            self._begin(load_adapter(options.begin).scaled(1 / options.strength), options.begin)
+            begun = load_adapter(options.begin)
+            self._ear = "" if options.encoder else begun.ear
+            self._begin(begun.scaled(1 / options.strength), options.begin)
         self._tokens = Tokens(model, weights.dims.vocabulary)
         self._known: set[Path] = set()
         self._check_shards: tuple[Path, ...] = ()
         self._clips: list[tuple[str, Clip]] = []
         self._teachers: dict[str, Teacher] = {}
-        self._optimizer = torch.optim.AdamW(
-            self.network.lora.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01
-        )
+        if not options.encoder:
+            for name, values in self.network.lora.items():
+                values.requires_grad_(name.startswith("decoder"))
+        self._learning = [values for values in self.network.lora.parameters() if values.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._learning, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.pace = Pace(options.steps, options.minutes, warm=60)
         self._rng = np.random.default_rng(options.seed)
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +152,7 @@ class Trainer:
             losses = self._losses(list(self._batch(self._rng)), mask)
             self._optimizer.zero_grad()
             losses[0].backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.lora.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(self._learning, 1.0)
             self._optimizer.step()
             self.pace.tick()
             check = None
@@ -177,7 +186,7 @@ class Trainer:
             for key, up in self.network.lora.items()
             if key.endswith("/up")
         }
-        adapter = Adapter(changes, self._sha256, card).scaled(self.options.strength)
+        adapter = Adapter(changes, self._sha256, card, self._ear).scaled(self.options.strength)
         save_adapter(self.folder / "adapter.npz", adapter)
         partial = self.folder / ".state.pt"
         torch.save(
@@ -252,9 +261,7 @@ class Trainer:
             batches += [items[i : i + 8] for i in range(0, len(items), 8)]
         return batches
 
-    def _item(
-        self, clips: list[tuple[str, Clip]], index: int, cut: tuple[int, bool], rng: np.random.Generator
-    ) -> _Item:
+    def _item(self, clips: list[tuple[str, Clip]], index: int, cut: Cut, rng: np.random.Generator) -> _Item:
         name, clip = clips[index]
         other = clips[int(rng.integers(len(clips)))][1].pcm
         return _Item(make_example(clip, cut, rng, self._tokens, other), name, clip, clip.language)
@@ -269,7 +276,7 @@ class Trainer:
         start, taken = int(rng.integers(len(pool))), 0
         for cut, index in [*pool[start:], *reversed(pool[:start])]:
             yield self._item(self._clips, index, cut, rng)
-            taken += cut[0]
+            taken += cut.frames
             if taken > self.options.frames:
                 return
 
@@ -289,7 +296,8 @@ class Trainer:
         )
         counted = targets >= 0
         with self.network.merged(), precision(self._device):
-            features = self.network.encode(mel, block=block, ahead=ahead, valid=valid)
+            with torch.set_grad_enabled(self.options.encoder and torch.is_grad_enabled()):
+                features = self.network.encode(mel, block=block, ahead=ahead, valid=valid)
             logits, _ = self.network.decode(inputs, self.network.cross(features), valid=valid, rows=counted)
         logp = logits.float().log_softmax(-1)
         words = F.nll_loss(logp, targets[counted])
@@ -345,7 +353,7 @@ class Trainer:
         return parts.mean()
 
     def _lesson(self, item: _Item) -> Lesson | None:
-        if item.clip is None:
+        if item.clip is None or item.clip.heard:  # the offline model is a teacher of clear sound
             return None
         language = item.clip.language
         if language not in self._teachers:

@@ -10,7 +10,7 @@ import numpy as np
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.listening import STEP, Cutter, eager
 from dragoman.agent.ports import Recognizer, VoiceActivity
-from dragoman.agent.understanding import understood
+from dragoman.agent.understanding import hesitates, understood
 from dragoman.asr.vad import WINDOW
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 from dragoman.translation.segmenter import Heard, Source
@@ -26,7 +26,7 @@ _TELLING: Final = 2 * INPUT_RATE
 class SegmentEar:
     """Fed window by window; ``partial`` and ``end`` compute and belong on a worker, one at a time and no ``push``
     beside them. Holds one utterance's words and what its recognizer holds. What another language sounds like to the
-    recognizer is left out.
+    recognizer is left out, and so is the sound of searching for words.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SegmentEar:
             return None
         if self.language is None and self._cutter.length >= _TELLING and caption.text:
             self.language = caption.lang or None
-        clear, settled = understood(caption.words)
+        clear, settled = self._clear(caption.words, caption.lang)
         return self._heard.partial(_kept(caption.words, clear), sum(clear[: min(settled, caption.stable)]))
 
     def end(self) -> Source:
@@ -93,11 +93,17 @@ class SegmentEar:
             return self._heard.ended((), complete=False)
         segment = segments[0]
         self.language = self.language or segment.lang
-        words = _kept(segment.words, understood(segment.words)[0])
+        words = _kept(segment.words, self._clear(segment.words, segment.lang)[0])
         # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
         complete = bool(words) and self._detector.complete(" ".join(word.text for word in words)) >= _COMPLETE
         self._waiting = not complete
         return self._heard.ended(words, complete=complete)
+
+    def _clear(self, words: Sequence[Word], language: str) -> tuple[list[bool], int]:
+        """Which words are to be translated, and for how many that stays so."""
+        clear, settled = understood(words)
+        spoken = self.language or language
+        return [ok and not hesitates(word, spoken) for word, ok in zip(words, clear, strict=True)], settled
 
     def finish(self) -> list[Source]:
         """The sound is over: all that was open. Blocking."""

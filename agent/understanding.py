@@ -12,8 +12,13 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from dragoman.audio.text import core
 from dragoman.audio.types import Word
 
+_HESITATIONS: Final = {"en": frozenset("um uh uhm umm er erm hm hmm mm".split())}
+"""Sounds of who searches for words: an interpreter leaves them out. What they are in one language is a word in another
+("um" is Portuguese, "er" German).
+"""
 _FOREIGN: Final = 0.7
 """Nats of doubt a word from which a long run was not understood."""
 _CHANGE: Final = 1.5
@@ -38,6 +43,11 @@ def understood(words: Sequence[Word]) -> tuple[list[bool], int]:
     # The paths to both ends agree on what no further word can change.
     settled = next((i for i, (a, b) in enumerate(zip(clear[1], foreign[1], strict=True)) if a != b), len(words))
     return min(clear, foreign, key=lambda path: path[0])[1], settled
+
+
+def hesitates(word: Word, language: str | None) -> bool:
+    """Whether it is no word of the language, but the sound of searching for one."""
+    return core(word.text).lower() in _HESITATIONS.get(language or "", ())
 
 
 def _changed(path: tuple[float, list[bool]]) -> tuple[float, list[bool]]:

@@ -261,6 +261,17 @@ def test_what_another_language_sounds_like_is_left_out() -> None:
     assert not shown & set(foreign.split())
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_who_searches_for_words_is_not_heard_doing_so(live: bool) -> None:
+    """The sound of it is left out, live and at the end, and the word of another language that looks like it stays."""
+    text = "um, one two uh three four er five six."
+    ear = LiveEar([text]) if live else Ear([text])
+    got = events(interpreter([], ear=ear, live=live, voice=None), sound((1, 0), (3, 1), (3, 0)))
+    [recognized] = [e for e in got if isinstance(e, Recognized)]
+    assert recognized.text == "one two three four five six."
+    assert not any("UM" in e.update.text or "UH" in e.update.text for e in got if isinstance(e, Revised))
+
+
 def test_the_language_is_detected_and_held() -> None:
     """Nothing is translated before it is known; then it is what the translator is told, and the ear."""
     ear = Ear(["good morning my friends.", "how are you?"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.agent.understanding import understood
+from dragoman.agent.understanding import hesitates, understood
 from dragoman.audio.types import Word
 
 
@@ -55,3 +55,20 @@ def test_clear_speech_is_settled_to_its_last_word() -> None:
     """Nothing is held back for long."""
     assert understood(words(*[0.05] * 9))[1] == 8
     assert understood(words(*[0.05] * 9, 1.2, 1.2))[1] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "searching"),
+    [
+        ("um,", "en", True),
+        ("Uh...", "en", True),
+        ("umbrella", "en", False),
+        ("um", "pt", False),
+        ("er", "de", False),
+        ("Er,", "en", True),
+        ("um", None, False),
+    ],
+)
+def test_who_searches_for_words_says_none(text: str, language: str | None, searching: bool) -> None:
+    """In the language that is spoken."""
+    assert hesitates(Word(text, 0.0, 0.2), language) == searching

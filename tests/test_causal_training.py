@@ -204,12 +204,19 @@ def test_the_decoder_learns_alone(tmp_path: Path) -> None:
     shipped = adapter_path("whisper-tiny.en")
     assert shipped is not None
     begun = load_adapter(shipped)
+    rank = begun.changes["decoder.0.attn.q.weight"][0].shape[1]
     save_clips(tmp_path / "data" / "en-1-00000.npz", [clip for clip in clips(CHECKED + 2) if clip.words])
-    options = Options(steps=2, frames=200, check_every=1000, encoder=False, begin=shipped)
-    for _ in range(2):  # as it is, and from where it stopped
-        trainer = Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "run", ["en"], options)
+    options = Options(steps=2, frames=200, check_every=1000, encoder=False, begin=shipped, decoder_rank=rank)
+    for strength in (1.0, 0.5):  # as it is, and from where it stopped
+        changed = replace(options, strength=strength)
+        trainer = Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "run", ["en"], changed)
         trainer.run(lambda report: None)
-    learned = load_adapter(tmp_path / "run" / "adapter.npz")
+        (tmp_path / "run" / "adapter.npz").rename(tmp_path / f"{strength}.npz")
+    learned, half = (load_adapter(tmp_path / f"{strength}.npz") for strength in (1.0, 0.5))
+    name = next(name for name in learned.changes if name.startswith("decoder"))
+    whole, mean, before = (adapter.changes[name][0] @ adapter.changes[name][1] for adapter in (learned, half, begun))
+    np.testing.assert_allclose(mean, (whole + before) / 2, atol=1e-3)
+    assert half.ear == begun.ear
     assert learned.ear == begun.ear
     assert learned.digest() != begun.digest()
     for name, (up, down) in learned.changes.items():

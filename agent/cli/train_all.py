@@ -35,7 +35,7 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
     conversations. Then the drafter, and what reads its states: the ends of turns, and the verifier.
     """
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
-    turns, words = folder / "turns", folder / "decoder"
+    words = folder / "decoder"
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
     choices, preference, endings, endpoints = (
         folder / name for name in ("choices", "preference", "endings", "endpointer")
@@ -49,11 +49,11 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             f"{EAR}.npz",
         ),
         Step(("data", "duplex", "--folder", str(talks), "--hours", f"{talk_hours:g}", "--features")),
-        Step(("data", "turns", "--conversations", str(talks), "--folder", str(turns))),
+        Step(("data", "turns", "--conversations", str(talks), "--folder", str(speech))),
         Step(
             (
-                *("train", "asr", "--model", EAR, "--data", str(turns), "--folder", str(words), "--decoder-only"),
-                *("--begin", str(ear / "adapter.npz"), "--strength", "1", "--rate", "3e-4", *train),
+                *("train", "asr", "--model", EAR, "--data", str(speech), "--folder", str(words), "--decoder-only"),
+                *("--begin", str(ear / "adapter.npz"), "--rate", "3e-4", *train),
             ),
             words / "adapter.npz",
             f"{EAR}.npz",

@@ -34,6 +34,19 @@ class Adapter:
         changes = {name: (up * np.float32(strength), down) for name, (up, down) in self.changes.items()}
         return replace(self, changes=changes)
 
+    def mixed(self, other: Adapter, share: float) -> Adapter:
+        """Weights between those of this adapter and of another one for the same stock weights, of which it takes
+        ``share``. What both change alike stays as it is; elsewhere the ranks add up.
+        """
+        changes = dict(other.changes)
+        for name, (up, down) in self.changes.items():
+            ups, downs = other.changes[name]
+            if np.array_equal(up, ups) and np.array_equal(down, downs):
+                continue
+            up, ups = up * np.float32(1 - share), ups * np.float32(share)
+            changes[name] = np.concatenate([up, ups], 1), np.concatenate([down, downs], 0)
+        return replace(other, changes=changes)
+
     @property
     def ear(self) -> str:
         """A short name of the encoder: what was trained on what one adapter hears belongs to all that have this."""

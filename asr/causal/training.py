@@ -71,7 +71,8 @@ class Options:
     begin: Path | None = None
     """An adapter for the same weights to begin with, of the same strength; None: no changes yet."""
     encoder: bool = True
-    """Whether the encoder learns, too. Without it what was trained on its outputs stays true."""
+    """Whether the encoder learns, too. Without it what was trained on its outputs stays true, and the strength is the
+    share of the way from the adapter that it began with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,14 @@ class Trainer:
         self.network = CausalWhisper(weights, rank=options.rank, decoder_rank=options.decoder_rank)
         self.network.place(self._device)
         self._sha256 = weights.sha256
-        self._ear = ""
+        self._begun: Adapter | None = None
+        """What the decoder alone is trained on from."""
         if not options.encoder and options.begin is None:
             raise DragomanError("a decoder is trained on an encoder that hears already: give an adapter to begin with")
         if options.begin is not None:
             begun = load_adapter(options.begin)
-            self._ear = "" if options.encoder else begun.ear
-            self._begin(begun.scaled(1 / options.strength), options.begin)
+            self._begun = None if options.encoder else begun
+            self._begin(begun.scaled(1 / options.strength) if options.encoder else begun, options.begin)
         self._tokens = Tokens(model, weights.dims.vocabulary)
         self._known: set[Path] = set()
         self._check_shards: tuple[Path, ...] = ()
@@ -186,7 +188,10 @@ class Trainer:
             for key, up in self.network.lora.items()
             if key.endswith("/up")
         }
-        adapter = Adapter(changes, self._sha256, card, self._ear).scaled(self.options.strength)
+        if self._begun is None:
+            adapter = Adapter(changes, self._sha256, card).scaled(self.options.strength)
+        else:
+            adapter = self._begun.mixed(Adapter(changes, self._sha256, card, self._begun.ear), self.options.strength)
         save_adapter(self.folder / "adapter.npz", adapter)
         partial = self.folder / ".state.pt"
         torch.save(

@@ -54,7 +54,7 @@ _TAKERS: Final = ("auto", "model", "words", SMART_TURN)
 async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
     """Load everything that a conversation needs, off the event loop. Raises ``DragomanError``."""
     opened = asyncio.gather(
-        asyncio.to_thread(open_recognizer, config.recognizer, config.language, live=True, progress=progress),
+        asyncio.to_thread(open_recognizer, config.recognizer, config.language, talk=True, progress=progress),
         asyncio.to_thread(open_voice, config.language or "en", config.voice, progress=progress),
         asyncio.to_thread(_open_fast_path, config, progress),
         open_responder(config.llm, progress, slots=config.slots, seed=config.seed),

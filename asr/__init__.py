@@ -22,20 +22,29 @@ _LIVE: Final = {"en": "causal-tiny.en+second-pass", "pt": "causal-base+second-pa
 """Languages whose causal recognizer serves a conversation at least as well as decoding a short window again and again
 (``dragoman bench asr``)."""
 
+_TALK: Final = {**_LIVE, "en": "causal-tiny.en-talk+second-pass"}
+"""The same for who talks with a person: its decoder writes what people say while they search for words."""
+
 
 def open_recognizer(
-    name: str = "auto", language: str | None = None, *, live: bool = False, progress: Progress | None = None
+    name: str = "auto",
+    language: str | None = None,
+    *,
+    live: bool = False,
+    talk: bool = False,
+    progress: Progress | None = None,
 ) -> WhisperRecognizer | CausalRecognizer:
     """Load a recognizer, and warm it up. Blocking, a second or two.
 
     ``name``: "auto" (tiny.en for English, base for any other or an unknown language), "tiny.en", "base", or a
-    catalog name, a folder or a hub id of a CTranslate2 Whisper; "causal", "causal-tiny.en" or "causal-base" (with
-    "+second-pass" for offline finals) hear while the speaker speaks. ``live``: for someone who waits for the words;
-    then "auto" is causal where that is as good. ``language`` limits it to one; None detects it for each turn.
+    catalog name, a folder or a hub id of a CTranslate2 Whisper; "causal", "causal-tiny.en", "causal-tiny.en-talk" or
+    "causal-base" (with "+second-pass" for offline finals) hear while the speaker speaks. ``live``: for someone who
+    waits for the words; then "auto" is causal where that is as good. ``talk``: the same for a conversation.
+    ``language`` limits it to one; None detects it for each turn.
     Raises ``DragomanError`` when the model is missing or doesn't know the language.
     """
-    if live and name == "auto" and language in _LIVE:
-        name = _LIVE[language]
+    if (live or talk) and name == "auto" and language in _LIVE:
+        name = (_TALK if talk else _LIVE)[language]
     if name.startswith("causal"):
         from dragoman.asr.causal.catalog import open_named
 

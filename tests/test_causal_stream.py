@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -13,12 +14,13 @@ from texts import FOX, STORY
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from dragoman.agent.ports import Recognizer
-from dragoman.asr.causal.adapter import load_adapter
-from dragoman.asr.causal.catalog import adapter_path, open_recognizer
+from dragoman.asr.causal.adapter import load_adapter, save_adapter
+from dragoman.asr.causal.catalog import TALK, adapter_path, open_named, open_recognizer
 from dragoman.asr.causal.decoding import _loop
 from dragoman.asr.causal.stream import CausalRecognizer
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.models.adapters import FOLDER
 
 Speak = Callable[[str], Samples]
 CHUNK = round(0.32 * INPUT_RATE)
@@ -235,6 +237,40 @@ def test_a_language_it_was_not_trained_for_is_an_error(recognizer: Recognizer) -
     """The message names what it knows."""
     with pytest.raises(DragomanError, match="knows en"):
         recognizer.open("pt")
+
+
+def test_the_decoder_for_conversations_has_the_ear_s_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where somebody has an ear of their own, which it was not trained on, that ear is taken as it is."""
+    plain, talk = (adapter_path("whisper-tiny.en", talk=talk) for talk in (False, True))
+    assert plain is not None
+    assert talk is not None
+    assert plain.stem + TALK == talk.stem
+    ears = load_adapter(plain), load_adapter(talk)
+    assert ears[0].ear == ears[1].ear
+    for name, (up, down) in ears[0].changes.items():
+        if name.startswith("encoder"):
+            np.testing.assert_array_equal(up, ears[1].changes[name][0])
+            np.testing.assert_array_equal(down, ears[1].changes[name][1])
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    save_adapter(tmp_path / plain.name, ears[0].scaled(0.5))
+    assert adapter_path("whisper-tiny.en", talk=True) == tmp_path / plain.name
+    assert adapter_path("whisper-base", talk=True) == adapter_path("whisper-base")
+
+
+@pytest.mark.parametrize("name", ["causal-tiny.en-talk", "causal-talk"])
+def test_the_ear_for_conversations_writes_what_people_say_while_they_search_for_words(
+    name: str, spoken: Callable[..., Samples]
+) -> None:
+    """The other one leaves it out, or hears something else."""
+    said = spoken("I think we should um, go to the uh, market.")
+    ear, other = open_named(name, "en"), open_named("causal", "en")
+    heard = []
+    for recognizer in (ear, other):
+        stream = recognizer.open("en")
+        stream.accept(np.concatenate([silence(0.4), said, silence(0.4)]))
+        heard.append([word.strip(".,").lower() for word in stream.ended().text.split()])
+    assert {"um", "uh", "think", "market"} <= set(heard[0])
+    assert not {"um", "uh"} <= set(heard[1])
 
 
 @pytest.mark.parametrize(("model", "languages"), [("whisper-tiny.en", ["en"]), ("whisper-base", ["en", "pt"])])

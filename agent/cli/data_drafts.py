@@ -164,7 +164,7 @@ class _Sources:
             rng = Random(f"{self._seed}/{name}")
             return [one for talk, turns in self._talks[name] for one in turns_of(talk, turns, rng, self._turns)]
         if self._recognizer is None:
-            self._recognizer = open_recognizer(EAR, threads=self._threads, progress=progress)
+            self._recognizer = open_recognizer(EAR, threads=self._threads, talk=True, progress=progress)
         heard = load_conversations(self._heard[name])
         return [one for conversation in heard for one in recorded(conversation, self._recognizer)]
 

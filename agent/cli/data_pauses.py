@@ -36,7 +36,7 @@ def pauses(
             raise DragomanError(f"{target} has no conversations of the split {split}: run `dragoman data duplex`")
         count = over = 0
         with progress_of("listening", quiet=as_json) as progress:
-            recognizer = open_recognizer(EAR, threads=threads, progress=progress)
+            recognizer = open_recognizer(EAR, threads=threads, talk=True, progress=progress)
             for number, shard in enumerate(found, 1):
                 total = sum(one.seconds for one in load_conversations(shard, sound=False))
                 done = 0.0

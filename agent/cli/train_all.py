@@ -17,6 +17,7 @@ import typer
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.verifying import RANKER
+from dragoman.asr.causal.catalog import TALK
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import FOLDER
 
@@ -56,7 +57,7 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
                 *("--begin", str(ear / "adapter.npz"), "--rate", "3e-4", *train),
             ),
             words / "adapter.npz",
-            f"{EAR}.npz",
+            f"{EAR}{TALK}.npz",
         ),
         Step(
             ("train", "duplex", "--data", str(talks), "--folder", str(path), "--ear", EAR, *train),

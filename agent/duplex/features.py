@@ -56,7 +56,7 @@ class Ear:
 
 def open_ear(name: str = EAR, *, threads: int = 1) -> Ear:
     """Load the ear of a catalog model. Some seconds. Raises ``DragomanError`` when it or its adapter is missing."""
-    model = open_recognizer(name, threads=threads).model
+    model = open_recognizer(name, threads=threads, talk=True).model
     path = adapter_path(name)
     assert path is not None  # or there were no recognizer
     return Ear(model, load_adapter(path).ear)

@@ -23,9 +23,19 @@ _SMALL: Final = 100_000_000
 """Bytes of weights: tiny has fewer, base more."""
 
 
-def adapter_path(model: str) -> Path | None:
-    """The adapter for a catalog model, ``<model>.npz``, if there is one."""
-    return find_adapter(f"{model}.npz", SHIPPED)
+TALK: Final = "-talk"
+"""Ends the name of an adapter for conversations: its decoder knows fillers and half sentences."""
+
+
+def adapter_path(model: str, *, talk: bool = False) -> Path | None:
+    """The adapter for a catalog model, ``<model>.npz``, if there is one. ``talk``: rather ``<model>-talk.npz``, where
+    that has the same encoder.
+    """
+    path = find_adapter(f"{model}.npz", SHIPPED)
+    other = find_adapter(f"{model}{TALK}.npz", SHIPPED) if talk else None
+    if path is None or other is None:
+        return path
+    return other if load_adapter(other).ear == load_adapter(path).ear else path
 
 
 def open_recognizer(
@@ -36,14 +46,16 @@ def open_recognizer(
     step_ms: int = 320,
     quantized: bool = True,
     adapter: Path | None = None,
+    talk: bool = False,
     progress: Progress | None = None,
 ) -> CausalRecognizer:
     """Load the causal recognizer of a catalog model, and warm it up. Some seconds, more the first time.
 
     ``step_ms``: how often there is something new, a multiple of 20. ``second_pass``: a turn's final text is redone by
-    the offline model. Raises ``DragomanError`` when the model or its adapter is missing, or they don't belong together.
+    the offline model. ``talk``: for conversations, where there is a decoder for them. Raises ``DragomanError`` when
+    the model or its adapter is missing, or they don't belong together.
     """
-    path = adapter or adapter_path(model)
+    path = adapter or adapter_path(model, talk=talk)
     if path is None:
         raise DragomanError(f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`")
     loaded = load_adapter(path)
@@ -69,13 +81,15 @@ def _second(folder: Path, languages: Sequence[str], threads: int) -> WhisperReco
 
 def open_named(name: str, language: str | None, *, progress: Progress | None = None) -> CausalRecognizer:
     """As ``open_recognizer``, by the name that a user gives: ``causal`` (by language), ``causal-tiny.en``,
-    ``causal-base``; with ``+second-pass`` the final text of a turn is the offline model's.
+    ``causal-base``; behind it ``-talk`` for conversations; with ``+second-pass`` the final text of a turn is the
+    offline model's.
     """
     size, _, second = name.removeprefix("causal").removeprefix("-").partition("+")
     if second not in ("", "second-pass"):
         raise DragomanError(f"no recognizer is called {name!r}: did you mean causal+second-pass?")
-    size = size or ("tiny.en" if language == "en" else "base")
-    recognizer = open_recognizer(f"whisper-{size}", second_pass=bool(second), progress=progress)
+    talk = size.endswith(TALK.removeprefix("-"))
+    size = size.removesuffix(TALK.removeprefix("-")).removesuffix("-") or ("tiny.en" if language == "en" else "base")
+    recognizer = open_recognizer(f"whisper-{size}", second_pass=bool(second), talk=talk, progress=progress)
     if language is not None and language not in recognizer.languages:
         known = ", ".join(recognizer.languages)
         raise DragomanError(f"the adapter for whisper-{size} was trained for {known}, not for {language!r}")

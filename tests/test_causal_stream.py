@@ -273,7 +273,10 @@ def test_the_ear_for_conversations_writes_what_people_say_while_they_search_for_
     assert not {"um", "uh"} <= set(heard[1])
 
 
-@pytest.mark.parametrize(("model", "languages"), [("whisper-tiny.en", ["en"]), ("whisper-base", ["en", "pt"])])
+@pytest.mark.parametrize(
+    ("model", "languages"),
+    [("whisper-tiny.en", ["en"]), ("whisper-tiny.en-talk", ["en"]), ("whisper-base", ["en", "pt"])],
+)
 def test_the_shipped_adapters_are_small_and_say_what_they_are(model: str, languages: list[str]) -> None:
     """Under 12 MB, with steps, hours and languages of its training, and a card beside it."""
     path = adapter_path(model)

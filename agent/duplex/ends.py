@@ -66,9 +66,9 @@ class Ends:
     a logit of ``least``, and while words are still to come at ``wait`` more.
     """
 
-    read: Weights = Weights(0.05, 0.65, 0.65, 2.0, -0.5)
-    unread: Weights = Weights(0.05, 0.65, 0.0, 2.0, 0.3)
-    least: float = 2.0
+    read: Weights = Weights(0.05, 0.7, 0.6, 2.5, -0.5)
+    unread: Weights = Weights(0.05, 0.65, 0.0, 2.5, -0.2)
+    least: float = 1.8
     wait: float = 1.0
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:

@@ -66,12 +66,14 @@ def test_a_cut_is_an_end_a_pause_or_any_moment() -> None:
         elif cut.until_s == clip.seconds:
             kind = "end"
             assert said == " Hello there, my friend."
+            assert example.alike == example.frames
         else:
             kind = "pause"
             assert 1.0 < cut.until_s < 2.0
             assert said == " Hello there,"
             assert cut.frames * FRAME_S >= cut.until_s + 0.4
             assert quiet < example.mel.max() - 1
+            assert example.alike < example.frames
         seen.add(kind)
     assert seen == {"any", "end", "pause"}
 

@@ -54,12 +54,15 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Sound up to a cut, and what to write for it. ``shared`` tokens are those of the whole clip's text too."""
+    """Sound up to a cut, and what to write for it. ``shared`` tokens are those of the whole clip's text too, and
+    ``alike`` frames are of its sound: behind them is the silence of a sound that ended early.
+    """
 
     mel: Mel
     frames: int
     tokens: tuple[int, ...]
     shared: int
+    alike: int
 
 
 def written(words: Sequence[Word], until: float, *, ended: bool) -> tuple[list[str], bool]:
@@ -125,16 +128,17 @@ def make_example(
     pcm = clip.pcm[: int((cut.frames * FRAME_S + 1.0) * INPUT_RATE)]
     if not clip.heard:
         pcm = augment(pcm, rng, babble)
-    if cut.ended:
-        pcm = pcm[: int(cut.until_s * INPUT_RATE)]
-    return Example(log_mel(pcm, 2 * cut.frames + 1), cut.frames, tuple(tokens), shared)
+    alike = cut.frames
+    if cut.ended and cut.until_s < clip.seconds:
+        pcm, alike = pcm[: int(cut.until_s * INPUT_RATE)], min(alike, int(cut.until_s / FRAME_S))
+    return Example(log_mel(pcm, 2 * cut.frames + 1), cut.frames, tuple(tokens), shared, alike)
 
 
 def make_nothing(rng: np.random.Generator) -> Example:
     """A sound without speech: nothing is to be written."""
     pcm = nothing(rng)
     frames = max(GRAIN, int(len(pcm) / INPUT_RATE / FRAME_S) // GRAIN * GRAIN)
-    return Example(log_mel(pcm, 2 * frames + 1), frames, (), 0)
+    return Example(log_mel(pcm, 2 * frames + 1), frames, (), 0, 0)
 
 
 def padded_tokens(

@@ -323,7 +323,7 @@ class Trainer:
         share = np.zeros(features.shape[:2], np.float32)
         for i, (example, lesson) in enumerate(zip(examples, lessons, strict=True)):
             if lesson is not None:
-                count = min(example.frames, len(lesson.features))
+                count = min(example.alike, len(lesson.features))
                 wanted[i, :count] = lesson.features[:count]
                 share[i, :count] = 1 / (count * max(1e-3, float(wanted[i, :count].var())))
         known = max(1, sum(lesson is not None for lesson in lessons))

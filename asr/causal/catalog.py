@@ -84,11 +84,11 @@ def open_named(name: str, language: str | None, *, progress: Progress | None = N
     ``causal-base``; behind it ``-talk`` for conversations; with ``+second-pass`` the final text of a turn is the
     offline model's.
     """
-    size, _, second = name.removeprefix("causal").removeprefix("-").partition("+")
+    size, _, second = name.removeprefix("causal").partition("+")
     if second not in ("", "second-pass"):
         raise DragomanError(f"no recognizer is called {name!r}: did you mean causal+second-pass?")
-    talk = size.endswith(TALK.removeprefix("-"))
-    size = size.removesuffix(TALK.removeprefix("-")).removesuffix("-") or ("tiny.en" if language == "en" else "base")
+    talk = size.endswith(TALK)
+    size = size.removesuffix(TALK).removeprefix("-") or ("tiny.en" if language == "en" else "base")
     recognizer = open_recognizer(f"whisper-{size}", second_pass=bool(second), talk=talk, progress=progress)
     if language is not None and language not in recognizer.languages:
         known = ", ".join(recognizer.languages)

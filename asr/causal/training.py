@@ -301,8 +301,7 @@ class Trainer:
         )
         counted = targets >= 0
         with self.network.merged(), precision(self._device):
-            with torch.set_grad_enabled(self.options.encoder and torch.is_grad_enabled()):
-                features = self.network.encode(mel, block=block, ahead=ahead, valid=valid)
+            features = self.network.encode(mel, block=block, ahead=ahead, valid=valid)
             logits, _ = self.network.decode(inputs, self.network.cross(features), valid=valid, rows=counted)
         logp = logits.float().log_softmax(-1)
         words = F.nll_loss(logp, targets[counted])

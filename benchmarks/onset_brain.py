@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ class _Written:
     whole: bool = False
     source: AsyncGenerator[str, None] | None = None
     stamps: list[float] = field(default_factory=list)
+    before: int = 0
+    """Pieces that were there when the source was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,28 +151,37 @@ class RecalledBrain:
         if self._read.prefix is None:
             await self._inner.warm(self._read.messages, open_end=self._read.open_end)
         else:
-            async with aclosing(self._inner.reply(self._read.messages, prefix=self._read.prefix, max_tokens=1)) as some:
-                async for _ in some:
-                    pass
+            await self._read_reply(self._read)
         self._real = self._read.text
+
+    async def _read_reply(self, prompt: _Prompt) -> None:
+        async with aclosing(self._inner.reply(prompt.messages, prefix=prompt.prefix or "", max_tokens=1)) as some:
+            async for _ in some:
+                pass
 
     async def _write(self, written: _Written, prompt: _Prompt, read: int, max_tokens: int) -> None:
         """One more piece, really."""
         if written.source is None:
-            await self._restore(prompt, read)
+            # It was written so far for someone who wanted no more. Asked anew, the model may write something else.
+            beginning = (prompt.prefix or "") + "".join(piece for piece, _ in written.pieces)
+            if written.pieces:
+                await self._close()
+                await self._read_reply(replace(prompt, prefix=beginning))
+            else:
+                await self._restore(prompt, read)
             written.stamps = stamps = [self._clock()]
+            written.before = len(written.pieces)
             self._inner.watch = lambda: stamps.append(self._clock())
-            written.source = self._inner.reply(prompt.messages, prefix=prompt.prefix or "", max_tokens=max_tokens)
+            written.source = self._inner.reply(
+                prompt.messages, prefix=beginning, max_tokens=max(1, max_tokens - written.before)
+            )
             self._open, self._real = written, prompt.text
-            for _ in range(len(written.pieces)):  # it was written so far for someone who wanted no more
-                if await anext(written.source, None) is None:
-                    break
         try:
             piece = await anext(written.source, None)
         except BaseException:
             await self._close()
             raise
-        number, stamps = len(written.pieces) + 1, written.stamps
+        number, stamps = len(written.pieces) - written.before + 1, written.stamps
         if piece is None or number >= len(stamps):
             written.pieces.append((piece or "", max(0.0, self._clock() - stamps[-1])))
             written.whole = piece is None

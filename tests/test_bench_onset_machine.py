@@ -153,7 +153,7 @@ def test_an_ear_that_is_asked_something_new_has_heard_all_before() -> None:
 
 class Letters:
     """A language model that writes the letters of the alphabet; each costs a tenth of a second, a prompt's letter that
-    it has not read a hundredth.
+    it has not read a hundredth. Each time that it begins anew it writes others, and it goes on from what it is given.
     """
 
     def __init__(self) -> None:
@@ -161,6 +161,7 @@ class Letters:
         self.watch: Any = None
         self.prompts: list[str] = []
         self._read = ""
+        self._alphabets = ["vwxyz", "klmno", "abcde"]
 
     def _reads(self, messages: Sequence[Message], prefix: str) -> None:
         prompt = "".join(message.content for message in messages) + prefix
@@ -174,8 +175,10 @@ class Letters:
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
     ) -> AsyncGenerator[str, None]:
         self._reads(messages, prefix)
-        for letter in "abcde"[:max_tokens]:
+        letters = self._alphabets.pop() if not prefix else "abcde"[len(prefix) :]
+        for letter in letters[:max_tokens]:
             self.clock += 0.1
+            self._read += letter
             if self.watch is not None:
                 self.watch()
             yield letter
@@ -219,6 +222,7 @@ def test_a_reply_is_written_again_at_the_pace_it_was_written() -> None:
     all_of_it = run(replied(9))
     assert [piece for piece, _ in all_of_it] == [*"abcde"]
     assert all_of_it[:2] == two
+    assert all_of_it[2][1] == pytest.approx(two[1][1] + 0.1)
     really = len(inner.prompts)
     assert run(replied(9)) == all_of_it
     assert len(inner.prompts) == really  # nothing was asked again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dragoman.benchmarks import asr, duplex, onset, talk, translate, translators
+from dragoman.benchmarks import asr, duplex, onset, pairs, talk, translate, translators
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -22,6 +22,7 @@ def _group() -> None:
 asr.register(app)
 duplex.register(app)
 onset.register(app)
+pairs.register(app)
 talk.register(app)
 translate.register(app)
 translators.register(app)

@@ -45,6 +45,7 @@ def measure(
     delays: Annotated[str, typer.Option(help="Seconds by which the slow path is late.")] = "0,0.5,1,2,4",
     delayed: Annotated[int, typer.Option(help="So many of the turns with each delay.", min=0)] = 30,
     whole: Annotated[int, typer.Option(help="So many of the turns with whole replies: for quality.", min=0)] = 120,
+    probes: Annotated[int, typer.Option(help="So many questions whose answers are checked.", min=0, max=60)] = 60,
     real: Annotated[int, typer.Option(help="So many of the turns in real time.", min=0)] = 20,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1150,
     llm: Annotated[str, typer.Option(help="Language model, as for dragoman talk.")] = BRAIN,
@@ -52,6 +53,9 @@ def measure(
     seed: Annotated[int, typer.Option(help="Of the order of turns, and of the language model.")] = 1,
     processes: Annotated[int, typer.Option(help="So many turns at once, each with models of its own.", min=1)] = 2,
     plot: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="File of whole replies to compare blind: see `dragoman bench pairs`.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> None:
     """Measure how soon replies begin: two cascades, first words without a verifier, and relay."""
@@ -59,6 +63,7 @@ def measure(
         from dragoman.benchmarks import duplex_sets, onset_report  # here: what they need takes a second to import
         from dragoman.benchmarks.onset_bench import Plan
         from dragoman.benchmarks.onset_measuring import measured
+        from dragoman.benchmarks.onset_pairs import write_pairs
         from dragoman.benchmarks.onset_taking import Models
         from dragoman.benchmarks.onset_turns import held_out
 
@@ -71,7 +76,9 @@ def measure(
             turns = held_out(heard.shards, progress, seed)
             models = Models(llm, asr, seed)
             told = _tell if as_json else lambda run: None
-            made = measured(plan, turns, models, progress, told, named=bool(only), processes=processes)
+            made = measured(plan, turns, models, progress, told, named=bool(only), processes=processes, probes=probes)
+        if pairs is not None:
+            made.notes.append(write_pairs(pairs, made.runs, {"llm": llm, "asr": asr, "seed": seed}))
         if plot is not None:
             onset_report.draw(made.groups, made.rows, plot)
         if as_json:
@@ -81,7 +88,7 @@ def measure(
             return
         out = Console(highlight=False, width=max(console.width, _WIDTH))
         out.print(onset_report.table(made.rows))
-        for line in (*onset_report.lines(made.against), *made.notes):
+        for line in (*onset_report.lines(made.against), *onset_report.probe_lines(made.probes), *made.notes):
             out.print(line, soft_wrap=True)
 
 

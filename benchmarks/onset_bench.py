@@ -1,8 +1,8 @@
 """The order in which systems take turns, so that whatever time there is, all of them took the same ones.
 
 First all that listens as relay does, turn by turn: without delay, some turns with each delay too; then ``cascade-vad``,
-whose silence is tuned to what was seen; last, in real time, some turns that are not too long. Between two systems
-nothing is carried over but what the language model has read of the dialogue, which both get.
+whose silence is tuned to what was seen; then the probes; last, in real time, some turns that are not too long. Between
+two systems nothing is carried over but what the language model has read of the dialogue, which both get.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dragoman.agent.ports import VoiceActivity
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.onset_figures import Run
 from dragoman.benchmarks.onset_modes import SLOW, Mode, System
+from dragoman.benchmarks.onset_probes import ASKED
 from dragoman.benchmarks.onset_taking import Job, Taker
 from dragoman.benchmarks.onset_tuning import WITHIN, corrected, shortest, silences
 from dragoman.benchmarks.onset_turns import HeldOut
 from dragoman.models.catalog import Progress
 
-SHARES: Final = (0.6, 0.7, 0.95)
+SHARES: Final = (0.5, 0.6, 0.8, 0.95)
 """Of the time, that is over when each part ends; the rest is for counting."""
 
 LONG_S: Final = 6.0
@@ -56,7 +57,9 @@ class Plan:
 
 @dataclass
 class Bench:
-    """Runs a plan. ``told`` is given each run when it is over; ``real`` takes jobs in real time."""
+    """Runs a plan. ``told`` is given each run when it is over; ``real`` takes jobs in real time; the runs of ``probes``
+    are kept apart, in ``probed``.
+    """
 
     taker: Taker
     turns: Sequence[HeldOut]
@@ -65,7 +68,9 @@ class Bench:
     progress: Progress
     real: Callable[[Iterator[Job]], Iterator[Sequence[Run]]]
     told: Callable[[Run], None] = lambda run: None
+    probes: Sequence[HeldOut] = ()
     runs: list[Run] = field(default_factory=list)
+    probed: list[Run] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a reader of the figures must know."""
     _begun: float = field(default_factory=time.monotonic)
@@ -76,6 +81,7 @@ class Bench:
         if not self.runs:
             raise DragomanError("nothing was measured in that time: give --max-s more")
         silence_ms = self._tuned(taken) if "cascade-vad" in self.plan.modes else None
+        self._probe()
         self._in_real_time(taken, silence_ms)
 
     def _listening(self) -> list[HeldOut]:
@@ -165,6 +171,26 @@ class Bench:
         self.progress(f"a silence of {silence_ms} ms", 1, 1)
         return made
 
+    def _probe(self) -> None:
+        """Have the probes answered."""
+        modes = [mode for mode in ASKED if mode in self.plan.modes]
+
+        def jobs() -> Iterator[Job]:
+            for number, turn in enumerate(self.probes if modes else ()):
+                if self._late_for(2):
+                    return
+                first = number % len(modes)
+                yield Job(turn, tuple(System(mode) for mode in (*modes[first:], *modes[:first])), whole=True)
+
+        done = 0
+        for runs in self.taker.take(jobs()):
+            done += 1
+            self.progress("probes", done, len(self.probes))
+            self._keep(runs, self.probed)
+        self.progress("probes", 1, 1)
+        if modes and done < len(self.probes):
+            self.notes.append(f"{done} probes instead of {len(self.probes)}: give --max-s more")
+
     def _in_real_time(self, taken: Sequence[HeldOut], silence_ms: int | None) -> None:
         """With everything competing for the cores."""
         turns = [turn for turn in taken if turn.end_s <= LONG_S][: self.plan.real]
@@ -173,12 +199,12 @@ class Bench:
         def jobs() -> Iterator[Job]:
             for number, turn in enumerate(turns):
                 self.progress("turns in real time", number, len(turns))
-                if self._late_for(2):
+                if self._late_for(3):
                     return
                 yield Job(turn, tuple(System(m, 0.0, silence_ms if m == "cascade-vad" else None) for m in modes))
 
         done = 0
-        if turns and not self._late_for(2):
+        if turns and not self._late_for(3):
             for runs in self.real(jobs()):
                 self._keep(runs)
                 done += 1
@@ -189,7 +215,7 @@ class Bench:
     def _late_for(self, part: int) -> bool:
         return time.monotonic() > self._begun + SHARES[part] * (self.plan.until - self._begun)
 
-    def _keep(self, runs: Sequence[Run]) -> None:
+    def _keep(self, runs: Sequence[Run], among: list[Run] | None = None) -> None:
         for run in runs:
-            self.runs.append(run)
+            (self.runs if among is None else among).append(run)
             self.told(run)

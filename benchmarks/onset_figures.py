@@ -55,7 +55,7 @@ class Group:
     @cached_property
     def draws(self) -> list[Rows]:
         """Runs drawn anew: rows of each draw."""
-        return _draws([run.turn for run in self.runs])
+        return draws_of([run.turn for run in self.runs])
 
     @property
     def cut(self) -> Flags:
@@ -139,7 +139,7 @@ def _percentile(group: Group, name: str, percent: float, chosen: Flags) -> dict[
         some = rows[chosen[rows]]
         return product_limit(times[some], seen[some], percent / 100) if len(some) else None
 
-    return _with_interval(name, group.draws, figure)
+    return with_interval(name, group.draws, figure)
 
 
 def _share(group: Group, name: str, flags: Flags, among: Flags) -> dict[str, Json]:
@@ -147,17 +147,18 @@ def _share(group: Group, name: str, flags: Flags, among: Flags) -> dict[str, Jso
         some = rows[among[rows]]
         return float(flags[some].mean()) if len(some) else None
 
-    return _with_interval(name, group.draws, figure)
+    return with_interval(name, group.draws, figure)
 
 
-def _draws(turns: Sequence[HeldOut]) -> list[Rows]:
+def draws_of(turns: Sequence[HeldOut]) -> list[Rows]:
     """The rows themselves, and then rows drawn anew, conversation by conversation."""
     numbers = {name: i for i, name in enumerate(dict.fromkeys(turn.conversation for turn in turns))}
     of = np.array([numbers[turn.conversation] for turn in turns], np.int64)
     return [np.arange(len(turns)), *resampled(of, _RESAMPLES)]
 
 
-def _with_interval(name: str, draws: Sequence[Rows], figure: Callable[[Rows], float | None]) -> dict[str, Json]:
+def with_interval(name: str, draws: Sequence[Rows], figure: Callable[[Rows], float | None]) -> dict[str, Json]:
+    """A figure by its name, and as ``<name>_ci95`` where 95 % of the draws lie; None where there is nothing to tell."""
     value = figure(draws[0])
     drawn = [] if value is None else [one for rows in draws[1:] if (one := figure(rows)) is not None]
     between = list[Json](map(float, np.percentile(drawn, (2.5, 97.5)))) if drawn else None
@@ -183,7 +184,7 @@ def _paired(relay: Group, cascade: Group) -> list[tuple[Run, Run]]:
 
 
 def _compared(relay: Group, cascade: Group, pairs: Sequence[tuple[Run, Run]]) -> dict[str, Json]:
-    draws = _draws([run.turn for run, _ in pairs])
+    draws = draws_of([run.turn for run, _ in pairs])
     mine, theirs = (np.array([_onset(pair[side].take) for pair in pairs], np.float64) for side in (0, 1))
     seen_mine, seen_theirs = (
         np.array([pair[side].take.onset_ms is not None for pair in pairs], np.bool_) for side in (0, 1)
@@ -212,7 +213,7 @@ def _compared(relay: Group, cascade: Group, pairs: Sequence[tuple[Run, Run]]) ->
         ("all_p50_ratio", 50, np.ones_like(kept)),
         ("discarded_p90_ratio", 90, ~kept),
     ):
-        made |= _with_interval(name, draws, onset_ratio(percent, chosen))
+        made |= with_interval(name, draws, onset_ratio(percent, chosen))
     judged = [run.turn.name in relay.hits and run.turn.name in cascade.hits for run, _ in pairs]
     gained = [
         float(relay.hits[run.turn.name]) - float(cascade.hits[run.turn.name]) if both else 0.0
@@ -224,7 +225,7 @@ def _compared(relay: Group, cascade: Group, pairs: Sequence[tuple[Run, Run]]) ->
         some = rows[among[rows]]
         return float(gains[some].mean()) if len(some) else None
 
-    return made | _with_interval("quality_gain", draws, gain)
+    return made | with_interval("quality_gain", draws, gain)
 
 
 def _onset(take: Take) -> float:

@@ -19,6 +19,7 @@ from dragoman.benchmarks.onset_figures import Group, Run, against, groups, row
 from dragoman.benchmarks.onset_judging import Fit, seam_ratio
 from dragoman.benchmarks.onset_modes import Mode, System, missing
 from dragoman.benchmarks.onset_pool import Pool
+from dragoman.benchmarks.onset_probes import answers, spoken
 from dragoman.benchmarks.onset_report import verifier_figures
 from dragoman.benchmarks.onset_taking import Here, Job, Models, here, in_real_time, two_cores
 from dragoman.benchmarks.onset_turns import HeldOut
@@ -32,11 +33,13 @@ from dragoman.verifier.labels import Ranking
 class Made:
     """All that was found."""
 
+    runs: Sequence[Run]
     groups: Sequence[Group]
     rows: Sequence[Mapping[str, Json]]
     against: Sequence[Mapping[str, Json]]
     verifier: Mapping[str, Json]
-    notes: Sequence[str]
+    probes: Mapping[str, Json]
+    notes: list[str]
 
     def summary(self) -> dict[str, Json]:
         """As the last line of ``--json`` has it."""
@@ -44,6 +47,7 @@ class Made:
             "results": list(self.rows),
             "against": list(self.against),
             "verifier": self.verifier,
+            "probes": self.probes,
             "notes": list(self.notes),
         }
 
@@ -57,8 +61,9 @@ def measured(
     *,
     named: bool,
     processes: int,
+    probes: int = 0,
 ) -> Made:
-    """Run a plan; ``named``: its modes were asked for one by one. Raises ``DragomanError``."""
+    """Run a plan with so many ``probes``; ``named``: its modes were asked for one by one. Raises ``DragomanError``."""
     first_words = drafter_path("en") is not None and verifier_path("en") is not None
     plan, notes = measurable(plan, first_words=first_words, named=named)
 
@@ -69,15 +74,18 @@ def measured(
         pool.close()  # its memory and its cores are wanted
         return in_real_time(loaded, jobs, two_cores)
 
+    voice = open_voice("en", progress=progress)
+    asked = spoken(voice, probes)
     pool = Pool(partial(here, models, silent), processes)
     try:
-        bench = Bench(pool, turns, plan, SileroVad, progress, real, told, notes=notes)
+        bench = Bench(pool, turns, plan, SileroVad, progress, real, told, [turn for _, turn in asked], notes=notes)
         bench.run()
     finally:
         pool.close()
     judge = open_verifier("en") if first_words else None
     offline = partial(open_recognizer, "tiny.en", "en", progress=progress)
-    return made_of(bench, _ranking(progress, notes), offline(), open_voice("en", progress=progress), judge, progress)
+    made = made_of(bench, _ranking(progress, notes), offline(), voice, judge, progress)
+    return replace(made, probes=answers(asked, bench.probed))
 
 
 def measurable(plan: Plan, *, first_words: bool, named: bool) -> tuple[Plan, list[str]]:
@@ -128,7 +136,7 @@ def made_of(
     compared = against(found)
     progress("drawing intervals", 1, 1)
     judged = [second for run in bench.runs for second in run.judge_s]
-    return Made(found, rows, compared, verifier_figures(judge, judged), bench.notes)
+    return Made(bench.runs, found, rows, compared, verifier_figures(judge, judged), {}, bench.notes)
 
 
 def _ranking(progress: Progress, notes: list[str]) -> Ranking | None:

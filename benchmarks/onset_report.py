@@ -62,6 +62,18 @@ def lines(compared: Sequence[Mapping[str, Json]]) -> list[str]:
     ]
 
 
+def probe_lines(probes: Mapping[str, Json]) -> list[str]:
+    """What the probes told, in words."""
+    lines = []
+    for mode in MODES:
+        if isinstance(right := probes.get(mode), Mapping):
+            kinds = ", ".join(f"{kind} {value:.0%}" for kind, value in right.items() if isinstance(value, float))
+            lines.append(f"{probes['asked']} probes, {mode}: {kinds}")
+    if "gain" in probes:
+        lines.append(f"relay's share of right answers less cascade-same's: {_ratio(probes, 'gain', '+.3f')}")
+    return lines
+
+
 def _ratio(one: Mapping[str, Json], name: str, form: str = ".2f") -> str:
     value, between = one[name], one[f"{name}_ci95"]
     if not isinstance(value, float) or not isinstance(between, list):

@@ -367,7 +367,13 @@ def test_seams_are_judged_by_what_is_understood() -> None:
 # --- the whole
 
 
-def bench(turns: Sequence[HeldOut], loaded: Parts, seconds: float = 600.0, **wanted: int) -> Bench:
+def bench(
+    turns: Sequence[HeldOut],
+    loaded: Parts,
+    seconds: float = 600.0,
+    probes: Sequence[HeldOut] = (),
+    **wanted: int,
+) -> Bench:
     plan = Plan(
         MODES,
         (0.0, 1.0),
@@ -381,7 +387,23 @@ def bench(turns: Sequence[HeldOut], loaded: Parts, seconds: float = 600.0, **wan
     def real(jobs: Iterator[Job]) -> Iterator[Sequence[Run]]:
         return (run_virtual(taker.real(job), measured=False) for job in jobs)
 
-    return Bench(taker, turns, plan, LoudIsSpeech, silent, real)
+    return Bench(taker, turns, plan, LoudIsSpeech, silent, real, probes=probes)
+
+
+def test_probes_are_answered_apart_from_all_other_turns() -> None:
+    """By whom the hand-off and its rival are; whole; and they count for no figure of onset."""
+    probes = [turn((0.5, 1.5), name=f"probe-{i}") for i in range(2)]
+    made = bench([turn((0.5, 1.5), name="0/1")], parts(), probes=probes)
+    made.run()
+    assert {run.turn.name for run in made.runs} == {"0/1"}
+    assert {(run.turn.name, run.system.mode): run.take.text for run in made.probed} == {
+        (f"probe-{i}", mode): text
+        for i in range(2)
+        for mode, text in (
+            ("relay", "I think that was Jane, Austen, who else."),
+            ("cascade-same", "It was Jane Austen."),
+        )
+    }
 
 
 def test_every_system_takes_the_same_turns() -> None:

@@ -1,21 +1,15 @@
-"""Gold labels: people read drafts without knowing where they come from, twice, by a written rubric.
-
-A sheet is drawn once from natural drafts, and each pass over it has an order of its own, so that a second pass by the
-same reader repeats nothing but the drafts.
-"""
+"""Gold labels: people read natural drafts without knowing where they come from, twice, by a written rubric."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
-from dragoman.verifier.figures import kappa
+from dragoman.verifier import sheets
+from dragoman.verifier.figures import Json
 from dragoman.verifier.labels import VERDICTS, Verdict
 
 RUBRIC: Final = """\
@@ -50,87 +44,27 @@ class Item:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one reader said in one pass, by the names of items."""
-
-    reader: str
-    verdicts: Mapping[str, Verdict]
+def _kept(item: Item) -> Mapping[str, Json]:
+    return asdict(item)
 
 
-class Sheet:
-    """The items and the passes over them, in one JSON file that is written after every answer."""
+def _read(item: dict[str, Json]) -> Item:
+    return Item(str(item["name"]), sheets.turns(item["dialogue"]), str(item["text"]), bool(item["complete"]))
+
+
+_KIND: Final = sheets.Kind[Item, Verdict]("gold labels", VERDICTS, _kept, _read)
+
+
+class Sheet(sheets.Sheet[Item, Verdict]):
+    """Items of one drafter; those on whose verdict two passes agree are the gold labels."""
 
     def __init__(self, path: Path) -> None:
         """Read it. Raises ``DragomanError`` when it is not there or no sheet."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            self.items = [
-                Item(i["name"], tuple((role, text) for role, text in i["dialogue"]), i["text"], i["complete"])
-                for i in data["items"]
-            ]
-            self.drafter = str(data["drafter"])
-            self.passes = {int(number): Pass(**one) for number, one in data["passes"].items()}
-            known = {verdict for one in self.passes.values() for verdict in one.verdicts.values()}
-            if not known <= set(VERDICTS):
-                raise ValueError(f"verdicts are {', '.join(VERDICTS)}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DragomanError(f"{path}: not a sheet of gold labels ({error})") from error
-        self._path = path
+        super().__init__(path, _KIND)
 
     @classmethod
     def draw(cls, path: Path, items: Sequence[Item], drafter: str, count: int, seed: int) -> Sheet:
         """A new sheet of ``count`` items, or of all that there are. ``drafter``: digest of the adapter."""
         chosen = Random(f"{seed}/gold").sample(sorted(items, key=lambda item: item.name), min(count, len(items)))
-        _write(path, {"drafter": drafter, "items": [asdict(item) for item in chosen], "passes": {}})
+        sheets.write(path, _KIND, chosen, {"drafter": drafter})
         return cls(path)
-
-    def open_items(self, number: int) -> list[Item]:
-        """What is still to be judged in a pass, in its order."""
-        order = list(self.items)
-        Random(f"pass {number}").shuffle(order)
-        done = self.passes[number].verdicts if number in self.passes else {}
-        return [item for item in order if item.name not in done]
-
-    def answer(self, number: int, reader: str, item: Item, verdict: Verdict) -> None:
-        """Keep an answer. Raises ``DragomanError`` when another reader began this pass."""
-        begun = self.passes.get(number, Pass(reader, {}))
-        if begun.reader != reader:
-            raise DragomanError(f"pass {number} was begun by {begun.reader}: take another, or give --reader")
-        self._set(number, Pass(reader, {**begun.verdicts, item.name: verdict}))
-
-    def take_back(self, number: int) -> Item | None:
-        """Forget the last answer of a pass, and give its item."""
-        begun = self.passes.get(number)
-        if begun is None or not begun.verdicts:
-            return None
-        *kept, (name, _) = begun.verdicts.items()
-        self._set(number, Pass(begun.reader, dict(kept)))
-        return next(item for item in self.items if item.name == name)
-
-    def agreement(self) -> tuple[int, float | None]:
-        """How many items the first two passes share, and Cohen's kappa on them."""
-        first, second = (self.passes[n].verdicts if n in self.passes else {} for n in (1, 2))
-        both = [item.name for item in self.items if item.name in first and item.name in second]
-        return len(both), kappa([first[name] for name in both], [second[name] for name in both])
-
-    def agreed(self) -> dict[str, Verdict]:
-        """The verdicts on which the first two passes agree: the gold labels."""
-        first, second = (self.passes[n].verdicts if n in self.passes else {} for n in (1, 2))
-        return {name: verdict for name, verdict in first.items() if second.get(name) == verdict}
-
-    def _set(self, number: int, one: Pass) -> None:
-        self.passes[number] = one
-        _write(
-            self._path,
-            {
-                "drafter": self.drafter,
-                "items": [asdict(item) for item in self.items],
-                "passes": {str(n): {"reader": p.reader, "verdicts": dict(p.verdicts)} for n, p in self.passes.items()},
-            },
-        )
-
-
-def _write(path: Path, data: Mapping[str, object]) -> None:
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.panel import Panel
 from rich.text import Text
 
+from dragoman.agent.cli import asking
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.drafter.labelled import load_folder
 from dragoman.audio.types import DragomanError
@@ -17,8 +17,6 @@ from dragoman.verifier.gold import RUBRIC, Item, Sheet
 from dragoman.verifier.labels import Verdict
 
 _KEYS: Final[dict[str, Verdict]] = {"g": "good", "n": "generic", "b": "bad"}
-_SHOWN: Final = 4
-"""Turns of the dialogue that are shown."""
 
 
 def gold(
@@ -43,7 +41,7 @@ def gold(
         name = reader or (known.passes[number].reader if number in known.passes else getpass.getuser())
         if known.open_items(number):
             console.print(Text(RUBRIC), soft_wrap=True)
-            _ask(known, number, name)
+            asking.ask(known, number, name, _shown, _KEYS, "\\[g]ood, ge\\[n]eric, \\[b]ad")
         left = len(known.open_items(number))
         shared, agreement = known.agreement()
         if as_json:
@@ -79,41 +77,7 @@ def _sheet(path: Path, drafts: Path | None, count: int, seed: int) -> Sheet:
     return Sheet.draw(path, items, origin.drafter, count, seed)
 
 
-def _ask(sheet: Sheet, number: int, reader: str) -> None:
-    """Ask about what is open, until it is done or the reader has enough."""
-    waiting = sheet.open_items(number)
-    total, at = len(sheet.items), 0
-    while at < len(waiting):
-        item = waiting[at]
-        console.print(Panel(_shown(item), title=f"{total - len(waiting) + at + 1} of {total}", title_align="left"))
-        key = _answer()
-        if key == "q":
-            return
-        if key == "u":
-            back = sheet.take_back(number)
-            if back is not None and (at == 0 or back is not waiting[at - 1]):
-                waiting.insert(at, back)
-            elif back is not None:
-                at -= 1
-            continue
-        sheet.answer(number, reader, item, _KEYS[key])
-        at += 1
-
-
 def _shown(item: Item) -> Text:
-    text = Text()
-    for role, said in item.dialogue[-_SHOWN:]:
-        text.append(f"{'agent' if role == 'assistant' else 'user'}: {said}\n", style="dim" if role != "user" else "")
+    text = asking.dialogue(item.dialogue)
     text.append(f"\nagent: {item.text}{'' if item.complete else ' ...'}", style="bold")
     return text
-
-
-def _answer() -> str:
-    """One of the keys. The end of the input is an end, too."""
-    while True:
-        try:
-            key = console.input("\\[g]ood, ge\\[n]eric, \\[b]ad, \\[u]ndo, \\[q]uit: ").strip().lower()[:1]
-        except EOFError:
-            return "q"
-        if key in (*_KEYS, "u", "q"):
-            return key

@@ -18,6 +18,7 @@ from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
 from dragoman.audio.text import belong_together, core, ends_clause, whole_sentence
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.verifier.contradictions import contradiction
 from dragoman.verifier.features import Drafted as Doubted
 
 LEAST: Final = 3
@@ -128,6 +129,15 @@ def sayable(text: str, *, complete: bool) -> str:
     return " ".join(words[:cut])
 
 
+def may_begin(draft: Drafted, dialogue: Dialogue) -> str:
+    """What of a draft may be said to the last turn of a dialogue: its sayable part, if that is plainly wrong nowhere.
+
+    A verifier judges how a draft was come by; that nobody said a name, it can't know.
+    """
+    words = sayable(draft.text, complete=draft.complete)
+    return "" if contradiction(words, dialogue) else words
+
+
 def _breathes(words: Sequence[str]) -> bool:
     """Whether a clause or a sentence ends with these words."""
     return ends_clause(words[-1]) or whole_sentence(words)
@@ -211,7 +221,7 @@ class Opener:
             self.drafted += 1
             # Shorter than the way to a thread and back, where the language model has the processor.
             trust = self._judge.trust(draft)
-            words = sayable(draft.text, complete=draft.complete)
+            words = may_begin(draft, (*dialogue, ("user", text)))
             # What will not be said is not spoken either: the language model needs the processor.
             if not words or trust < self._judge.threshold:
                 self.wasted += 1

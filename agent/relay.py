@@ -24,7 +24,7 @@ from typing import Final, Protocol, TypeAlias
 from dragoman.agent.drafter.catalog import open_drafter
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, following, server_kind
-from dragoman.agent.openings import MOST, Drafted, Judge, sayable
+from dragoman.agent.openings import MOST, Drafted, Judge, may_begin
 from dragoman.agent.verifying import open_verifier
 from dragoman.agent.workers import Worker
 from dragoman.models.catalog import Progress
@@ -109,9 +109,10 @@ class Relay:
     async def begin(self, dialogue: Dialogue) -> Opening | None:
         """The first words of the reply to the last turn of ``dialogue``, cut where one can breathe.
 
-        None where the language model is to answer alone: the draft is not trusted, too short to be cut, or too late,
-        or it is not the user who spoke last. It may be called before it is sure that the user's turn is over: who
-        drops the result has said nothing. Cancelling drops it too. Raises what the drafter or the verifier raises.
+        None where the language model is to answer alone: the draft is not trusted, plainly wrong, too short to be cut,
+        or too late, or it is not the user who spoke last. It may be called before it is sure that the user's turn is
+        over: who drops the result has said nothing. Cancelling drops it too. Raises what the drafter or the verifier
+        raises.
         """
         if not dialogue or dialogue[-1][0] != "user" or not dialogue[-1][1].strip():
             return None
@@ -134,7 +135,7 @@ class Relay:
 
     def _open(self, dialogue: Dialogue) -> Opening | None:
         draft = self._drafter.draft(dialogue, MOST + 1)
-        text = sayable(draft.text, complete=draft.complete)
+        text = may_begin(draft, dialogue)
         return Opening(text, self._verifier.trust(draft), draft.complete) if text else None
 
 

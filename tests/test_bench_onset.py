@@ -95,7 +95,7 @@ class Rest:
     async def aclose(self) -> None: ...
 
 
-def parts(trusts: float = 0.9, draft: str = "I think that was Jane, dear") -> Parts:
+def parts(trusts: float = 0.9, draft: str = "I think that was she, dear") -> Parts:
     made = scripted([SAID], [])
     made.responder = Rest()
     made.drafter, made.judge = Drafts(draft), Believes(trusts)
@@ -145,7 +145,7 @@ def test_the_same_cascade_knows_whole_turns_as_relay_does() -> None:
             return len(text) / 2
 
     loaded = parts()
-    loaded.drafter = Knows("I think that was Jane, dear")
+    loaded.drafter = Knows("I think that was she, dear")
     turns = System("cascade-same").parts(loaded).drafter
     assert turns is not None
     assert turns.open().tells_ends
@@ -158,12 +158,12 @@ def test_a_delay_of_the_slow_path_delays_a_cascade_and_no_first_words() -> None:
     cascade, late = taken(System("cascade-same")), taken(System("cascade-same", 2.0))
     assert late.onset_ms == pytest.approx((cascade.onset_ms or 0) + 2000, abs=45)
     at_once, relay = taken(System("relay")), taken(System("relay", 2.0))
-    assert at_once.prefix == relay.prefix == "I think that was Jane,"
+    assert at_once.prefix == relay.prefix == "I think that was she,"
     assert at_once.onset_ms == pytest.approx(500, abs=60)
     assert relay.onset_ms == pytest.approx(at_once.onset_ms, abs=60)
     assert at_once.armed
     assert relay.armed
-    assert at_once.text == "I think that was Jane, Austen, who else."
+    assert at_once.text == "I think that was she, Austen, who else."
     # The first words last 1.25 s; what follows them comes after 0.5 s, or 2.5 s, with the gap of a clause before it. It
     # is asked for as soon as they are there, a third of a second before they are said.
     assert at_once.gap_ms == pytest.approx(80, abs=45)
@@ -180,7 +180,7 @@ def test_what_the_verifier_does_not_trust_is_not_said() -> None:
 def test_fast_says_every_draft_and_nothing_else() -> None:
     """Without a draft it says nothing at all."""
     take = taken(System("fast"), loaded=parts(trusts=0.2))
-    assert take.text == take.prefix == "I think that was Jane,"
+    assert take.text == take.prefix == "I think that was she,"
     assert take.gap_ms is None
     none = taken(System("fast"), loaded=parts(draft="I"))
     assert (none.onset_ms, none.cut, none.text) == (None, False, "")
@@ -217,7 +217,7 @@ def test_a_meter_knows_what_was_wasted() -> None:
     """The slow path's own answer to a turn that first words answered, and no more; a delay is no work."""
     meter, late = Meter(), Meter()
     taken(System("relay", 2.0), loaded=metered(parts(), ToneVoice(), late))
-    assert late.wasted("I think that was Jane, Austen, who else.") == pytest.approx(0, abs=0.05)
+    assert late.wasted("I think that was she, Austen, who else.") == pytest.approx(0, abs=0.05)
     take = taken(System("relay"), loaded=metered(parts(), ToneVoice(), meter))
     assert {one.stage for one in meter.spent} == {"draft", "judge", "voice", "brain"}
     assert meter.wasted(take.text) == pytest.approx(0.1, abs=0.05)
@@ -400,7 +400,7 @@ def test_probes_are_answered_apart_from_all_other_turns() -> None:
         (f"probe-{i}", mode): text
         for i in range(2)
         for mode, text in (
-            ("relay", "I think that was Jane, Austen, who else."),
+            ("relay", "I think that was she, Austen, who else."),
             ("cascade-same", "It was Jane Austen."),
         )
     }

@@ -71,6 +71,14 @@ def test_a_draft_that_is_too_short_to_be_cut_is_not_said() -> None:
     assert begin(relay(Written("That is great!", complete=True))) == Opening("That is great!", 0.9, True)
 
 
+def test_a_draft_that_is_plainly_wrong_is_not_said_however_it_is_trusted() -> None:
+    """A name that nobody said; the agent's own life, where the user asks about theirs."""
+    assert begin(relay(Written("I think that Maria will be"))) is None
+    asked = [*ASKS[:1], ("user", "Which instrument do I play?")]
+    assert begin(relay(Written("I play the piano.", complete=True)), asked) is None
+    assert begin(relay(Written("You play the piano.", complete=True)), asked) is not None
+
+
 @pytest.mark.parametrize("dialogue", [[], [("assistant", "Hello.")], [("user", "  ")]])
 def test_only_the_user_is_answered(dialogue: list[tuple[str, str]]) -> None:
     given = relay(GLAD)

@@ -266,7 +266,7 @@ def opening(drafts: list[str], replies: list[str], wanted: dict[float, Control],
 
 def test_the_first_words_are_said_at_once_and_continued() -> None:
     """A slow path of two seconds is not waited for; it continues what is being said, and the history has one answer."""
-    drafts = ["I think that was Jane, dear sister of"]
+    drafts = ["I think that was she, dear sister of"]
     parts = opening(drafts, ["A slow answer.", "Austen, who else."], {1.7: Control.BOS}, first=2.0)
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     (turn,) = record.turns
@@ -275,11 +275,11 @@ def test_the_first_words_are_said_at_once_and_continued() -> None:
     assert parts.drafter.ahead[-1] in ("Who", "Who wrote", "Who wrote it?")
     assert turn.onset_ms is not None
     assert turn.onset_ms <= 300
-    assert turn.assistant == turn.heard == "I think that was Jane, Austen, who else."
+    assert turn.assistant == turn.heard == "I think that was she, Austen, who else."
     assert isinstance(parts.responder, ScriptedResponder)
-    assert parts.responder.prefixes == ["", "I think that was Jane,"]
+    assert parts.responder.prefixes == ["", "I think that was she,"]
     [opened] = only(events, ev.ReplyOpened)
-    assert (opened.text, opened.trust) == ("I think that was Jane,", 0.9)
+    assert (opened.text, opened.trust) == ("I think that was she,", 0.9)
 
 
 def test_what_is_not_trusted_is_not_said() -> None:
@@ -290,6 +290,14 @@ def test_what_is_not_trusted_is_not_said() -> None:
     assert turn.assistant == "Jane Austen."
     assert turn.onset_ms is not None
     assert turn.onset_ms > 1900
+    assert only(events, ev.ReplyOpened) == []
+
+
+def test_what_is_plainly_wrong_is_not_said_though_it_is_trusted() -> None:
+    """A name that nobody said."""
+    parts = opening(["I think that was Jane, dear"], ["Mary Shelley."], {1.7: Control.BOS}, first=2.0)
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    assert [turn.assistant for turn in record.turns] == ["Mary Shelley."]
     assert only(events, ev.ReplyOpened) == []
 
 
@@ -354,16 +362,16 @@ def test_what_was_read_of_the_pause_before_is_not_heeded() -> None:
 
 def test_who_goes_on_speaking_hears_nothing_of_it() -> None:
     """A draft that was made in a pause is dropped without a sound, and another is made at the end."""
-    drafts = ["I know that very well indeed", "I think that was Jane, dear"]
+    drafts = ["I know that very well indeed", "I think that was she, dear"]
     parts = opening(drafts, ["One.", "Two.", "Austen."], {3.2: Control.BOS}, first=2.0)
     events, record = converse_now(parts, speech((0.5, 1.5), (2.0, 3.0), seconds=4))
-    assert [turn.assistant for turn in record.turns] == ["I think that was Jane, Austen."]
-    assert [event.text for event in only(events, ev.ReplyOpened)] == ["I think that was Jane,"]
+    assert [turn.assistant for turn in record.turns] == ["I think that was she, Austen."]
+    assert [event.text for event in only(events, ev.ReplyOpened)] == ["I think that was she,"]
 
 
 def test_a_fast_slow_path_answers_alone() -> None:
     """Its words were there before the turn was over: no draft is needed."""
-    parts = opening(["I think that was Jane, dear"], ["Jane Austen."], {1.9: Control.BOS}, first=0.0)
+    parts = opening(["I think that was she, dear"], ["Jane Austen."], {1.9: Control.BOS}, first=0.0)
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
     assert only(events, ev.ReplyOpened) == []
@@ -381,7 +389,7 @@ def test_a_drafter_that_fails_is_done_without() -> None:
 
 def test_an_end_that_was_foreseen_is_answered_at_the_first_silence() -> None:
     """First words are drafted while the user still speaks, once; the history has one answer to all of the turn."""
-    parts = opening(["I think that was Jane, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
+    parts = opening(["I think that was she, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
     assert isinstance(parts.turn_model, ScriptedTurns)
     assert isinstance(parts.drafter, ScriptedDrafter)
     parts.turn_model.soon = (1.25,)
@@ -391,11 +399,11 @@ def test_an_end_that_was_foreseen_is_answered_at_the_first_silence() -> None:
     assert turn.onset_ms is not None
     assert turn.onset_ms <= 130
     assert (turn.user, turn.status) == ("Who wrote it?", "completed")
-    assert turn.assistant == turn.heard == "I think that was Jane, Austen, who else."
+    assert turn.assistant == turn.heard == "I think that was she, Austen, who else."
     [(_, drafted)] = parts.drafter.asked
     assert "Who wrote it?".startswith(drafted)
     assert isinstance(parts.responder, ScriptedResponder)
-    assert parts.responder.prefixes == ["I think that was Jane,"]
+    assert parts.responder.prefixes == ["I think that was she,"]
     assert [message.content for message in parts.responder.prompts[0][1:]] == ["Who wrote it?"]
     order = [type(event) for event in events]
     assert order.index(ev.UserTurn) < order.index(ev.ReplyStarted) < order.index(ev.ReplyPlaying)
@@ -403,9 +411,7 @@ def test_an_end_that_was_foreseen_is_answered_at_the_first_silence() -> None:
 
 def test_an_end_that_was_foreseen_and_did_not_come_is_not_heard_of() -> None:
     """The user goes on: no sound, no event; the turn's end is answered as usual."""
-    parts = opening(
-        ["I think that was Jane, dear sister"], ["A slow answer.", "Austen."], {3.9: Control.BOS}, first=2.0
-    )
+    parts = opening(["I think that was she, dear sister"], ["A slow answer.", "Austen."], {3.9: Control.BOS}, first=2.0)
     assert isinstance(parts.turn_model, ScriptedTurns)
     parts.turn_model.soon = (1.25,)
     events, record = converse_now(parts, speech((0.5, 3.5), seconds=4))
@@ -419,14 +425,14 @@ def test_an_end_that_was_foreseen_and_did_not_come_is_not_heard_of() -> None:
 
 def test_a_model_that_is_not_sure_waits_for_its_own_begin() -> None:
     """No silence releases what was armed; the words are ready when the model hears the end, and drafted once."""
-    parts = opening(["I think that was Jane, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
+    parts = opening(["I think that was she, dear sister"], ["Austen, who else."], {1.9: Control.BOS}, first=2.0)
     assert isinstance(parts.turn_model, ScriptedTurns)
     assert isinstance(parts.drafter, ScriptedDrafter)
     parts.turn_model.soon = (1.25,)
     _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     (turn,) = record.turns
     assert turn.onset_ms == pytest.approx(440, abs=60)
-    assert turn.assistant == "I think that was Jane, Austen, who else."
+    assert turn.assistant == "I think that was she, Austen, who else."
 
 
 def test_a_foreseen_end_that_is_not_trusted_is_not_answered() -> None:
@@ -441,18 +447,18 @@ def test_a_foreseen_end_that_is_not_trusted_is_not_answered() -> None:
 
 def test_without_a_model_of_turns_words_are_said_when_silence_ends_the_turn() -> None:
     """The drafter does not depend on who takes turns."""
-    parts = opening(["I think that was Jane, dear"], ["One.", "Austen."], {}, first=2.0)
+    parts = opening(["I think that was she, dear"], ["One.", "Austen."], {}, first=2.0)
     parts.turn_model = None
     _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     (turn,) = record.turns
-    assert turn.assistant == "I think that was Jane, Austen."
+    assert turn.assistant == "I think that was she, Austen."
     assert turn.onset_ms == pytest.approx(500, abs=60)
 
 
 @pytest.mark.parametrize(
     ("draft", "complete", "said"),
     [
-        ("Well, I think that was Jane Austen, of", False, "Well, I think that was Jane Austen,"),
+        ("Well, I think that was she Austen, of", False, "Well, I think that was she Austen,"),
         ("That is a great idea, and I", False, "That is a great idea,"),
         ("I was in New York last year with", False, "I was in New York"),
         ("Yes, we lived in New York City then", False, "Yes, we lived"),

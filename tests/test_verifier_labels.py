@@ -41,10 +41,19 @@ from dragoman.verifier.openers import tells_nothing
         ("I like coffee.", "It's a pity you don't like", "polarity"),
         ("I like coffee.", "What do you like about", None),
         ("I'm going home.", "Sorry, I can't help you", None),
+        ("What is my favorite food?", "My favorite food is pizza", "person"),
+        ("Which instrument do I play?", "I play the piano", "person"),
+        ("Hm. Was I at work today.", "Yes, I was at work", "person"),  # an ear may forget the mark
+        ("Did I pass the test?", "Yes! I really passed it", "person"),
+        ("Did I tell you that?", "No, I don't think so", None),
+        ("Do I have a dog?", "Yes, you do", None),
+        ("Where do I live?", "I'm not sure", None),
+        ("Do you like my dog?", "Yes, I do", None),
+        ("I play the piano.", "I play the piano too", None),
     ],
 )
 def test_what_contradicts(said: str, text: str, found: str | None) -> None:
-    """Names and numbers that nobody said, the wrong mood, the opposite of what the user feels."""
+    """Names and numbers that nobody said, the wrong mood, the opposite of what the user feels, and whom it is about."""
     assert contradiction(text, [("assistant", "Hello."), ("user", said)]) == found
 
 

@@ -1,5 +1,5 @@
 """What a beginning of a reply must not say, found in the words alone: a name or a number that nobody said, comfort for
-good news and congratulations for bad, and "you like" to who said "I don't like".
+good news and congratulations for bad, "you like" to who said "I don't like", and "my dog" to who asked about theirs.
 
 Only what is plain is found: a draft without a finding may still be wrong.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
-Contradiction: TypeAlias = Literal["name", "number", "polarity"]
+Contradiction: TypeAlias = Literal["name", "number", "polarity", "person"]
 
 Dialogue: TypeAlias = Sequence[tuple[str, str]]
 """Turns (role, text); the last is the user's, and is to be answered."""
@@ -24,7 +24,9 @@ def contradiction(text: str, dialogue: Dialogue) -> Contradiction | None:
     if not _numbers_known(text, said):
         return "number"
     last = dialogue[-1][1] if dialogue else ""
-    return "polarity" if _mood_is_wrong(text, last) or _echo_is_wrong(text, last) else None
+    if _mood_is_wrong(text, last) or _echo_is_wrong(text, last):
+        return "polarity"
+    return "person" if _speaks_of_itself(text, last) else None
 
 
 # --- names and numbers --------------------------------------------------------------------------------------------
@@ -124,3 +126,33 @@ def _echo_is_wrong(text: str, last: str) -> bool:
 
 def _denies(phrase: str) -> bool:
     return "n't" in phrase or " not " in phrase or "never" in phrase
+
+
+# --- whom it is about ---------------------------------------------------------------------------------------------
+
+_ASKING: Final = frozenset(
+    "who whose what which where when why how is are am was were do did does have has had can could".split()
+)
+_AM_I: Final = re.compile(r"\b(?:am|was|do|did|have|had)(?:n't)? i\b")
+_MY: Final = re.compile(r"\bmy (\w+)")
+_I_DO: Final = re.compile(
+    r"^\W*(?:(?:oh|well|hmm|yes|yeah|yep|no|nope|sure|of course|absolutely|definitely)\b\W*)*"
+    r"i(?:'m|'ve|'d| am| have)?(?: (?:do|did|have|not|\w+n't|never|really|also|just|too))* (\w+)"
+)
+_TO_SAY: Final = frozenset(
+    "think know believe remember recall guess suppose hope see hear heard understand mean agree say said told can could"
+    " would will sure sorry afraid glad happy certain so".split()
+)
+"""What the agent does itself when it is asked about the user."""
+
+
+def _speaks_of_itself(text: str, last: str) -> bool:
+    """Whether the user asks about themselves, and the agent answers about itself."""
+    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+", last.lower().replace("’", "'")) if sentence]
+    asked, reply = sentences[-1] if sentences else "", text.lower().replace("’", "'")
+    if not asked.endswith("?") and asked.split(" ")[0] not in _ASKING:
+        return False
+    if {found.group(1) for found in _MY.finditer(asked)} & {found.group(1) for found in _MY.finditer(reply)}:
+        return True
+    said = _I_DO.match(reply)
+    return said is not None and said.group(1) not in _TO_SAY and _AM_I.search(asked) is not None

@@ -28,7 +28,7 @@ from dragoman.verifier.openers import tells_nothing
 Verdict: TypeAlias = Literal["good", "generic", "bad"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
-Reason: TypeAlias = Literal["fits", "anything", "elsewhere", "name", "number", "polarity", "judge"]
+Reason: TypeAlias = Literal["fits", "anything", "elsewhere", "name", "number", "polarity", "person", "judge"]
 
 OTHERS: Final = 15
 """Dialogues that a draft is held against beside its own."""

@@ -10,7 +10,7 @@ import pytest
 from verifier_small import Bags
 
 from dragoman.audio.types import DragomanError
-from dragoman.verifier.contradictions import Dialogue, contradiction
+from dragoman.verifier.contradictions import Dialogue, contradiction, guesses
 from dragoman.verifier.features import Array
 from dragoman.verifier.labels import OTHERS, Candidate, counts, label
 from dragoman.verifier.openers import tells_nothing
@@ -55,6 +55,24 @@ from dragoman.verifier.openers import tells_nothing
 def test_what_contradicts(said: str, text: str, found: str | None) -> None:
     """Names and numbers that nobody said, the wrong mood, the opposite of what the user feels, and whom it is about."""
     assert contradiction(text, [("assistant", "Hello."), ("user", said)]) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "found"),
+    [
+        ("Is London the capital of Spain?", "Yes, London is the capital", True),
+        ("Interesting. And do fish live in water", "Fish do not live in water", True),
+        ("Is a week longer than a month?", "Yes, it is.", True),
+        ("Is London the capital of Spain?", "That's a good question!", False),  # promises nothing
+        ("Is your dog old?", "Yes, he is very old", False),  # what is asked of the agent, it may make up
+        ("Can you help me?", "Sure, I can help", False),
+        ("What do bees make?", "Bees make honey", False),
+        ("London is big.", "Yes, it is big", False),
+    ],
+)
+def test_what_is_a_guess(said: str, text: str, found: bool) -> None:
+    """Anything but an opener, where it is asked whether something in the world is so."""
+    assert guesses(text, [("user", said)]) == found
 
 
 def test_what_was_said_earlier_is_known() -> None:

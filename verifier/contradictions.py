@@ -1,5 +1,6 @@
 """What a beginning of a reply must not say, found in the words alone: a name or a number that nobody said, comfort for
 good news and congratulations for bad, "you like" to who said "I don't like", and "my dog" to who asked about theirs.
+Nor, aloud, what only who knows the world can say.
 
 Only what is plain is found: a draft without a finding may still be wrong.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
+
+from dragoman.verifier.openers import tells_nothing
 
 Contradiction: TypeAlias = Literal["name", "number", "polarity", "person"]
 
@@ -130,8 +133,16 @@ def _denies(phrase: str) -> bool:
 
 # --- whom it is about ---------------------------------------------------------------------------------------------
 
-_ASKING: Final = frozenset(
-    "who whose what which where when why how is are am was were do did does have has had can could".split()
+_BEFORE: Final = r"^(?:(?:and|but|so|well|oh|um|uh|okay|ok|yeah|hey),? )*"
+_WHETHER: Final = re.compile(
+    _BEFORE + r"(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would)(?:n't)? ",
+)
+_ASKING: Final = re.compile(
+    _BEFORE + r"(?:who|whose|what|which|where|when|why|how|is|am|are|was|were|do|does|did|has|have|had|can|could)\b"
+)
+_PERSONAL: Final = re.compile(r"\b(?:i|my|me|mine|myself|you|your|yours|yourself|we|our|us)\b")
+_SAYS: Final = re.compile(
+    r"\b(?:yes|yeah|yep|yup|no|nope|not|never|\w+n't|sure|absolutely|definitely|certainly|exactly|indeed|of course)\b"
 )
 _AM_I: Final = re.compile(r"\b(?:am|was|do|did|have|had)(?:n't)? i\b")
 _MY: Final = re.compile(r"\bmy (\w+)")
@@ -146,12 +157,30 @@ _TO_SAY: Final = frozenset(
 """What the agent does itself when it is asked about the user."""
 
 
+def guesses(text: str, dialogue: Dialogue) -> bool:
+    """Whether a beginning of a reply says yes, no or anything else to a question whether something in the world is so
+    ("Is London in Spain?"): a small model that drafts does not know, and is as sure.
+    """
+    asked = _asked(dialogue[-1][1] if dialogue else "")
+    if not text or _WHETHER.match(asked) is None or _PERSONAL.search(asked) is not None:
+        return False
+    return not tells_nothing(text) or _SAYS.search(_plain(text)) is not None
+
+
+def _asked(last: str) -> str:
+    """The last sentence of a turn, in small letters, if it is a question; an ear may forget the mark."""
+    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+", _plain(last)) if sentence]
+    asked = sentences[-1] if sentences else ""
+    return asked if asked.endswith("?") or _ASKING.match(asked) else ""
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower().replace("’", "'")
+
+
 def _speaks_of_itself(text: str, last: str) -> bool:
     """Whether the user asks about themselves, and the agent answers about itself."""
-    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+", last.lower().replace("’", "'")) if sentence]
-    asked, reply = sentences[-1] if sentences else "", text.lower().replace("’", "'")
-    if not asked.endswith("?") and asked.split(" ")[0] not in _ASKING:
-        return False
+    asked, reply = _asked(last), _plain(text)
     if {found.group(1) for found in _MY.finditer(asked)} & {found.group(1) for found in _MY.finditer(reply)}:
         return True
     said = _I_DO.match(reply)

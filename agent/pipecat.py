@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dragoman.agent.llm.amending import Amender
 from dragoman.agent.llm.prefill import ASKED, Seam, last_message, server_kind
 from dragoman.agent.llm.servers import Kind
 from dragoman.agent.relay import Opening, Relay
@@ -122,6 +123,7 @@ class RelaySeam(FrameProcessor):
         super().__init__()
         self._server = server
         self._seam: Seam | None = None
+        self._amender = Amender("")
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See ``FrameProcessor``."""
@@ -135,10 +137,10 @@ class RelaySeam(FrameProcessor):
         elif self._seam is None:
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame):
-            await self._say(self._seam.feed(frame.text))
+            await self._say(self._amender.feed(self._seam.feed(frame.text)))
         elif isinstance(frame, LLMFullResponseEndFrame):
             seam, self._seam = self._seam, None
-            await self._say(seam.close())
+            await self._say(self._amender.feed(seam.close()) + self._amender.close())
             await self.push_frame(frame, direction)
         elif not isinstance(frame, LLMFullResponseStartFrame):  # the reply has begun already
             await self.push_frame(frame, direction)
@@ -149,7 +151,7 @@ class RelaySeam(FrameProcessor):
             await self.push_frame(LLMFullResponseEndFrame())
         if not text:
             return
-        self._seam = Seam(text, self._server)
+        self._seam, self._amender = Seam(text, self._server), Amender(text)
         await self.push_frame(LLMFullResponseStartFrame())
         # As text of a model it would wait in the voice for the end of its sentence: an aggregate is spoken at once.
         opening = AggregatedTextFrame(text, TextType.SENTENCE)

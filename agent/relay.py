@@ -17,13 +17,17 @@ No prefix, and the language model answers alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from dragoman.agent.drafter.catalog import open_drafter
 from dragoman.agent.drafter.runtime import DrafterRuntime
-from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, following, server_kind
+from dragoman.agent.llm import prefill
+from dragoman.agent.llm.amending import amended
+from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, server_kind
+from dragoman.agent.llm.servers import Kind
 from dragoman.agent.openings import MOST, Drafted, Judge, may_begin
 from dragoman.agent.verifying import open_verifier
 from dragoman.agent.workers import Worker
@@ -137,6 +141,15 @@ class Relay:
         draft = self._drafter.draft(dialogue, MOST + 1)
         text = may_begin(draft, dialogue)
         return Opening(text, self._verifier.trust(draft), draft.complete) if text else None
+
+
+async def following(pieces: AsyncIterator[str], prefix: str, server: Kind) -> AsyncGenerator[str, None]:
+    """What is said after ``prefix``, of a stream that ``server`` wrote for it: nothing twice, no space missing, and
+    with a correction before what takes the prefix back.
+    """
+    async with aclosing(amended(prefill.following(pieces, prefix, server), prefix)) as rest:
+        async for text in rest:
+            yield text
 
 
 def open_relay(language: str = "en", *, progress: Progress | None = None) -> Relay:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from dragoman.agent.engine import inputs as on
+from dragoman.agent.llm.amending import amended
 from dragoman.agent.ports import Message, Responder, Synthesizer
 from dragoman.agent.workers import Worker
 from dragoman.audio.text import ends_clause, whole_sentence
@@ -77,7 +78,7 @@ class ReplyWriter:
     async def _read(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
         splitter = ClauseSplitter(voice.language if voice else "en")
         deltas = self._responder.reply(order.messages, prefix=order.prefix, max_tokens=order.max_tokens)
-        async with aclosing(deltas) as stream:  # closing it stops the model at once
+        async with aclosing(amended(deltas, order.prefix)) as stream:  # closing it stops the model at once
             async for delta in stream:
                 self._wrote(order.reply, delta)
                 for clause in splitter.feed(delta):

@@ -2,8 +2,8 @@
 
 ``cascade-vad`` waits for a silence, and the language model answers. ``cascade-same`` takes turns as relay does, by its
 model, its endpointer and the words of turns, and has its reply prepared in the pause, but no first words. ``fast`` says
-every draft that is not plainly wrong, and nothing after it. ``relay`` says the drafts that the verifier trusts, and the language model goes on
-from them.
+every draft that is not plainly wrong, and nothing after it. ``relay`` says the drafts that the verifier trusts, and the
+language model goes on from them.
 """
 
 from __future__ import annotations

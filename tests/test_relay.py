@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from relay_scripted import ScriptedDrafter, Trusting, Written
 from test_llm_openai import Server, serving
 
+from dragoman.agent.llm.amending import Amender
 from dragoman.agent.llm.openai_api import OpenAIResponder
 from dragoman.agent.llm.servers import KINDS, UNKNOWN, Kind
 from dragoman.agent.ports import Message
@@ -252,6 +253,37 @@ def test_a_mark_stands_next_to_the_word_before_it(server: str) -> None:
         ([" ", ""], ""),
     ):
         assert rest(pieces, "It is good to know", server_kind(server)) == joined
+
+
+@pytest.mark.parametrize(
+    ("prefix", "written", "said"),
+    [
+        ("Yes, it is.", " No, it isn't.", " Well, actually, no, it isn't."),
+        ("Yes, I do.", " I don't think so, to be honest.", " Well, actually, I don't think so, to be honest."),
+        ("No, I don't.", " Yes! I do.", " Well, actually, yes! I do."),
+        ("That's great!", " I'm so sorry to hear that.", " Well, actually, I'm so sorry to hear that."),
+        ("Yes, it is.", " No one would say otherwise.", None),
+        ("Sure, I can.", " No problem at all.", None),
+        ("Yes, it is.", " No", " Well, actually, no"),
+        ("That's great!", " No, that's wonderful news.", None),
+        ("Yes, I think", " no, it isn't.", None),  # inside a sentence there is no place for it
+        ("I see.", " No, it isn't.", None),
+    ],
+)
+def test_what_takes_the_beginning_back_is_said_as_a_correction(prefix: str, written: str, said: str | None) -> None:
+    """However it comes in pieces; anything else passes as it is."""
+    for size in (1, 3, 100):
+        pieces = [written[at : at + size] for at in range(0, len(written), size)]
+        assert rest(pieces, prefix) == (said or written)
+
+
+def test_a_beginning_that_takes_no_side_holds_nothing_back() -> None:
+    """And one that does, no more than a few words."""
+    assert Amender("It is the").feed(" n") == " n"
+    amender = Amender("Yes, it is.")
+    fed = [amender.feed(piece) for piece in (" It", " is", " a", " very", " fine", " day", " to", " walk")]
+    assert fed == ["", "", "", "", "", " It is a very fine day", " to", " walk"]
+    assert amender.close() == ""
 
 
 def test_a_whole_reply_passes_as_it_is() -> None:

@@ -101,13 +101,18 @@ def _negated(words: Sequence[str], at: int) -> bool:
     return any(word in _NEGATIONS or word.endswith("n't") for word in words[max(0, at - _REACH) : at])
 
 
+def mood(text: str) -> int:
+    """1 where a text is glad for somebody, -1 where it comforts, 0 where it does neither or both."""
+    return bool(_CHEER.search(text)) - bool(_COMFORT.search(text))
+
+
 def _mood_is_wrong(text: str, last: str) -> bool:
-    comforts, cheers = bool(_COMFORT.search(text)), bool(_CHEER.search(text))
-    if comforts == cheers:
+    felt = mood(text)
+    if not felt:
         return False
     words = re.findall(r"[a-z]+(?:'[a-z]+)?", last.lower())
     moods = {(word in _GLAD) != _negated(words, i) for i, word in enumerate(words) if word in _GLAD or word in _SAD}
-    return moods == {comforts}
+    return moods == {felt < 0}
 
 
 # --- what the user feels ------------------------------------------------------------------------------------------

@@ -296,7 +296,7 @@ def test_what_is_not_trusted_is_not_said() -> None:
 def test_a_reply_that_turns_against_its_first_words_corrects_them() -> None:
     """Aloud and in the history: the user hears no contradiction."""
     parts = opening(["Yes, it is. And I"], ["A slow answer.", "No, it isn't."], {1.7: Control.BOS}, first=2.0)
-    parts.judge = Trusting(["Yes"])
+    parts.judge = Trusting(["Yes,"])
     _, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.heard for turn in record.turns] == ["Yes, it is. Well, actually, no, it isn't."]
 

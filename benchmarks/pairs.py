@@ -15,11 +15,11 @@ from dragoman.benchmarks.onset_pairs import KIND, RIVAL, Choice, Pair, PairSheet
 
 _KEYS: Final[dict[str, Choice]] = {"1": "first", "2": "second", "t": "tie"}
 
-RUBRIC: Final = """\
-Each item shows what was really said in a conversation, and two replies to its last line. Imagine that you said that
-line. Which reply would you rather hear? What counts: that it answers what was said, is true to it, and takes the
-conversation on. Length and small faults of grammar don't count. Where you would not mind which, it is a tie.
-"""
+RUBRIC: Final = (
+    "Each item shows what was really said in a conversation, and two replies to its last line. Imagine that you said "
+    "that line. Which reply would you rather hear? What counts: that it answers what was said, is true to it, and takes "
+    "the conversation on. Length and small faults of grammar don't count. Where you would not mind which, it is a tie."
+)
 
 
 def register(parent: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def compare(
         known = PairSheet(sheet, KIND)
         name = reader or (known.passes[number].reader if number in known.passes else getpass.getuser())
         if known.open_items(number):
-            console.print(Text(RUBRIC), soft_wrap=True)
+            console.print(Text(RUBRIC))
             asking.ask(known, number, name, _shown, _KEYS, "\\[1], \\[2], \\[t]ie")
         left = len(known.open_items(number))
         found = preference(known)

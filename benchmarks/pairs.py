@@ -17,8 +17,9 @@ _KEYS: Final[dict[str, Choice]] = {"1": "first", "2": "second", "t": "tie"}
 
 RUBRIC: Final = (
     "Each item shows what was really said in a conversation, and two replies to its last line. Imagine that you said "
-    "that line. Which reply would you rather hear? What counts: that it answers what was said, is true to it, and takes "
-    "the conversation on. Length and small faults of grammar don't count. Where you would not mind which, it is a tie."
+    "that line. Which reply would you rather hear? What counts: that it answers what was said, is true to it, and "
+    "takes the conversation on. Length and small faults of grammar don't count. Where you would not mind which, it is "
+    "a tie."
 )
 
 

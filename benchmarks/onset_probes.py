@@ -54,12 +54,12 @@ class Probe:
         return found is not None and (self.wrong is None or re.search(self.wrong, reply, re.IGNORECASE) is None)
 
 
-def _yes(question: str, *dialogue: str) -> Probe:
-    return Probe("yes-no", dialogue, question, _YES, _NO)
+def _yes(question: str, *dialogue: str, or_says: str = "(?!)") -> Probe:
+    return Probe("yes-no", dialogue, question, rf"{_YES}|\b(?:{or_says})\b", _NO)
 
 
-def _no(question: str, *dialogue: str) -> Probe:
-    return Probe("yes-no", dialogue, question, _NO, _YES)
+def _no(question: str, *dialogue: str, or_says: str = "(?!)") -> Probe:
+    return Probe("yes-no", dialogue, question, rf"{_NO}|\b(?:{or_says})\b", _YES)
 
 
 def _name(question: str, right: str, *dialogue: str) -> Probe:
@@ -127,16 +127,16 @@ PROBES: Final = (
     _no("Was I at work today?", "I stayed at home all day, I didn't go to work.", "I hope you had a good rest."),
     _no("Do I like coffee?", "I hate coffee.", "Many people do not like the taste."),
     _no("Did I pass the test?", "I failed my test.", "I am sorry to hear that."),
-    _yes("Is the sun hotter than the moon?"),
+    _yes("Is the sun hotter than the moon?", or_says="hotter"),
     _yes("Can birds fly?"),
     _yes("Is Rome in Italy?"),
     _yes("Do fish live in water?"),
-    _yes("Is an elephant bigger than a mouse?"),
-    _no("Is ice hotter than fire?"),
+    _yes("Is an elephant bigger than a mouse?", or_says="bigger|larger"),
+    _no("Is ice hotter than fire?", or_says="colder|cooler"),
     _no("Do cars have wings?"),
     _no("Is London the capital of Spain?"),
     _no("Can people breathe under water?"),
-    _no("Is a week longer than a month?"),
+    _no("Is a week longer than a month?", or_says="shorter"),
 )
 
 

@@ -60,6 +60,8 @@ def test_there_are_twenty_probes_of_each_kind() -> None:
         ("What is the capital of France?", "That would be Paris, of course.", "I can't say."),
         ("Can birds fly?", "Yes, most of them can.", "No, they can't."),
         ("Can birds fly?", "Of course they do!", "That's a good question!"),
+        ("Is an elephant bigger than a mouse?", "An elephant is much larger.", "No, it is larger."),
+        ("Is a week longer than a month?", "A week is shorter.", "Yes, a month is shorter."),
         ("Do cars have wings?", "No, they don't.", "Yes! Absolutely."),
         ("Do cars have wings?", "Cars do not have any.", "Yes, although most don't."),
         ("Which floor do I live on?", "You live on the 5th floor.", "On the fifteenth."),

@@ -136,6 +136,8 @@ class TurnTaker:
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
         """What they told, until a voice goes on."""
+        self._known: tuple[Evidence, int] | None = None
+        """Of the turn's end at the last frame, and where that ended."""
         self._read_on = asyncio.Event()
         self._sound: deque[Samples] = deque(maxlen=_LATE)
         self._rest: Samples = np.zeros(0, np.float32)
@@ -171,7 +173,7 @@ class TurnTaker:
         """The user's voice begins, or fell silent ``at`` a sample."""
         self._silence.voice(speaking, at)
         self._voiced, self._stretch = speaking, self._stretch + 1
-        self._paused, self._whole = "", None
+        self._paused, self._whole, self._known = "", None, None
 
     def pause(self, text: str) -> None:
         """All words of the turn, in a pause: they may tell whether it is over. What a second pass makes of them tells
@@ -210,6 +212,7 @@ class TurnTaker:
         policy = self._stream.policy
         begin, silence = self._silence.frame(end, logit(float(opinion.probabilities[1])))
         known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence)
+        self._known = None if known is None else (known, end)
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
         control = self._done(wanted, end)
@@ -233,6 +236,19 @@ class TurnTaker:
                 whole = await tell_whole(text)
                 if stretch == self._stretch:  # nothing was said meanwhile
                     self._whole = whole
+                    self._between()
+
+    def _between(self) -> None:
+        """Words were read: where the turn's end is plain by them, the next frame is not waited for. The model is told
+        then.
+        """
+        floor = self._floor()
+        if self._whole is None or self._known is None or floor.busy or not floor.turn:
+            return
+        known, end = self._known
+        now = self._position + len(self._rest) - self._stream.ahead
+        if self._stream.policy.ends.over_between(known, self._whole, max(0, now - end) / INPUT_RATE):
+            self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

@@ -102,9 +102,14 @@ def perform(
             decided = runtime.step([actor.stream for actor in going], [actor.heard(frame) for actor in going])
             for actor, one in zip(going, decided, strict=True):
                 actor.performance.ends.append(one.ends)
+                now = actor.between(frame, policy)
                 busy = actor.world.voice.busy(decided_s(frame))
                 known = actor.known(frame, one)
-                actor.act(frame, policy.decide(one.probabilities, busy, known, heeded=listening is not None))
+                if now is None:
+                    wanted = policy.decide(one.probabilities, busy, known, heeded=listening is not None)
+                    actor.act(frame, wanted, decided_s(frame))
+                else:
+                    actor.act(frame, Control.BOS, now)
         for actor in actors:
             actor.performance.played.delay_s = AHEAD_S
             yield actor.performance
@@ -127,6 +132,7 @@ class _Actor:
         self._words: deque[int] = deque()
         self._frames = self._window = 0
         self._silence = Silence()
+        self._known: Evidence | None = None
 
     def heard(self, frame: int) -> Heard:
         if self.case.words:
@@ -156,10 +162,22 @@ class _Actor:
             self._window = window + 1
         begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
-        return None if decided.over is None else Evidence(begin, decided.over, whole, silence)
+        self._known = None if decided.over is None else Evidence(begin, decided.over, whole, silence)
+        return self._known
 
-    def act(self, frame: int, wanted: Control) -> None:
-        now = decided_s(frame)
+    def between(self, frame: int, policy: Policy) -> float | None:
+        """When, before a frame, the turn was over by words that were read since the last one; None: it was not."""
+        before = decided_s(frame - 1)
+        news = None if self._words_of_turn is None else self._words_of_turn.read(decided_s(frame) + AHEAD_S)
+        if news is None or self._known is None:
+            return None
+        whole, known_s = news
+        now = max(before, known_s - AHEAD_S)
+        over = policy.ends.over_between(self._known, whole, now - before)
+        return now if over and not self.world.voice.busy(now) else None
+
+    def act(self, frame: int, wanted: Control, now: float) -> None:
+        """Do at a moment what is wanted, and tell the model with the frame that follows it."""
         control, voice = wanted, self.world.voice
         if wanted in (Control.BOS, Control.BOC) and not self.world.opened(now):
             control = Control.SIL

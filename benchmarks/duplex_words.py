@@ -37,6 +37,8 @@ class TurnWords:
         self._window = self._fed = 0
         self._since_s = 0.0
         self._whole: float | None = None
+        self._news: tuple[float, float] | None = None
+        """The same with the moment at which it was known, until it is asked for."""
 
     def whole(self, now: float) -> float | None:
         """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
@@ -45,15 +47,25 @@ class TurnWords:
             self._window = window + 1
         return self._whole if now >= self._since_s else None
 
+    def read(self, now: float) -> tuple[float, float] | None:
+        """Logit that the turn is whole and the moment at which it was known, once; a voice may have gone on since."""
+        self.whole(now)
+        if self._news is None or self._news[1] > now:
+            return None
+        news, self._news = self._news, None
+        return news
+
     def begun(self) -> None:
         """A reply is begun: the turn is over, and what the user says then is another."""
-        self._stream = self._whole = None
+        self._stream = self._whole = self._news = None
 
     def _hear(self, window: int) -> None:
         until = (window + 1) * WINDOW
         edge = self._activity.edges.get(window)
         if isinstance(edge, Started):
             self._whole = None
+            if self._news is not None and self._news[1] > until / INPUT_RATE:
+                self._news = None
             if self._stream is None:
                 self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
                 frame = first_decided(edge.at / INPUT_RATE)
@@ -68,6 +80,7 @@ class TurnWords:
                 state = self._drafter.state(self._reading)
                 self._whole = None if state is None else self._endings.whole(state)
                 self._since_s = until / INPUT_RATE + time.process_time() - began
+                self._news = None if self._whole is None else (self._whole, self._since_s)
         elif until - self._fed >= _PARTIAL:
             self._feed(until)
             if text := self._stream.partial().text.strip():

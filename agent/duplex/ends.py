@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dragoman.audio.types import INPUT_RATE
@@ -63,19 +63,28 @@ class Ends:
     the agent's echo, which follows the recorded agent there and not this one.
 
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
-    a logit of ``least``, and while words are still to come at ``wait`` more.
+    a logit of ``least``, and while words are still to come at ``wait`` more. Words that are read between two frames
+    need not wait for the next, where they tell so much as ``early`` more.
     """
 
     read: Weights = Weights(0.05, 0.7, 0.6, 2.5, -0.5)
     unread: Weights = Weights(0.05, 0.65, 0.0, 2.5, -0.2)
     least: float = 1.8
     wait: float = 1.0
+    early: float = 1.0
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""
         if known.whole is not None:
             return self.read(known) >= self.least
         return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
+
+    def over_between(self, known: Evidence, whole: float, later: float) -> bool:
+        """The same between two frames: ``known`` at the last one, and what words tell that were read ``later`` by so
+        many seconds. At a frame in which a voice spoke nothing was known of the silence that the words are of.
+        """
+        now = replace(known, whole=whole, silence=known.silence + later)
+        return known.silence > 0 and self.read(now) >= self.least + self.early
 
 
 class Silence:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from dragoman.agent import events as ev
-from dragoman.agent.duplex.ends import Ends, Weights
+from dragoman.agent.duplex.ends import Ends, Evidence, Weights
 from dragoman.agent.duplex.frames import Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.engine import inputs as on
@@ -323,6 +323,33 @@ def test_words_that_want_more_keep_the_turn_open(whole: float, ends_at: float) -
     _, record = converse_now(parts, speech((0.5, 1.5), (2.5, 3.5), seconds=4))
     assert parts.drafter.judged[0] == ([], first)
     assert record.turns[0].speech_end == pytest.approx(ends_at, abs=0.011)
+
+
+def test_words_that_are_read_between_two_frames_may_end_the_turn_at_once() -> None:
+    """Where they tell enough; the model is told with the next frame, once. Less has to wait for it."""
+    onsets = {}
+    for whole in (2.5, 3.5):
+        parts = opening(["I think it was"], ["Jane Austen."], {})
+        assert isinstance(parts.turn_model, ScriptedTurns)
+        assert isinstance(parts.drafter, ScriptedDrafter)
+        only_words = Weights(0.0, 0.0, 1.0, 0.0, 0.0)
+        parts.turn_model.policy = Policy(ends=Ends(only_words, Weights(0.0, 0.0, 0.0, 0.0, -9.0), least=2.0, early=1.0))
+        parts.drafter.wholes, parts.drafter.reads_s = {"Who wrote it?": whole}, 0.22
+        _, record = converse_now(parts, speech((0.5, 1.5), seconds=3))
+        [begun] = [decided_s(frame) for frame, control in parts.turn_model.told if control == Control.BOS]
+        assert begun == pytest.approx(1.92)
+        onsets[whole] = record.turns[0].onset_ms or 0.0
+    assert 80 < onsets[2.5] - onsets[3.5] <= 160
+
+
+def test_words_of_a_silence_that_no_frame_has_heard_wait_for_it() -> None:
+    """What was known at the last frame is of a voice."""
+    ends = Ends(least=0.0, early=0.0)
+    voice = Evidence(begin=0.0, over=9.0, silence=0.0)
+    assert not ends.over_between(voice, 9.0, 0.1)
+    assert ends.over_between(replace(voice, silence=0.05), 9.0, 0.1)
+    assert ends.over_between(replace(voice, over=-1.0, silence=0.05), 0.0, 2.0)  # it has grown long by now
+    assert not ends.over_between(replace(voice, over=-9.0, silence=0.05), 0.0, 0.1)
 
 
 def test_a_long_silence_ends_a_turn_by_itself() -> None:

@@ -264,6 +264,7 @@ def test_a_mark_stands_next_to_the_word_before_it(server: str) -> None:
         ("That's great!", " I'm so sorry to hear that.", " Well, actually, I'm so sorry to hear that."),
         ("Yes, it is.", " No one would say otherwise.", None),
         ("Sure, I can.", " No problem at all.", None),
+        ("No, I haven't.", " Sure sounds good, though.", None),
         ("Yes, it is.", " No", " Well, actually, no"),
         ("That's great!", " No, that's wonderful news.", None),
         ("Yes, I think", " no, it isn't.", None),  # inside a sentence there is no place for it

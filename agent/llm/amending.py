@@ -22,15 +22,15 @@ _CLAUSE: Final = 3
 """Words behind whose comma enough is known: "No, that's great" is of the same mind."""
 
 _LEAD: Final = r"\W*(?:(?:oh|ah|well|hm+|and)\b\W*)*"
+_THEN: Final = r"(?=\W*$|[,.!;:]|\s+(?:i|it|that|this|there|you|he|she|we|they)\b)"
 _YES: Final = re.compile(
-    _LEAD + r"(?:yes|yeah|yep|yup|sure|absolutely|definitely|certainly|of course|exactly|indeed|correct|right"
-    r"|(?:that's|you're|you are) (?:right|true|correct)|i agree)\b",
+    _LEAD + r"(?:(?:yes|yeah|yep|yup|sure|absolutely|definitely|certainly|of course|exactly|indeed|correct|right"
+    rf"|i agree){_THEN}|(?:that's|you're|you are) (?:right|true|correct)\b)",
     re.IGNORECASE,
 )
 _NO: Final = re.compile(
-    _LEAD
-    + r"(?:no(?=\W*$|[,.!;:]|\s+(?:i|it|that|this|there|you|he|she|we|they)\b)|nope\b|not (?:really|at all|exactly)\b"
-    r"|(?:that's|you're|you are) (?:not (?:right|true|correct)|wrong)\b|i (?:disagree|don't think so|don't agree)\b)",
+    _LEAD + rf"(?:(?:no|nope){_THEN}|not (?:really|at all|exactly)\b|i (?:disagree|don't think so|don't agree)\b"
+    r"|(?:that's|you're|you are) (?:not (?:right|true|correct)|wrong)\b)",
     re.IGNORECASE,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from rich.panel import Panel
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from dragoman.agent.cli.output import console
 from dragoman.verifier.sheets import ItemT, Sheet, VerdictT
 
-_SHOWN = 4
+_SHOWN: Final = 4
 """Turns of a dialogue that are shown."""
 
 

@@ -18,7 +18,7 @@ from dragoman.agent.ports import Synthesizer
 from dragoman.agent.workers import Worker
 from dragoman.audio.text import belong_together, core, ends_clause, whole_sentence
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
-from dragoman.verifier.contradictions import contradiction, guesses
+from dragoman.verifier.contradictions import contradiction, guesses, ignores_thanks
 from dragoman.verifier.features import Drafted as Doubted
 
 LEAST: Final = 3
@@ -130,13 +130,14 @@ def sayable(text: str, *, complete: bool) -> str:
 
 
 def may_begin(draft: Drafted, dialogue: Dialogue) -> str:
-    """What of a draft may be said to the last turn of a dialogue: its sayable part, unless that is plainly wrong, or a
-    guess at what the language model may know.
+    """What of a draft may be said to the last turn of a dialogue: its sayable part, unless that is plainly wrong, a
+    guess at what the language model may know, or no answer to thanks.
 
     A verifier judges how a draft was come by; that nobody said a name, it can't know.
     """
     words = sayable(draft.text, complete=draft.complete)
-    return "" if contradiction(words, dialogue) or guesses(words, dialogue) else words
+    amiss = contradiction(words, dialogue) or guesses(words, dialogue) or ignores_thanks(words, dialogue)
+    return "" if amiss else words
 
 
 def _breathes(words: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from verifier_small import Bags
 
 from dragoman.audio.types import DragomanError
-from dragoman.verifier.contradictions import Dialogue, contradiction, guesses
+from dragoman.verifier.contradictions import Dialogue, contradiction, guesses, ignores_thanks
 from dragoman.verifier.features import Array
 from dragoman.verifier.labels import OTHERS, Candidate, counts, label
 from dragoman.verifier.openers import tells_nothing
@@ -73,6 +73,22 @@ def test_what_contradicts(said: str, text: str, found: str | None) -> None:
 def test_what_is_a_guess(said: str, text: str, found: bool) -> None:
     """Anything but an opener, where it is asked whether something in the world is so."""
     assert guesses(text, [("user", said)]) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "found"),
+    [
+        ("Thank you, that was very helpful.", "Absolutely! It's always good", True),
+        ("I see. Okay, thanks!", "That's great! It's okay", True),
+        ("Thank you so much.", "You're welcome! I hope", False),
+        ("Thanks.", "No problem.", False),
+        ("Thanks, and what is that?", "It is a bird", False),
+        ("I have to thank you for it.", "That's great", False),  # there is more to answer than thanks
+    ],
+)
+def test_thanks_want_an_answer(said: str, text: str, found: bool) -> None:
+    """Whatever fits anything else."""
+    assert ignores_thanks(text, [("user", said)]) == found
 
 
 def test_what_was_said_earlier_is_known() -> None:

@@ -1,6 +1,6 @@
 """What a beginning of a reply must not say, found in the words alone: a name or a number that nobody said, comfort for
 good news and congratulations for bad, "you like" to who said "I don't like", and "my dog" to who asked about theirs.
-Nor, aloud, what only who knows the world can say.
+Nor, aloud, what only who knows the world can say, or anything to thanks but that they are welcome.
 
 Only what is plain is found: a draft without a finding may still be wrong.
 """
@@ -149,6 +149,10 @@ _PERSONAL: Final = re.compile(r"\b(?:i|my|me|mine|myself|you|your|yours|yourself
 _SAYS: Final = re.compile(
     r"\b(?:yes|yeah|yep|yup|no|nope|not|never|\w+n't|sure|absolutely|definitely|certainly|exactly|indeed|of course)\b"
 )
+_THANKS: Final = re.compile(_BEFORE + r"(?:(?:great|cool|alright|yes|no),? )?(?:thanks|thank you)\b")
+_TAKEN: Final = re.compile(
+    r"\b(?:welcome|no (?:problem|worries)|glad|happy|pleasure|any ?time|of course|sure|thanks?|you too|bye|take care)\b"
+)
 _AM_I: Final = re.compile(r"\b(?:am|was|do|did|have|had)(?:n't)? i\b")
 _MY: Final = re.compile(r"\bmy (\w+)")
 _I_DO: Final = re.compile(
@@ -172,11 +176,22 @@ def guesses(text: str, dialogue: Dialogue) -> bool:
     return not tells_nothing(text) or _SAYS.search(_plain(text)) is not None
 
 
+def ignores_thanks(text: str, dialogue: Dialogue) -> bool:
+    """Whether the user has just said thanks, and a beginning of a reply does not take it ("It's always good to")."""
+    last = _last_sentence(dialogue[-1][1] if dialogue else "")
+    return _THANKS.match(last) is not None and not last.endswith("?") and _TAKEN.search(_plain(text)) is None
+
+
 def _asked(last: str) -> str:
-    """The last sentence of a turn, in small letters, if it is a question; an ear may forget the mark."""
-    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+", _plain(last)) if sentence]
-    asked = sentences[-1] if sentences else ""
+    """The last sentence of a turn if it is a question; an ear may forget the mark."""
+    asked = _last_sentence(last)
     return asked if asked.endswith("?") or _ASKING.match(asked) else ""
+
+
+def _last_sentence(turn: str) -> str:
+    """In small letters."""
+    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+", _plain(turn)) if sentence]
+    return sentences[-1] if sentences else ""
 
 
 def _plain(text: str) -> str:

@@ -78,7 +78,7 @@ def measure(
             told = _tell if as_json else lambda run: None
             made = measured(plan, turns, models, progress, told, named=bool(only), processes=processes, probes=probes)
         if pairs is not None:
-            made.notes.append(write_pairs(pairs, made.runs, {"llm": llm, "asr": asr, "seed": seed}))
+            made.notes.append(write_pairs(pairs, made.groups, {"llm": llm, "asr": asr, "seed": seed}))
         if plot is not None:
             onset_report.draw(made.groups, made.rows, plot)
         if as_json:

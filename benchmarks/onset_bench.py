@@ -93,8 +93,7 @@ class Bench:
             for number, turn in enumerate(wanted):
                 if self._late_for(0):
                     return
-                first = number % len(modes)  # nobody always comes first
-                systems = [System(mode) for mode in (*modes[first:], *modes[:first])]
+                systems = _in_turn(modes, number)
                 if number < self.plan.delayed:
                     systems += [System(m, delay) for delay in self.plan.delays_s if delay for m in modes if m in SLOW]
                 yield Job(
@@ -179,8 +178,7 @@ class Bench:
             for number, turn in enumerate(self.probes if modes else ()):
                 if self._late_for(2):
                     return
-                first = number % len(modes)
-                yield Job(turn, tuple(System(mode) for mode in (*modes[first:], *modes[:first])), whole=True)
+                yield Job(turn, tuple(_in_turn(modes, number)), whole=True)
 
         done = 0
         for runs in self.taker.take(jobs()):
@@ -219,3 +217,9 @@ class Bench:
         for run in runs:
             (self.runs if among is None else among).append(run)
             self.told(run)
+
+
+def _in_turn(modes: Sequence[Mode], number: int) -> list[System]:
+    """The systems of some modes without delay, in an order in which nobody always comes first."""
+    first = number % len(modes)
+    return [System(mode) for mode in (*modes[first:], *modes[:first])]

@@ -173,12 +173,13 @@ def against(found: Sequence[Group]) -> list[dict[str, Json]]:
     for relay in (group for group in found if group.system.mode == "relay"):
         for cascade in (group for group in found if group.system.mode in _CASCADES):
             same = (cascade.system.delay_s, cascade.clock) == (relay.system.delay_s, relay.clock)
-            if same and (pairs := _paired(relay, cascade)):
+            if same and (pairs := paired(relay, cascade)):
                 made.append(_compared(relay, cascade, pairs))
     return made
 
 
-def _paired(relay: Group, cascade: Group) -> list[tuple[Run, Run]]:
+def paired(relay: Group, cascade: Group) -> list[tuple[Run, Run]]:
+    """The runs of the turns that neither broke into."""
     theirs = {run.turn.name: run for run in cascade.runs if not run.take.cut}
     return [(run, theirs[run.turn.name]) for run in relay.runs if not run.take.cut and run.turn.name in theirs]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dragoman.agent.cli.output import Json
@@ -33,13 +33,12 @@ from dragoman.verifier.labels import Ranking
 class Made:
     """All that was found."""
 
-    runs: Sequence[Run]
     groups: Sequence[Group]
     rows: Sequence[Mapping[str, Json]]
     against: Sequence[Mapping[str, Json]]
     verifier: Mapping[str, Json]
-    probes: Mapping[str, Json]
     notes: list[str]
+    probes: Mapping[str, Json] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Json]:
         """As the last line of ``--json`` has it."""
@@ -136,7 +135,7 @@ def made_of(
     compared = against(found)
     progress("drawing intervals", 1, 1)
     judged = [second for run in bench.runs for second in run.judge_s]
-    return Made(bench.runs, found, rows, compared, verifier_figures(judge, judged), {}, bench.notes)
+    return Made(found, rows, compared, verifier_figures(judge, judged), bench.notes)
 
 
 def _ranking(progress: Progress, notes: list[str]) -> Ranking | None:

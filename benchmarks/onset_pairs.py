@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from dragoman.benchmarks.onset_figures import Run
+from dragoman.benchmarks.onset_figures import Group, paired, with_interval
 from dragoman.benchmarks.onset_modes import Mode, System
+from dragoman.benchmarks.turn_taking import resampled
 from dragoman.verifier import sheets
 from dragoman.verifier.figures import Json
 
@@ -34,28 +35,20 @@ class Pair:
     relay: int
 
 
-def pairs_of(runs: Sequence[Run], seed: int = 1) -> list[Pair]:
+def pairs_of(found: Sequence[Group], seed: int = 1) -> list[Pair]:
     """The turns that relay began with first words, where both replies are whole and neither broke into the turn; which
     of the two stands first is drawn.
     """
-    chosen: dict[str, dict[str, Run]] = {}
-    for run in runs:
-        asked = run.clock == "virtual" and run.system in (System("relay"), System(RIVAL))
-        if asked and run.take.whole and not run.take.cut:
-            chosen.setdefault(run.turn.name, {})[run.system.mode] = run
+    at_once = {one.system: one for one in found if one.clock == "virtual"}
+    if not {System("relay"), System(RIVAL)} <= at_once.keys():
+        return []
     made = []
-    for name, both in chosen.items():
-        if len(both) < 2 or not both["relay"].take.kept:
-            continue
-        relay, rival = (both[mode].take.text for mode in ("relay", RIVAL))
-        place = Random(f"{seed}/{name}/pair").randrange(2)
-        replies = (relay, rival) if place == 0 else (rival, relay)
-        made.append(Pair(name, both["relay"].turn.context, replies, place))
+    for run, other in paired(at_once[System("relay")], at_once[System(RIVAL)]):
+        if run.take.kept and run.take.whole and other.take.whole:
+            place = Random(f"{seed}/{run.turn.name}/pair").randrange(2)
+            replies = (run.take.text, other.take.text) if place == 0 else (other.take.text, run.take.text)
+            made.append(Pair(run.turn.name, run.turn.context, replies, place))
     return made
-
-
-def _kept(pair: Pair) -> Mapping[str, Json]:
-    return asdict(pair)
 
 
 def _read(item: dict[str, Json]) -> Pair:
@@ -65,14 +58,14 @@ def _read(item: dict[str, Json]) -> Pair:
     return Pair(str(item["name"]), sheets.turns(item["dialogue"]), (str(replies[0]), str(replies[1])), int(relay == 1))
 
 
-KIND: Final = sheets.Kind[Pair, Choice]("pairs of replies", CHOICES, _kept, _read)
+KIND: Final = sheets.Kind[Pair, Choice]("pairs of replies", CHOICES, _read)
 
 PairSheet: TypeAlias = sheets.Sheet[Pair, Choice]
 
 
-def write_pairs(path: Path, runs: Sequence[Run], about: Mapping[str, Json]) -> str:
+def write_pairs(path: Path, groups: Sequence[Group], about: Mapping[str, Json]) -> str:
     """Write a sheet of the pairs that there are, and say so."""
-    found = pairs_of(runs)
+    found = pairs_of(groups)
     if not found:
         return "no turn has two whole replies to compare: give --whole more turns, and --max-s more time"
     sheets.write(path, KIND, found, about)
@@ -94,11 +87,9 @@ def preference(sheet: PairSheet) -> dict[str, Json]:
     means = np.array([np.mean(some) for some in scores.values()])
     shared, agreement = sheet.agreement()
     made: dict[str, Json] = {"pairs": len(sheet.items), "passes": passes, "judged_twice": shared, "kappa": agreement}
-    made["preference"] = float(means.mean()) if len(means) else None
-    rng = np.random.default_rng(0)
-    drawn = [float(rng.choice(means, len(means)).mean()) for _ in range(_RESAMPLES)] if len(means) else []
-    made["preference_ci95"] = list[Json](map(float, np.percentile(drawn, (2.5, 97.5)))) if drawn else None
-    return made
+    each = np.arange(len(means))
+    draws = [each, *resampled(each, _RESAMPLES)]
+    return made | with_interval("preference", draws, lambda rows: float(means[rows].mean()) if len(rows) else None)
 
 
 def _score(pair: Pair, choice: Choice) -> int:

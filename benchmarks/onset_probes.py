@@ -54,20 +54,16 @@ class Probe:
         return found is not None and (self.wrong is None or re.search(self.wrong, reply, re.IGNORECASE) is None)
 
 
-def _yes(question: str, *dialogue: str, or_says: str = "(?!)") -> Probe:
-    return Probe("yes-no", dialogue, question, rf"{_YES}|\b(?:{or_says})\b", _NO)
+def _whether(right: str, wrong: str, question: str, *dialogue: str, or_says: str = "(?!)") -> Probe:
+    return Probe("yes-no", dialogue, question, rf"{right}|\b(?:{or_says})\b", wrong)
 
 
-def _no(question: str, *dialogue: str, or_says: str = "(?!)") -> Probe:
-    return Probe("yes-no", dialogue, question, rf"{_NO}|\b(?:{or_says})\b", _YES)
+def _what(about: About, question: str, right: str, *dialogue: str) -> Probe:
+    return Probe(about, dialogue, question, rf"\b(?:{right})\b")
 
 
-def _name(question: str, right: str, *dialogue: str) -> Probe:
-    return Probe("name", dialogue, question, rf"\b(?:{right})\b")
-
-
-def _number(question: str, right: str, *dialogue: str) -> Probe:
-    return Probe("number", dialogue, question, rf"\b(?:{right})\b")
+_yes, _no = partial(_whether, _YES, _NO), partial(_whether, _NO, _YES)
+_name, _number = partial(_what, "name"), partial(_what, "number")
 
 
 PROBES: Final = (
@@ -167,23 +163,18 @@ def answers(asked: Sequence[tuple[Probe, HeldOut]], runs: Sequence[Run]) -> dict
     """How many of the probes each system answered rightly, by what they are about; those that any broke into are left
     out. ``gain``: relay's share less the cascade's, with its 95 % interval.
     """
-    probes = {turn.name: probe for probe, turn in asked}
-    taken: dict[str, dict[Mode, Run]] = {}
-    for run in runs:
-        taken.setdefault(run.turn.name, {})[run.system.mode] = run
-    modes = [mode for mode in ASKED if any(mode in by for by in taken.values())]
-    both = {
-        name: by for name, by in taken.items() if by.keys() >= {*modes} and not any(r.take.cut for r in by.values())
-    }
-    if not both:
+    texts = {(run.system.mode, run.turn.name): run.take.text for run in runs}
+    taken, cut = {run.turn.name for run in runs}, {run.turn.name for run in runs if run.take.cut}
+    clear = [(probe, turn) for probe, turn in asked if turn.name in taken - cut]
+    if not clear:
         return {}
+    modes = [mode for mode in ASKED if (mode, clear[0][1].name) in texts]
     right = {
-        mode: np.array([probes[name].answered(by[mode].take.text) for name, by in both.items()], np.float64)
-        for mode in modes
+        mode: np.array([probe.answered(texts[mode, turn.name]) for probe, turn in clear], np.float64) for mode in modes
     }
-    kinds = np.array([probes[name].about for name in both])
-    draws = draws_of([by[modes[0]].turn for by in both.values()])
-    made: dict[str, Json] = {"asked": len(both), "left_out": len(taken) - len(both)}
+    kinds = np.array([probe.about for probe, _ in clear])
+    draws = draws_of([turn for _, turn in clear])
+    made: dict[str, Json] = {"asked": len(clear), "left_out": len(taken & cut)}
     for mode, hits in right.items():
         by_kind = {kind: float(hits[kinds == kind].mean()) for kind in sorted({*kinds.tolist()})}
         made[mode] = with_interval("right", draws, partial(_mean, hits)) | by_kind

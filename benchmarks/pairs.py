@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -37,7 +36,7 @@ def compare(
     """Compare replies without knowing which system wrote them. Stop when you like: it goes on there."""
     with errors():
         known = PairSheet(sheet, KIND)
-        name = reader or (known.passes[number].reader if number in known.passes else getpass.getuser())
+        name = asking.reader_of(known, number, reader)
         if known.open_items(number):
             console.print(Text(RUBRIC))
             asking.ask(known, number, name, _shown, _KEYS, "\\[1], \\[2], \\[t]ie")

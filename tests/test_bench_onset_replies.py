@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dragoman.__main__ import app
 from dragoman.audio.types import INPUT_RATE, DragomanError
-from dragoman.benchmarks.onset_figures import Run
+from dragoman.benchmarks.onset_figures import Run, groups
 from dragoman.benchmarks.onset_modes import Mode, System
 from dragoman.benchmarks.onset_pairs import KIND, PairSheet, pairs_of, preference, write_pairs
 from dragoman.benchmarks.onset_probes import PROBES, Probe, answers, spoken
@@ -135,11 +135,11 @@ def runs_of(count: int) -> list[Run]:
 def test_pairs_are_of_turns_that_began_with_first_words() -> None:
     """Both replies whole, nobody broken into, at once; which stands first is drawn, the same way each time."""
     runs = runs_of(40)
-    pairs = pairs_of(runs)
+    pairs = pairs_of(groups(runs, {}))
     assert len(pairs) == 40
     assert all(pair.replies[pair.relay].startswith("Oh, relay") for pair in pairs)
     assert 10 < sum(pair.relay for pair in pairs) < 30
-    assert pairs == pairs_of(runs)
+    assert pairs == pairs_of(groups(runs, {}))
     for spoilt in (
         replace(runs[0], take=replace(runs[0].take, prefix="")),
         replace(runs[0], take=replace(runs[0].take, whole=False)),
@@ -147,13 +147,13 @@ def test_pairs_are_of_turns_that_began_with_first_words() -> None:
         replace(runs[0], clock="real"),
         replace(runs[0], system=System("relay", 2.0)),
     ):
-        assert len(pairs_of([spoilt, *runs[1:]])) == 39
+        assert len(pairs_of(groups([spoilt, *runs[1:]], {}))) == 39
 
 
 def test_readers_compare_blind_and_relay_is_found_again(tmp_path: Path) -> None:
     """Two passes; nothing on the screen says whose reply it is; the summary counts by system."""
     path = tmp_path / "pairs.json"
-    assert "4 pairs" in write_pairs(path, runs_of(4), {"llm": "small"})
+    assert "4 pairs" in write_pairs(path, groups(runs_of(4), {}), {"llm": "small"})
     sheet = PairSheet(path, KIND)
     order = sheet.open_items(1)
     keys = [str(pair.relay + 1) for pair in order[:2]] + [str(2 - order[2].relay), "t"]
@@ -174,7 +174,7 @@ def test_readers_compare_blind_and_relay_is_found_again(tmp_path: Path) -> None:
 def test_a_file_without_pairs_is_told(tmp_path: Path) -> None:
     """A sheet of something else is none; a benchmark without pairs says so and writes nothing."""
     path = tmp_path / "pairs.json"
-    assert "no turn has two whole replies" in write_pairs(path, runs_of(3)[::2], {})
+    assert "no turn has two whole replies" in write_pairs(path, groups(runs_of(3)[::2], {}), {})
     assert not path.exists()
     path.write_text('{"items": [{"name": "a", "dialogue": [], "replies": ["x"], "relay": 0}], "passes": {}}')
     with pytest.raises(DragomanError, match="not a sheet of pairs of replies"):

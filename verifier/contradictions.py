@@ -146,9 +146,9 @@ _ASKING: Final = re.compile(
     _BEFORE + r"(?:who|whose|what|which|where|when|why|how|is|am|are|was|were|do|does|did|has|have|had|can|could)\b"
 )
 _PERSONAL: Final = re.compile(r"\b(?:i|my|me|mine|myself|you|your|yours|yourself|we|our|us)\b")
-_SAYS: Final = re.compile(
-    r"\b(?:yes|yeah|yep|yup|no|nope|not|never|\w+n't|sure|absolutely|definitely|certainly|exactly|indeed|of course)\b"
-)
+AGREES: Final = "yes|yeah|yep|yup|sure|absolutely|definitely|certainly|exactly|indeed|of course"
+"""Words that agree, as a regular expression."""
+_SAYS: Final = re.compile(rf"\b(?:{AGREES}|no|nope|not|never|\w+n't)\b")
 _THANKS: Final = re.compile(_BEFORE + r"(?:(?:great|cool|alright|yes|no),? )?(?:thanks|thank you)\b")
 _TAKEN: Final = re.compile(
     r"\b(?:welcome|no (?:problem|worries)|glad|happy|pleasure|any ?time|of course|sure|thanks?|you too|bye|take care)\b"

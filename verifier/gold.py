@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -44,15 +44,11 @@ class Item:
     complete: bool
 
 
-def _kept(item: Item) -> Mapping[str, Json]:
-    return asdict(item)
-
-
 def _read(item: dict[str, Json]) -> Item:
     return Item(str(item["name"]), sheets.turns(item["dialogue"]), str(item["text"]), bool(item["complete"]))
 
 
-_KIND: Final = sheets.Kind[Item, Verdict]("gold labels", VERDICTS, _kept, _read)
+_KIND: Final = sheets.Kind[Item, Verdict]("gold labels", VERDICTS, _read)
 
 
 class Sheet(sheets.Sheet[Item, Verdict]):

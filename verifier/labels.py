@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.audio.types import DragomanError
-from dragoman.verifier.contradictions import Dialogue, contradiction
+from dragoman.verifier.contradictions import Contradiction, Dialogue, contradiction
 from dragoman.verifier.features import Array
 from dragoman.verifier.openers import tells_nothing
 
 Verdict: TypeAlias = Literal["good", "generic", "bad"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
-Reason: TypeAlias = Literal["fits", "anything", "elsewhere", "name", "number", "polarity", "person", "judge"]
+Reason: TypeAlias = Literal["fits", "anything", "elsewhere", "judge"] | Contradiction
 
 OTHERS: Final = 15
 """Dialogues that a draft is held against beside its own."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
@@ -19,7 +19,9 @@ from dragoman.verifier.figures import Json, kappa
 
 
 class Named(Protocol):
-    """What is judged."""
+    """What is judged: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # as the standard library types it
 
     @property
     def name(self) -> str:
@@ -32,11 +34,10 @@ VerdictT = TypeVar("VerdictT", bound=str)
 
 @dataclass(frozen=True)
 class Kind(Generic[ItemT, VerdictT]):
-    """What a sheet holds, in words; its ``verdicts``; and how an item is kept in JSON and read again."""
+    """What a sheet holds, in words; its ``verdicts``; and how an item, kept as the dataclass that it is, is read."""
 
     what: str
     verdicts: tuple[VerdictT, ...]
-    kept: Callable[[ItemT], Mapping[str, Json]]
     read: Callable[[dict[str, Json]], ItemT]
 
 
@@ -114,7 +115,7 @@ def write(
 ) -> None:
     """Write a sheet; it appears whole or not at all. ``about``: what the items were made of."""
     known = {str(n): {"reader": one.reader, "verdicts": dict(one.verdicts)} for n, one in (passes or {}).items()}
-    data = {**about, "items": [kind.kept(item) for item in items], "passes": known}
+    data = {**about, "items": [asdict(item) for item in items], "passes": known}
     with replacing(path) as partial:
         partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -41,6 +42,11 @@ def ask(
             continue
         sheet.answer(number, reader, item, keys[key])
         at += 1
+
+
+def reader_of(sheet: Sheet[ItemT, VerdictT], number: int, named: str | None) -> str:
+    """Who judges in a pass: who is named, or else who began it, or else the user of this machine."""
+    return named or (sheet.passes[number].reader if number in sheet.passes else getpass.getuser())
 
 
 def dialogue(turns: tuple[tuple[str, str], ...]) -> Text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,7 +37,7 @@ def gold(
         return
     with errors():
         known = _sheet(sheet, drafts, count, seed)
-        name = reader or (known.passes[number].reader if number in known.passes else getpass.getuser())
+        name = asking.reader_of(known, number, reader)
         if known.open_items(number):
             console.print(Text(RUBRIC), soft_wrap=True)
             asking.ask(known, number, name, _shown, _KEYS, "\\[g]ood, ge\\[n]eric, \\[b]ad")

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from dragoman.verifier.contradictions import mood
+from dragoman.audio.text import whole_sentence
+from dragoman.verifier.contradictions import AGREES, mood
 
 CORRECTION: Final = "Well, actually,"
 
@@ -24,8 +25,7 @@ _CLAUSE: Final = 3
 _LEAD: Final = r"\W*(?:(?:oh|ah|well|hm+|and)\b\W*)*"
 _THEN: Final = r"(?=\W*$|[,.!;:]|\s+(?:i|it|that|this|there|you|he|she|we|they)\b)"
 _YES: Final = re.compile(
-    _LEAD + r"(?:(?:yes|yeah|yep|yup|sure|absolutely|definitely|certainly|of course|exactly|indeed|correct|right"
-    rf"|i agree){_THEN}|(?:that's|you're|you are) (?:right|true|correct)\b)",
+    _LEAD + rf"(?:(?:{AGREES}|correct|right|i agree){_THEN}|(?:that's|you're|you are) (?:right|true|correct)\b)",
     re.IGNORECASE,
 )
 _NO: Final = re.compile(
@@ -36,11 +36,9 @@ _NO: Final = re.compile(
 
 
 def turns_against(first: str, rest: str) -> bool:
-    """Whether a new sentence takes back what ``first`` said: no after yes, comfort after congratulations, or the other
-    way round.
+    """Whether a new sentence takes back the one before it: no after yes, comfort after congratulations, or the
+    other way round.
     """
-    if first.rstrip()[-1:] not in tuple(".!?"):
-        return False
     said, says = _answer(first), _answer(rest)
     felt, feels = mood(first), mood(rest)
     return said * says < 0 or felt * feels < 0
@@ -52,7 +50,7 @@ class Amender:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         # What has come while it is not known whether it turns against the prefix; None once all passes as it comes.
-        self._held: str | None = "" if prefix.rstrip().endswith((".", "!", "?")) and _takes_sides(prefix) else None
+        self._held: str | None = "" if whole_sentence(prefix.split()) and _takes_sides(prefix) else None
 
     def feed(self, piece: str) -> str:
         """What can be said now; may be empty."""

@@ -27,6 +27,8 @@ P = ParamSpec("P")
 _QUEUED_FRAMES: Final = 250  # 5 s: a loop that is later than that has lost the conversation anyway
 _RING_S: Final = 0.2
 _PRIME_S: Final = 0.06  # waits in front of the device, so that a writer who is a little late leaves no gap
+_ENOUGH_S: Final = 0.1  # more than this need not wait, once there is silence that can be left out
+_SILENT: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,14 @@ class Ring:
     """A bounded buffer between the one who writes sound and the device that pulls it. Never blocks.
 
     An empty ring gives silence (counted in ``underruns`` once sound has begun); a full one drops its oldest
-    samples (counted in ``dropped``), so that the latency never grows. After it ran empty, sound starts again when
-    ``prime`` samples wait, or when they have had the time to come.
+    samples (counted in ``dropped``), so that the latency never grows. Silence is left out while ``enough`` samples
+    wait: a device that stalled, as one does that wakes up, would be heard late for ever after. After the ring ran
+    empty, sound starts again when ``prime`` samples wait, or when they have had the time to come.
     """
 
-    def __init__(self, capacity: int, prime: int = 0) -> None:
+    def __init__(self, capacity: int, prime: int = 0, enough: int | None = None) -> None:
         self._prime = prime
+        self._enough = capacity if enough is None else enough
         self._waited = 0
         self._sound = np.zeros(capacity, np.float32)
         self._read = 0
@@ -152,6 +156,8 @@ class Ring:
 
     def write(self, pcm: Samples) -> None:
         """Append ``pcm``."""
+        if self._size >= self._enough and float(np.abs(pcm).max(initial=0.0)) < _SILENT:
+            return
         capacity = len(self._sound)
         surplus = max(0, len(pcm) - capacity)
         pcm = pcm[surplus:]
@@ -192,8 +198,9 @@ class Ring:
 class Speaker:
     """Sound to a speaker: ``async with`` it, then ``write`` frames at 24 kHz as they are due.
 
-    At most 0.2 s wait in its buffer, so what is written is heard ``latency_s`` later, always; when nothing was
-    written in time it plays silence. A device that has no such rate is opened at its own.
+    At most 0.2 s wait in its buffer, half of it once there was silence, so what is written is heard ``latency_s``
+    later, always; when nothing was written in time it plays silence. A device that has no such rate is opened at its
+    own.
     """
 
     def __init__(self, device: int | str | None = None) -> None:
@@ -205,7 +212,7 @@ class Speaker:
         library = _portaudio()
         self._rate = await asyncio.to_thread(_rate, library, "output", self._device, OUTPUT_RATE)
         self._resampler = StreamResampler(OUTPUT_RATE, self._rate)
-        self._ring = Ring(round(_RING_S * self._rate), round(_PRIME_S * self._rate))
+        self._ring = Ring(*(round(seconds * self._rate) for seconds in (_RING_S, _PRIME_S, _ENOUGH_S)))
         self._stream = await asyncio.to_thread(
             _opened,
             library.OutputStream,

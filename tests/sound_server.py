@@ -31,6 +31,16 @@ def serving_sound() -> Iterator[dict[str, str]]:
             subprocess.run([script, "stop", home], check=True)
 
 
+def recording(environment: dict[str, str], path: Path) -> subprocess.Popen[bytes]:
+    """Record what the speaker plays (24 kHz, mono) until the process is interrupted.
+
+    A short latency is asked for: without it what was played last is still to come when the recording ends, and a sink
+    that no sound card drives works in blocks of two seconds, through which a player waits that ran dry once.
+    """
+    where = ["--device=ears.monitor", "--rate=24000", "--channels=1", "--file-format=wav"]
+    return subprocess.Popen(["parecord", "--latency-msec=20", *where, str(path)], env=environment)
+
+
 def until(lines: IO[str], wanted: str, count: int = 1) -> list[dict[str, object]]:
     """Read a command's events until the ``count``-th of type ``wanted``."""
     seen: list[dict[str, object]] = []

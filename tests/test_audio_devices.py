@@ -77,6 +77,23 @@ def test_ring_does_not_hold_back_a_short_sound():
     assert ring.read(10).all()
 
 
+def test_ring_is_not_late_for_ever_after_a_device_stalled():
+    """Silence is left out until no more waits than needed; no sound is."""
+    ring, sound = Ring(100, enough=40), np.ones(20, np.float32)
+    for _ in range(10):
+        ring.write(np.zeros(20, np.float32))  # nobody reads
+    assert len(ring) == 40
+    for _ in range(3):
+        ring.write(sound)
+    assert len(ring) == 100
+    heard = 0.0
+    for _ in range(20):
+        heard += float(ring.read(20).sum())
+        ring.write(np.zeros(20, np.float32))
+    assert heard == 60
+    assert len(ring) == 40
+
+
 def test_ring_can_be_silenced():
     """What waits is dropped at once."""
     ring = Ring(100)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sound_server import until, without_sound
+from sound_server import recording, until, without_sound
 
 from dragoman.audio.files import load, save
 from dragoman.audio.levels import trim_silence
@@ -35,18 +35,7 @@ def test_an_interpreter_through_the_sound_card(
     long = "We were going to take the train to the coast, but it was so late that we drove there in our old red car."
     save(said, np.concatenate([spoken("Good morning, my friends."), quiet, spoken(long), quiet]), INPUT_RATE)
     command = [sys.executable, "-m", "dragoman", "translate", "mic", "--stream", "--speak", "--json"]
-    recorder = subprocess.Popen(
-        [
-            "parecord",
-            "--latency-msec=50",
-            "--device=ears.monitor",
-            "--rate=24000",
-            "--channels=1",
-            "--file-format=wav",
-            str(played),
-        ],
-        env=sound_server,
-    )
+    recorder = recording(sound_server, played)
     with (
         subprocess.Popen(
             [*command, "--subtitles", str(subtitles)], env=sound_server, stdout=subprocess.PIPE, text=True

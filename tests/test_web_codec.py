@@ -70,7 +70,8 @@ def test_any_chunking_decodes_alike(cuts: list[int]) -> None:
     np.testing.assert_allclose(heard, expected, atol=1e-5)
 
 
-def test_what_is_not_base64_is_refused() -> None:
+@pytest.mark.parametrize("text", ["~~~", "é", "AAA\u200b", "\ud800"])
+def test_what_is_not_base64_is_refused(text: str) -> None:
     """An error, not noise."""
     with pytest.raises(ProtocolError, match="base64"):
-        Decoder(Pcm()).decode("~~~")
+        Decoder(Pcm()).decode(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from functools import cache
 
 import numpy as np
@@ -59,7 +58,7 @@ class Decoder:
         """The samples that are complete so far. Raises ``ProtocolError`` on what is not base64."""
         try:
             data = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # not binascii.Error alone: letters beyond ASCII raise another
             raise ProtocolError(f"audio is not base64: {error}", code="invalid_audio", param="audio") from error
         if isinstance(self._form, Pcm):
             data = self._odd + data

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 
+import httpx
 import numpy as np
 import pytest
 from openai.types.realtime import RealtimeTranslationServerEvent
@@ -52,15 +53,23 @@ class Interpreters:
     events: tuple[Event, ...] = ()
     asked: list[tuple[str | None, str, bool]] = field(default_factory=list)
     failing: tuple[str, ...] = ()
+    broken: Exception | None = None
 
     def __call__(self, source: str | None, target: str, speaks: bool) -> Scripted:
         self.asked.append((source, target, speaks))
         if target in self.failing:
             raise DragomanError(f"no translator to {target}")
+        if self.broken is not None:
+            raise self.broken
         return Scripted(target, self.events)
 
 
-def run(interpreters: Interpreters, test: Callable[[ClientConnection], Awaitable[None]], query: str = "") -> None:
+def run(
+    interpreters: Interpreters,
+    test: Callable[[ClientConnection], Awaitable[None]],
+    query: str = "",
+    max_queue: int | None = 16,
+) -> None:
     async def transcribe(pcm: Samples, language: str | None) -> str:
         return ""
 
@@ -71,7 +80,7 @@ def run(interpreters: Interpreters, test: Callable[[ClientConnection], Awaitable
         async with (
             asyncio.timeout(20),
             served(app) as address,
-            connect(f"ws://{address}/v1/realtime/translations{query}") as socket,
+            connect(f"ws://{address}/v1/realtime/translations{query}", max_queue=max_queue) as socket,
         ):
             await test(socket)
 
@@ -246,6 +255,43 @@ def test_a_client_that_leaves_stops_its_interpreter() -> None:
         await socket.close()
 
     run(Interpreters(TOLD), test)
+
+
+def test_a_broken_interpreter_ends_the_session_and_says_so() -> None:
+    """It is not opened again and again."""
+    interpreters = Interpreters(broken=RuntimeError("a wrong graph"))
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append())
+        error = (await received(socket, until="error"))[-1]
+        assert error["error"]["message"] == "the server failed; its log says how"  # type: ignore[index]
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+
+    run(interpreters, test)
+    assert len(interpreters.asked) == 1
+
+
+def test_a_client_that_reads_nothing_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it doesn't take must not pile up."""
+    monkeypatch.setattr("dragoman.web.translations.STALL_S", 0.2)
+    monkeypatch.setattr("dragoman.web.app.LEAVE_S", 0.1)
+    minute = Spoken(0, "Bom dia.", 0.0, np.zeros(24_000 * 60, np.float32))
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append())
+        host, port = socket.remote_address
+        async with httpx.AsyncClient() as http:
+            while (await http.get(f"http://{host}:{port}/health")).json()["sessions"]:
+                pass
+        assert caplog.messages == ["a session was ended: the client took nothing for 0 s"]
+        socket.transport.abort()
+
+    run(Interpreters((minute,) * 5), test, max_queue=1)
 
 
 def test_appended_text_gives_each_word_once() -> None:

@@ -135,7 +135,7 @@ class Connection:
         except* WebSocketDisconnect:
             pass
         except* (TooSlow, DragomanError) as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
 
     async def _tell(self) -> None:
         async for happened in self._session.events():
@@ -199,9 +199,10 @@ class Connection:
         return await self._backend.transcribe(pcm, language or self._backend.settings.language)
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group of them, however deep."""
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _new_id(prefix: str) -> str:

@@ -25,7 +25,7 @@ from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.web import translation_protocol as ask
 from dragoman.web.codec import Decoder, Encoder
 from dragoman.web.protocol import Pcm, ProtocolError, ServerEvent, error_event, event
-from dragoman.web.realtime import STALL_S, TooSlow
+from dragoman.web.realtime import STALL_S, TooSlow, first_of
 from dragoman.web.translation_protocol import FRAME_MS, TranslationConfig
 
 OpenInterpreter: TypeAlias = Callable[[str | None, str, bool], Interpreter]
@@ -132,6 +132,7 @@ class TranslationConnection:
         self._telling = Telling(extended=extended)
         self._decoder = Decoder(Pcm())
         self._sound: asyncio.Queue[Samples | None] = asyncio.Queue(_WAITING)
+        self._tasks = asyncio.TaskGroup()
         self._run: asyncio.Task[None] | None = None
         self._id = f"sess_{secrets.token_hex(10)}"
         self._expires = int(time.time()) + _LIFETIME_S
@@ -140,17 +141,16 @@ class TranslationConnection:
     async def serve(self) -> None:
         """Interpret until the client leaves or closes the session. Raises ``TooSlow``."""
         try:
-            await self._send([self._session("session.created")])
-            await self._receive()
-            await self._settle()
-            await self._send([event("session.closed")])
-            await self._socket.close()
-        except WebSocketDisconnect:
+            async with self._tasks:
+                await self._send([self._session("session.created")])
+                await self._receive()
+                await self._settle()
+                await self._send([event("session.closed")])
+                await self._socket.close()
+        except* WebSocketDisconnect:
             pass
-        finally:
-            if self._run is not None:
-                self._run.cancel()
-                await asyncio.gather(self._run, return_exceptions=True)
+        except* TooSlow as errors:
+            raise first_of(errors) from None
 
     async def _receive(self) -> None:
         """Until the client closes the session. Raises ``WebSocketDisconnect`` where it is gone."""
@@ -172,8 +172,8 @@ class TranslationConnection:
         if isinstance(message, ask.TranslationAppend):
             pcm = self._decoder.decode(message.audio)
             self._telling.received += len(pcm)
-            if self._run is None or self._run.done():
-                self._run = asyncio.create_task(self._interpret(self._config.target))
+            if self._run is None:
+                self._run = self._tasks.create_task(self._interpret(self._config.target), name="interpret")
             await self._sound.put(pcm)
             return
         config = self._config.merged(message.session)

@@ -238,6 +238,50 @@ def test_a_word_that_begins_like_the_beginning_is_said() -> None:
     assert rest(["Well", "Well."], "Well") == " WellWell."
 
 
+@pytest.mark.parametrize(
+    ("prefix", "written", "said"),
+    [
+        ("It costs about", "$5 a month.", " $5 a month."),
+        ("She called it", '"the best day".', ' "the best day".'),
+        ("It is cold,", "-5 degrees.", " -5 degrees."),
+        ("It is a well", "-known fact.", "-known fact."),
+        ("I like it", "(really).", " (really)."),
+        ("That's great!", "😊 Tell me.", " 😊 Tell me."),
+        ("No, I", "'m fine.", "'m fine."),
+        ("No, I do", "n’t.", "n’t."),
+        ("No, I do", "not.", " not."),
+        ("They called it", "'so so'.", " 'so so'."),
+        ("It is at", "5%", " 5%"),
+        ("It is five", "% of it", "% of it"),
+    ],
+)
+def test_a_space_comes_before_all_but_what_ends_a_word(prefix: str, written: str, said: str) -> None:
+    for size in (1, 2, 100):
+        assert rest([written[at : at + size] for at in range(0, len(written), size)], prefix) == said
+
+
+@pytest.mark.parametrize(
+    ("prefix", "written", "said"),
+    [
+        ("That's great!", "that’s great! Tell me", " Tell me"),
+        ("That's great!", "That's great. Tell me", " Tell me"),
+        ("That's great!", "**That's great!** Tell me", " Tell me"),
+        ("That's great!", "**That's great!**Tell me", " Tell me"),
+        ("I think that was", "... I THINK that was Jane.", " Jane."),
+        ("I think that was", "**I think that was**, well, Jane.", ", well, Jane."),
+        ("I think that was", "I think that was... Jane.", "... Jane."),
+        ("It", "It's fine.", "'s fine."),
+        ("It,", "It's fine.", " It's fine."),
+        ("Well,", "Well-known, too.", " Well-known, too."),
+        ("Well", "“Well", ""),
+    ],
+)
+def test_a_repetition_is_known_by_its_words(prefix: str, written: str, said: str) -> None:
+    """Whatever letters and marks they come in."""
+    for size in (1, 2, 100):
+        assert rest([written[at : at + size] for at in range(0, len(written), size)], prefix) == said
+
+
 def test_a_server_that_continues_exactly_may_go_on_inside_a_word() -> None:
     assert rest(["ly", " done."], "That was wonderful", server_kind("llama.cpp")) == "ly done."
 
@@ -291,10 +335,12 @@ def test_a_whole_reply_passes_as_it_is() -> None:
     assert rest(["That is ", "fine."], "") == "That is fine."
 
 
-PIECES = st.lists(st.sampled_from(["", " ", "Well", "Well,", " I", " see", "!", "\n", "see"]), max_size=8)
+WRITTEN = ["", " ", "Well", "well,", " I", " see", "!", "\n", "see", *"\"'*$(-_s5😊", "n't"]
+PIECES = st.lists(st.sampled_from(WRITTEN), max_size=10)
+BEGUN = st.sampled_from(["Well, I see", "Well", "Well,", "see!", "Well ", "Well, it's", "..."])
 
 
-@given(PIECES, st.sampled_from(["Well, I see", "Well", "see!", "Well "]), st.sampled_from([*KINDS, UNKNOWN]))
+@given(PIECES, BEGUN, st.sampled_from([*KINDS, UNKNOWN]))
 def test_however_it_is_cut_the_seam_says_the_same(pieces: list[str], prefix: str, server: Kind) -> None:
     """In one piece, letter by letter, or as it comes."""
     whole = "".join(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -69,16 +70,28 @@ async def following(pieces: AsyncIterator[str], prefix: str, server: Kind) -> As
         yield text
 
 
+_WORD: Final = re.compile(r"[^\W_]+")
+_MARKS: Final = re.compile(r"(?:[^\w\s]|_)*")
+_CLOSING: Final = ".,!?;:…"
+_EMPHASIS: Final = '*_~`"”»'
+"""What closes around repeated words, and was opened before them."""
+_ATTACHED: Final = re.compile(r"[.,!?;:…)\]}”»%°/–—]|-[^\W\d]|['’](?:s|m|d|t|re|ve|ll)\b|n['’]t\b", re.IGNORECASE)
+"""What stands next to the word before it."""
+_UNSURE: Final = re.compile(r"\s*|-|['’]\S{0,2}|n(?:['’]t?)?", re.IGNORECASE)
+"""What may yet become such, or not."""
+
+
 class Seam:
     """Joins what ``server`` writes to ``prefix``, piece by piece.
 
-    Where the server repeats the prefix, that is dropped; where a space is missing, it is added; a mark that ends what
-    was said stands next to it, without the space that some models write before it. Nothing else changes. A server that
-    continues exactly is taken at its word: it may go on inside a word.
+    Where the server repeats the prefix's words, in whatever letters and marks, they are dropped; where a space is
+    missing, it is added; a mark that ends what was said stands next to it, without the space that some models write
+    before it. Nothing else changes. A server that continues exactly is taken at its word: it may go on inside a word.
     """
 
     def __init__(self, prefix: str, server: Kind) -> None:
         self._prefix = prefix
+        self._words = [word.casefold() for word in _WORD.findall(prefix)]
         self._exactly = server.continues == "exactly"
         # What has come while it may still be a repetition, or be nothing but space; None once all passes as it comes.
         self._held: str | None = "" if prefix else None
@@ -88,33 +101,52 @@ class Seam:
         if self._held is None:
             return piece
         self._held += piece
-        if self._exactly:
-            if not self._held.strip():
-                return ""
-            held, self._held = self._held, None
-            return _closed(held)
-        said, wanted = self._held.lstrip(), self._prefix.strip()
-        if wanted.startswith(said) or said.rstrip() == wanted:
+        rest = self._rest(self._held, over=False)
+        if rest is None or _UNSURE.fullmatch(rest):
             return ""
-        held, self._held = self._held, None
-        # A word that only begins like it ("Well", "Wellness") is no repetition.
-        again = said.startswith(wanted) and not (wanted[-1:].isalnum() and said[len(wanted)].isalnum())
-        return self._joined(said[len(wanted) :] if again else held)
+        self._held = None
+        return self._joined(rest)
 
     def close(self) -> str:
         """What was held back, where the stream ends."""
         held, self._held = self._held, None
-        if self._exactly or not held or held.strip() in ("", self._prefix.strip()):
-            return ""
-        return self._joined(held)
+        rest = self._rest(held or "", over=True)
+        return self._joined(rest) if rest and not rest.isspace() else ""
+
+    def _rest(self, text: str, *, over: bool) -> str | None:
+        """``text`` without the prefix's words; None while it may still turn out to begin with them."""
+        if self._exactly or not self._words:
+            return text
+        end, found = 0, _WORD.finditer(text)
+        for wanted in self._words:
+            word = next(found, None)
+            if word is None:
+                return text if over else None
+            end, said = word.end(), word.group().casefold()
+            if end == len(text) and not over and wanted.startswith(said):
+                return None
+            if said != wanted:
+                return text
+        marks = _MARKS.match(text, end)
+        assert marks is not None
+        rest = text[marks.end() :]
+        if not rest and not over:
+            return None
+        if self._prefix.rstrip()[-1].isalnum():
+            return marks.group().lstrip(_EMPHASIS) + rest
+        # "Well-known" begins with "Well", but does not repeat "Well,".
+        inside_a_word = rest[:1].strip() and not set(marks.group()) & set(_CLOSING)
+        return text if inside_a_word else rest
 
     def _joined(self, rest: str) -> str:
         rest = _closed(rest)
+        if self._exactly:
+            return rest
         if self._prefix[-1:].isspace():
             return rest.lstrip()
-        return rest if rest[:1].isspace() or not rest[:1].isalnum() else f" {rest}"
+        return rest if rest[:1].isspace() or _ATTACHED.match(rest) else f" {rest}"
 
 
 def _closed(rest: str) -> str:
     """Without the space before a mark that ends what stands before."""
-    return rest.lstrip() if rest.lstrip()[:1] in tuple(".,!?;:…") else rest
+    return rest.lstrip() if rest.lstrip()[:1] in tuple(_CLOSING) else rest

@@ -195,6 +195,28 @@ def test_cough_brings_the_rest_as_a_new_response() -> None:
     assert desk.said[-1]["response"]["output"][0]["content"][0]["transcript"] == "old friend."
 
 
+@pytest.mark.parametrize(
+    ("written", "spoken", "before", "later", "rest"),
+    [
+        ("One two three ", "One two three", 2, "four.", "three four."),
+        ("One two.\n", "One two.", 1, "Three.", "two.\nThree."),
+        ("One two.", "One two.", 2, " Three.", " Three."),
+        ("Sure! 😀 - First, mix **the** flour. Then eat.", "Sure! First, mix the flour. Then eat.", 5, "", "Then eat."),
+        ("See https://www.a.org/b for that. Go.", "See a.org for that. Go.", 3, "", "that. Go."),
+        ("One! — Two three.", "One! Two three.", 2, "", "three."),
+        ("One two.", "One 2.", 2, "", "two."),
+    ],
+)
+def test_rest_of_the_text_is_what_was_not_heard(written: str, spoken: str, before: int, later: str, rest: str) -> None:
+    """As it was written, whatever of it is not said aloud; a word too many rather than one too few."""
+    words = tuple(Word(word, i / 4, (i + 1) / 4) for i, word in enumerate(spoken.split()))
+    desk = Desk()
+    desk.happen(on.ReplyStarted(1, 1, 0.0), on.ReplyText(1, written))
+    desk.happen(on.ReplyAudio(1, np.zeros(6_000 * len(words), np.float32), words), on.ReplyHeld(1, 1.0, before / 4))
+    said = desk.happen(on.ReplyResumed(1, 1.5, before / 4), on.ReplyText(1, later))
+    assert "".join(str(each["delta"]) for each in said if str(each["type"]).endswith("transcript.delta")) == rest
+
+
 def test_held_reply_sends_nothing_until_it_is_decided() -> None:
     """What is still written and synthesized for a held reply doesn't reach the client."""
     desk = Desk()

@@ -7,6 +7,9 @@ done yet is cancelled; and if it was only a cough, the rest of the reply is a ne
 
 from __future__ import annotations
 
+import re
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +17,7 @@ import numpy as np
 from dragoman.agent import events as on
 from dragoman.agent.cli.output import Json
 from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.tts.speakable import Cleaner
 from dragoman.web.items import HEARD_SLACK_S, Item, View
 from dragoman.web.protocol import ServerEvent
 from dragoman.web.responses import Outcome, Reason, Response
@@ -152,7 +156,7 @@ class Replies:
         past = reply.words_before(position)
         response = self._new_response()
         events = response.create() + self._begin(reply, response, position)
-        events += response.text(" ".join(reply.text.split()[past:]))
+        events += response.text(_unsaid(reply.text, reply.words[:past]))
         if reply.pcm:
             rest = np.concatenate(reply.pcm)[round(position * OUTPUT_RATE) :]
             events += self._speak(response, rest, tuple(reply.words[past:]))
@@ -223,3 +227,15 @@ class Replies:
             voice=output.voice_name,
             max_output_tokens=config.max_output_tokens,
         )
+
+
+def _unsaid(text: str, heard: Iterable[Word]) -> str:
+    """What follows, in a written text, the words that were heard of it: not all that is written is a word to say."""
+    cleaner, left, cut = Cleaner(), deque(word.text for word in heard), 0
+    for token in re.finditer(r"\S+\s*", text):
+        words = cleaner.feed(token.group()) + (cleaner.flush() if token.end() == len(text) else [])
+        for word in words:
+            if left and word.text == left[0]:
+                left.popleft()
+                cut = token.end()
+    return text[cut:]

@@ -288,6 +288,32 @@ def test_request_goes_on_when_it_was_only_a_noise() -> None:
     assert desk.session.calls == [("respond", None, None)]
 
 
+def test_commit_of_what_was_found_to_be_a_noise_gets_no_words() -> None:
+    """The client ended the turn before it heard of that: what waits for the turn goes on, and the next is its own."""
+    desk = Desk()
+    desk.conversation.received(16_000)
+    desk.happen(on.UserStarted(1, 0.1))
+    item = desk.send("input_audio_buffer.commit")[-1]["item"]["id"]
+    desk.send("response.create")
+    (words,) = desk.happen(on.UserBackchannel(1, "", 0.4))
+    assert (words["item_id"], words["transcript"]) == (item, "")
+    assert desk.session.calls == [("commit",), ("respond", None, None)]
+    started, *_, words = desk.happen(on.UserStarted(2, 5.0), on.UserTurn(2, "What time is it?", 5.0, 6.0, 1))
+    assert (words["item_id"], words["transcript"]) == (started["item_id"], "What time is it?")
+    assert started["item_id"] != item
+
+
+def test_commit_after_that_of_a_noise_is_told() -> None:
+    """The session takes one turn at a time, and the noise was one. What was said over a reply is no turn of these."""
+    desk = Desk()
+    for number in (1, 2):
+        desk.conversation.received(16_000)
+        desk.happen(on.UserStarted(number, number))
+        desk.send("input_audio_buffer.commit")
+    desk.happen(on.UserBackchannel(1, "mm-hm", 1.0), on.UserBackchannel(7, "", 1.0))
+    assert desk.session.calls == [("commit",), ("commit",)]
+
+
 def test_cancel_of_a_request_that_waits_leaves_the_reply_playing() -> None:
     """The session never hears of it."""
     desk = Desk()

@@ -292,8 +292,11 @@ class Conversation:
                     self._control.commit()
                 self._proceed()
                 return events
-            case on.UserBackchannel(_, text, at):
-                events = self._turns.dropped(text, at)
+            case on.UserBackchannel(number, text, at):
+                before = self._turns.waiting
+                events = self._turns.dropped(number, text, at)
+                if 0 < self._turns.waiting < before:
+                    self._control.commit()
                 self._proceed()
                 return events
             case on.ReplyStarted(number):

@@ -99,10 +99,18 @@ class Turns:
             self._forget(happened.entry)
         return events + self._transcribed(turn, happened.text, happened.end - happened.start)
 
-    def dropped(self, text: str, at: float) -> list[ServerEvent]:
-        """What was said asks for nothing, or was no speech: the client is only told that it ended."""
-        events = self._stopped(self._turn, at) if self._turn else []
-        self._turn = None
+    def dropped(self, number: int, text: str, at: float) -> list[ServerEvent]:
+        """What was said asks for nothing, or was no speech: the client is only told that it ended. If it has committed
+        the turn meanwhile, these are all the words that this will get.
+        """
+        if self._committed and self._committed[0].number == number:
+            turn = self._committed.popleft()
+            if (item := self._view.items.find(turn.item)) is not None:
+                item.text = text
+            events = self._transcribed(turn, text, 0.0)
+        else:
+            events = self._stopped(self._turn, at) if self._turn else []
+            self._turn = None
         return [*events, *self._view.extra("backchannel", text=text)]
 
     def _new(self) -> _Turn:

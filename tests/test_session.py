@@ -19,9 +19,9 @@ from dragoman.agent.recorded import TrackSink, converse
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.types import DragomanError, Samples
+from dragoman.audio.types import DragomanError, Samples, Speech
 
-from .fakes import ScriptedRecognizer, ScriptedResponder, scripted, speech
+from .fakes import ScriptedRecognizer, ScriptedResponder, ToneVoice, scripted, speech
 
 E = TypeVar("E")
 
@@ -52,6 +52,21 @@ def test_a_question_is_answered() -> None:
     # The patience after complete words is 480 ms; the reply was ready by then.
     assert turn.onset_ms == pytest.approx(500, abs=60)
     assert only(events, ev.Problem) == []
+
+
+def test_a_reply_that_the_voice_can_not_read_is_over_at_once() -> None:
+    """Nothing of it is heard, and the next turn is answered."""
+
+    class Foreign(ToneVoice):
+        def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+            return super().synthesize(text if text.isascii() else "", rate=rate, final=final)
+
+    parts = scripted(["Say hello in Chinese.", "What time is it?"], ["你好", "It is noon."])
+    parts.keep({("en", None): Foreign()})
+    events, record = converse_now(parts, speech((0.5, 1.5), (4.5, 5.5), seconds=7))
+    assert [(turn.assistant, turn.heard) for turn in record.turns] == [("你好", ""), ("It is noon.", "It is noon.")]
+    first, _ = only(events, ev.ReplyDone)
+    assert (first.status, first.at < 4.5) == ("completed", True)
 
 
 def test_a_second_pass_corrects_the_turn_in_time() -> None:

@@ -89,7 +89,7 @@ def test_cut_at_a_words_end_the_rest_is_the_rest(english_voice: Voice, transcrib
     assert len(after) == len(texts) - count - 1
 
 
-@pytest.mark.parametrize("text", ["", "   ", "🙂", "!!!", "—", "...", "```\ncode\n```"])
+@pytest.mark.parametrize("text", ["", "   ", "🙂", "!!!", "—", "...", "```\ncode\n```", "你好"])
 def test_nothing_to_say_is_silence(english_voice: Voice, text: str) -> None:
     """An empty speech, no error."""
     speech = english_voice.synthesize(text)
@@ -110,6 +110,20 @@ def test_an_odd_word_does_not_silence_the_sentence(english_voice: Voice, odd: st
     """What the pronunciation can't read is left out; the other words are spoken."""
     words = {w.text: w for w in english_voice.synthesize(f"Look here {odd} please.").words}
     assert words["please."].end > words["please."].start > words["here"].start
+
+
+@pytest.mark.parametrize("sign", ["%", "@", "&", "+", "=", "%."])
+def test_a_sign_alone_is_said_by_its_name(english_voice: Voice, sign: str) -> None:
+    (word,) = english_voice.synthesize(sign).words
+    assert word.text == sign
+    assert word.end > word.start + 0.1
+
+
+@pytest.mark.parametrize("count", [16, 40])
+def test_a_number_too_long_for_a_name_is_said_digit_by_digit(english_voice: Voice, count: int) -> None:
+    speech = english_voice.synthesize("7" * count)
+    assert [word.text for word in speech.words] == ["7" * count]
+    np.testing.assert_array_equal(speech.pcm, english_voice.synthesize("seven " * count).pcm)
 
 
 def test_rate_changes_the_length(english_voice: Voice) -> None:

@@ -6,8 +6,10 @@ duration predictor inside its graph, in steps of 25 ms.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from hibari import Hibari, dsp
@@ -15,6 +17,9 @@ from hibari import Hibari, dsp
 from dragoman.audio.types import DragomanError, Samples
 from dragoman.tts.graphs import session_with_durations
 from dragoman.tts.voice import Durations, Voice, spread
+
+_LONG: Final = re.compile(r"\d{16,}")
+"""Digits that nobody says as one number: its rules name quadrillions, and fail beyond undecillions."""
 
 
 class HibariEngine:
@@ -44,7 +49,7 @@ class HibariEngine:
     def _read(self, text: str) -> str:
         """Phonemes of a text. Its rules fail on some odd numerals: such a word is left unspoken, not the sentence."""
         try:
-            return str(self._hibari.g2p(text))
+            return str(self._hibari.g2p(_LONG.sub(lambda digits: " ".join(digits.group()), text)))
         except (ValueError, LookupError, TypeError, AttributeError):
             words = text.split()
             return " ".join(map(self._read, words)) if len(words) > 1 else ""

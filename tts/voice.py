@@ -25,6 +25,8 @@ _LAG_S: Final = 0.065
 # marks and a recognizer's word times.
 _FADE: Final = 120
 _MARGIN: Final = 240
+_NAMED: Final = frozenset("%@&+=")
+"""Signs that are said by their names."""
 _SILENT: Final = frozenset(' ;:,.!?—…"()“”ˈˌ')
 
 
@@ -74,8 +76,8 @@ class Voice:
         """Speak ``text`` at ``rate`` times the voice's own pace, trimmed of the silence around it.
 
         The words are those of ``speakable(text)``. ``final`` False: the sentence goes on after it, so the
-        tone does not fall. Text without a letter or a digit gives an empty ``Speech``. Raises
-        ``DragomanError`` for a rate outside 0.5 to 2.
+        tone does not fall. Text with nothing that has a sound (marks alone, a script that the voice can't read)
+        gives an empty ``Speech``. Raises ``DragomanError`` for a rate outside 0.5 to 2.
         """
         return joined(self.stream(text, rate=rate, final=final), rate=rate)
 
@@ -91,7 +93,7 @@ class Voice:
             yield from self._sentence(sentence, rate, final or index + 1 < len(sentences))
 
     def _sentence(self, words: list[str], rate: float, ends: bool) -> list[Speech]:
-        if not any(c.isalnum() for word in words for c in word):
+        if not any(c.isalnum() or c in _NAMED for word in words for c in word):
             return [Speech(_EMPTY.pcm, tuple(Word(word, 0.0, 0.0) for word in words))]
         known = self._engine.symbols
         asked = _closed(words) if ends else [*_open(words), self._engine.onward]

@@ -25,7 +25,7 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         # Each command's own name for what it makes.
         (
             folder
-            / {name: f"{name}.npz" for name in ("ranker", "verifier", "endings", "endpointer")}.get(
+            / {name: f"{name}.npz" for name in ("ranker", "verifier", "endings", "endpointer", "habits")}.get(
                 command[4], "adapter.npz"
             )
         ).write_text(command[4])
@@ -50,7 +50,12 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         ("train ranker", ["drafter-en.npz", *both, *ears]),
         *((step, ["drafter-en.npz", *both, "ranker.npz", *ears]) for step in with_drafter),
         *((step, ["drafter-en.npz", both[0], "endings-en.npz", both[1], "ranker.npz", *ears]) for step in with_endings),
+        (
+            "train habits",
+            ["drafter-en.npz", both[0], "endings-en.npz", both[1], "ranker.npz", "verifier-en.npz", *ears],
+        ),
     ]
+    assert (tmp_path / "adapters" / "habits-en.npz").read_text() == "habits"
     assert all((tmp_path / "adapters" / ear).read_text() == "asr" for ear in ears)
     assert (tmp_path / "adapters" / "duplex-whisper-tiny.en.npz").read_text() == "duplex"
     assert (tmp_path / "adapters" / "drafter-en.npz").read_text() == "preference"

@@ -14,6 +14,7 @@ from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_endings import endings
 from dragoman.agent.cli.train_endpointer import endpointer
+from dragoman.agent.cli.train_habits import habits
 from dragoman.agent.cli.train_preference import preference
 from dragoman.agent.cli.train_ranker import ranker
 from dragoman.agent.cli.train_translation import translation
@@ -37,6 +38,7 @@ app.command()(drafter)
 app.command()(duplex)
 app.command()(endings)
 app.command()(endpointer)
+app.command()(habits)
 app.command()(preference)
 app.command()(ranker)
 app.command()(translation)

@@ -33,7 +33,8 @@ class Step:
 
 def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, device: str) -> list[Step]:
     """The ear first: two models of turn-taking are trained on what it hears, and its decoder on how people talk in
-    conversations. Then the drafter, and what reads its states: the ends of turns, and the verifier.
+    conversations. Then the drafter, and what reads its states: the ends of turns, and the verifier; and
+    what it usually says.
     """
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
     words = folder / "decoder"
@@ -93,6 +94,11 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             ("train", "verifier", "--drafts", str(drafts), "--folder", str(verifier)),
             verifier / "verifier.npz",
             "verifier-en.npz",
+        ),
+        Step(
+            ("train", "habits", "--drafts", str(drafts), "--folder", str(folder / "habits")),
+            folder / "habits" / "habits.npz",
+            "habits-en.npz",
         ),
     ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dragoman.agent.drafter.endings import Endings, load_endings
+from dragoman.agent.drafter.habits import Habits, load_habits
 from dragoman.agent.drafter.runtime import FORMAT, DrafterRuntime
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
@@ -41,6 +42,16 @@ def open_endings(language: str = "en", *, path: Path | None = None, drafter: Pat
     return endings
 
 
+def open_habits(drafter: str, language: str = "en") -> Habits | None:
+    """What the drafter of a language with this digest usually says, if that is known; it is merely slower without.
+
+    Raises ``DragomanError`` when the file is broken.
+    """
+    path = find_adapter(f"habits-{language}.npz", SHIPPED)
+    habits = None if path is None else load_habits(path)
+    return habits if habits is not None and habits.drafter == drafter else None
+
+
 def open_drafter(
     language: str = "en",
     *,
@@ -60,7 +71,8 @@ def open_drafter(
     loaded = load_adapter(path)
     file = resolve(body, progress=progress)
     loaded.check("", body_sha256(file))
-    return DrafterRuntime(_graphs(loaded, file, quantized, progress), threads=threads)
+    habits = open_habits(loaded.digest(), language)
+    return DrafterRuntime(_graphs(loaded, file, quantized, progress), threads=threads, habits=habits)
 
 
 def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.habits import Habits
 from dragoman.agent.drafter.prompt import DRAFT, OPEN, POSITIONS, asked, before, heard
 from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
@@ -38,13 +39,15 @@ class Reading:
         self.tokens: list[int] = []
         self.states: list[Array] = []
         """In the body's middle, at each of the tokens [d]."""
+        self.drafted: tuple[int, ...] = ()
+        """Tokens of the last draft for it."""
 
 
 class DrafterRuntime:
     """The graphs, loaded. Calls release the interpreter lock; several threads may call it for different readings."""
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        """Load what ``graph.write`` wrote."""
+    def __init__(self, folder: Path, *, threads: int = 1, habits: Habits | None = None) -> None:
+        """Load what ``graph.write`` wrote; ``habits``: of this drafter, which make it quicker."""
         with np.load(folder / "tables.npz") as data:
             about = json.loads(data["about"].tobytes())
             kept = tuple(map(int, data["kept"]))
@@ -53,7 +56,7 @@ class DrafterRuntime:
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
         body, drafts = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("body", "drafts"))
         self._reader = Reader(body, self.dims, POSITIONS, ("middle",))
-        self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded)
+        self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded, habits)
         self._reply = asked(self.vocabulary)
 
     def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Reading:
@@ -80,6 +83,7 @@ class DrafterRuntime:
     def draft(self, reading: Reading, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read, or all that there are. The reading may go on."""
         [draft] = self._writer.draft([self._fork(reading)], words)
+        reading.drafted = draft.tokens
         return draft
 
     def alternatives(self, reading: Reading, words: int, count: int) -> list[Draft]:
@@ -93,9 +97,7 @@ class DrafterRuntime:
         return self._writer.retold(self._fork(reading), tokens, complete=draft.complete)
 
     def _fork(self, reading: Reading) -> Fork:
-        past = reading.past.copy()
-        self._read(past, self._reply[:-1])
-        return Fork(past, self._reply[-1], DRAFT)
+        return Fork(reading.past.copy(), list(self._reply), DRAFT, reading.drafted)
 
     def _read(self, past: Past, tokens: Sequence[int]) -> list[Array]:
         """The states at the tokens."""

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.habits import Habits
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Vocabulary
@@ -19,10 +20,12 @@ class Fork:
     """A draft under way, on a past of its own."""
 
     past: Past
-    last: int
-    """The token that is read next."""
+    unread: list[int]
+    """The tokens that are read next: those that ask for a draft, then the last one that it has."""
     most: int
     """Tokens that it may have."""
+    likely: Sequence[int] = ()
+    """A draft that it may be like."""
     tokens: list[int] = field(default_factory=list)
     rows: list[tuple[Array, float, float, float]] = field(default_factory=list)
     ended: bool = False
@@ -30,7 +33,8 @@ class Fork:
     @property
     def open(self) -> bool:
         """Whether more words may come."""
-        return not self.ended and self.past.length < self.past.room and len(self.tokens) < self.most
+        room = self.past.length + len(self.unread) <= self.past.room
+        return not self.ended and room and len(self.tokens) < self.most
 
 
 class Writer:
@@ -42,17 +46,39 @@ class Writer:
         drafts: ort.InferenceSession,
         vocabulary: Vocabulary,
         embedded: Callable[[int], Array],
+        habits: Habits | None = None,
     ) -> None:
-        """``reader``: of a body with the output ``middle``; ``embedded``: the input [d] that a token is."""
+        """``reader``: of a body with the output ``middle``; ``embedded``: the input [d] that a token is; ``habits``:
+        what is mostly written.
+        """
         self._reader, self._drafts, self._embedded = reader, drafts, embedded
-        self.vocabulary = vocabulary
+        self.vocabulary, self.habits = vocabulary, habits
 
     def extend(self, forks: Sequence[Fork]) -> None:
         """One more token for each fork that is open."""
         forks = [fork for fork in forks if fork.open]
         for fork, state, row in zip(forks, *self._next(forks), strict=True):
-            second, best = np.argpartition(row, -2)[-2:]
-            self._take(fork, int(best), int(second), state, row)
+            self._write(fork, state, row)
+
+    def rush(self, fork: Fork, words: int) -> None:
+        """As many tokens as were guessed rightly, and one more; no more than that for so many words."""
+        begun, last = fork.past.length + len(fork.unread), len(fork.unread) - 1
+        most = min(fork.past.room - begun, fork.most - len(fork.tokens) - 1)
+        guessed = self.habits.guess(fork.tokens, fork.likely, max(0, most)) if self.habits is not None else []
+        states, rows = self._read([fork], self._inputs([*fork.unread, *guessed])[None])
+        for read, (state, row) in enumerate(zip(states[0, last:], rows[0, last:], strict=True)):
+            fork.past.length = begun + read  # what lies behind is written over
+            self._write(fork, state, row)
+            if guessed[read : read + 1] != fork.tokens[-1:] or fork.ended or self._begun(fork) > words:
+                return
+
+    def _write(self, fork: Fork, state: Array, row: Array) -> None:
+        """The likeliest token behind a state."""
+        second, best = np.argpartition(row, -2)[-2:]
+        self._take(fork, int(best), int(second), state, row)
+
+    def _inputs(self, tokens: Sequence[int]) -> Array:
+        return np.stack([self._embedded(token) for token in tokens])
 
     def branches(self, fork: Fork, count: int) -> list[Fork]:
         """``count`` other ways to begin than the likeliest, the likelier first; ``fork`` has written nothing yet."""
@@ -60,7 +86,7 @@ class Writer:
         best, *others = np.argsort(-row)[: count + 1]
         found = []
         for other in others:
-            branch = Fork(fork.past.copy(), fork.last, fork.most)
+            branch = Fork(fork.past.copy(), [], fork.most)
             self._take(branch, int(other), int(best), state, row)
             found += [branch] if branch.tokens else []
         return found
@@ -69,9 +95,8 @@ class Writer:
         """States [n, d] behind what each fork has, and log-probabilities [n, rows] of what comes then."""
         if not forks:
             return np.zeros((0, self._reader.dims.width), np.float32), np.zeros((0, 0), np.float32)
-        x = np.stack([self._embedded(fork.last) for fork in forks])
-        states, rows = self._read(forks, x[:, None])
-        return states[:, 0], rows[:, 0]
+        states, rows = self._read(forks, np.stack([self._inputs(fork.unread) for fork in forks]))
+        return states[:, -1], rows[:, -1]
 
     def _read(self, forks: Sequence[Fork], x: Array) -> tuple[Array, Array]:
         """States [B, n, d] at inputs [B, n, d], and log-probabilities [B, n, rows] of what comes behind each."""
@@ -83,7 +108,7 @@ class Writer:
 
     def _take(self, fork: Fork, row: int, rival: int, state: Array, logp: Array) -> None:
         token = self.vocabulary.token(row)
-        fork.last, fork.ended = token, token == self.vocabulary.control(Control.EOS)
+        fork.unread, fork.ended = [token], token == self.vocabulary.control(Control.EOS)
         if not fork.ended:
             entropy = -(np.exp(logp) * logp).sum()
             fork.tokens.append(token)
@@ -91,9 +116,9 @@ class Writer:
 
     def retold(self, fork: Fork, tokens: Sequence[int], *, complete: bool) -> Draft:
         """A draft that is given, as if it had been written here; ``fork`` has written nothing yet."""
-        x = np.stack([self._embedded(token) for token in (fork.last, *tokens[:-1])])
-        states, rows = self._read([fork], x[None])
-        for token, state, row in zip(tokens, states[0], rows[0], strict=True):
+        first = len(fork.unread) - 1
+        states, rows = self._read([fork], self._inputs([*fork.unread, *tokens[:-1]])[None])
+        for token, state, row in zip(tokens, states[0, first:], rows[0, first:], strict=True):
             place = self.vocabulary.rows[token]
             second, best = np.argpartition(row, -2)[-2:]
             self._take(fork, place, int(second if best == place else best), state, row)
@@ -103,7 +128,10 @@ class Writer:
     def draft(self, forks: Sequence[Fork], words: int = 5) -> list[Draft]:
         """The first words of each fork, decoded together, or all that there are."""
         while waiting := [fork for fork in forks if fork.open and self._begun(fork) <= words]:
-            self.extend(waiting)
+            if len(waiting) == 1:
+                self.rush(waiting[0], words)
+            else:
+                self.extend(waiting)
         return [self.drafted(fork, words) for fork in forks]
 
     def drafted(self, fork: Fork, words: int = 5) -> Draft:

@@ -33,6 +33,8 @@ T = TypeVar("T")
 PARTIAL_EVERY = round(0.32 * INPUT_RATE)
 """Samples of new sound after which the open turn's words are shown again."""
 _MEMORY = 2 * INPUT_RATE
+_LONGEST = 30 * INPUT_RATE
+"""Samples that are kept for the next turn while one that was ended by hand waits for its words."""
 _JUDGED = 8 * INPUT_RATE
 """Samples that a pause is judged by, where that is done by ear."""
 _LEAST = round(0.4 * INPUT_RATE)
@@ -52,6 +54,8 @@ class _OpenTurn:
     """Revision of the transcript that was asked for; 0 for none."""
     quick: bool = False
     speaking: bool = True
+    whole: bool = False
+    """It was ended by hand, and gets no more sound."""
 
 
 class Ear:
@@ -92,6 +96,8 @@ class Ear:
         self._second = second
         self._unrefined: tuple[_OpenTurn, int] | None = None
         self._refine = asyncio.Event()
+        self._cut = 0
+        """Where a turn was ended by hand: what was said before belongs to it."""
         self.heard = 0
         """Samples heard so far: the conversation's clock."""
         self.language: str | None = None
@@ -128,10 +134,11 @@ class Ear:
         self.heard += len(window)
         self._past.append(window)
         self._past_length += len(window)
-        while self._past_length - len(self._past[0]) >= self._kept:
-            self._past_length -= len(self._past.popleft())
         turn = self._turn
-        if turn is not None:
+        kept = self._kept if turn is None or not turn.whole else _LONGEST
+        while self._past_length - len(self._past[0]) >= kept:
+            self._past_length -= len(self._past.popleft())
+        if turn is not None and not turn.whole:
             turn.pending.append(window)
             turn.fresh += len(window)
             turn.total += len(window)
@@ -149,11 +156,16 @@ class Ear:
     def open(self, turn: int, at: int) -> None:
         """Begin to recognize ``turn``, with the sound from a little before ``at`` on."""
         self._turn = opened = _OpenTurn(turn, self._recognizer.open(self.language))
-        wanted = min(self._past_length, max(0, self.heard - at + self.prefix))
+        wanted = min(self._past_length, self.heard - self._cut, max(0, self.heard - at + self.prefix))
         if wanted:
             recent = np.concatenate(self._past)[-wanted:]
             opened.pending.append(recent)
             opened.fresh = opened.total = len(recent)
+
+    def cut(self) -> None:
+        """The open turn is ended by hand: what comes from now on is another's."""
+        if self._turn is not None and not self._turn.whole:
+            self._turn.whole, self._cut = True, self.heard
 
     def close(self, turn: int) -> None:
         """``turn`` needs no more recognition."""

@@ -35,7 +35,8 @@ class FastPath:
         self._told, self._changed, self._failed = told, changed, failed
         self._taker: TurnTaker | None = None
         self._drafter: TurnDrafter | None = None
-        self._opener: Opener | None = None
+        self.opener: Opener | None = None
+        """What drafts the first words of replies, and holds them."""
         self.hum: Samples | None = None
         """The sound of a sign of attention, where one is to be given."""
 
@@ -47,11 +48,11 @@ class FastPath:
         return self._taker if wanted and model is not None and model.language == settings.language else None
 
     @property
-    def opener(self) -> Opener | None:
-        """What drafts the first words of replies, where they are wanted."""
+    def drafts(self) -> Opener | None:
+        """The opener, where first words are wanted."""
         settings, drafter = self._settings(), self._parts.drafter
         wanted = settings.create_response and settings.speak
-        return self._opener if wanted and drafter is not None and drafter.language == settings.language else None
+        return self.opener if wanted and drafter is not None and drafter.language == settings.language else None
 
     def hear(self, event: on.Input) -> None:
         """What the ear tells the engine: the model of turn-taking hears of voices and words."""
@@ -86,6 +87,11 @@ class FastPath:
             self._changed()
             self._failed(f"the model of turn-taking failed: {failed.exceptions[0]}")
 
+    def close(self) -> None:
+        """Draft no more."""
+        if self.opener is not None:
+            self.opener.close()
+
     def _reader(self, memory: Memory) -> Callable[[str], Awaitable[float | None]] | None:
         """What tells of a turn's words whether it is whole, where that is known."""
         drafter = self._drafter
@@ -97,7 +103,7 @@ class FastPath:
         parts, drafter = self._parts, self._parts.drafter
         if drafter is not None and parts.judge is not None:
             self._drafter = drafter.open()
-            self._opener = Opener(
+            self.opener = Opener(
                 self._drafter,
                 parts.judge,
                 lambda: parts.voice(drafter.language, self._settings().voice),

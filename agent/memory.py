@@ -18,7 +18,7 @@ class Memory:
         self._last = 0
 
     def add(self, role: Role, text: str) -> int:
-        """Append a message; gives its number."""
+        """Append a message; gives its number. An empty one keeps a place for what comes."""
         self._last += 1
         self._entries[self._last] = Message(role, text)
         while len(self._entries) > _MOST_ENTRIES:
@@ -45,8 +45,8 @@ class Memory:
     def messages(self, instructions: str, *more: Message) -> list[Message]:
         """The prompt: instructions, history, and what is not in the history yet."""
         system = [Message("system", instructions)] if instructions else []
-        return [*system, *self._entries.values(), *more]
+        return [*system, *(entry for entry in self._entries.values() if entry.content), *more]
 
     def dialogue(self) -> list[tuple[str, str]]:
         """The history as turns (role, text)."""
-        return [(message.role, message.content) for message in self._entries.values()]
+        return [(message.role, message.content) for message in self._entries.values() if message.content]

@@ -196,6 +196,13 @@ class Opener:
             self._task.cancel()
             self._task = None
 
+    def close(self) -> None:
+        """Neither draft nor read ahead any more."""
+        self.stop()
+        self._newest = None
+        if self._reading is not None:
+            self._reading.cancel()
+
     def drop(self, draft: int) -> None:
         """It will not be said."""
         if self._held.pop(draft, None) is not None:
@@ -236,4 +243,5 @@ class Opener:
             return
         self._count += 1
         self._held[self._count] = Prefix(words, trust, speech.pcm, tuple(speech.words))
-        self._told(on.Opening(self._count, turn, tuple(speech.words), len(speech.pcm) / OUTPUT_RATE, trust))
+        seconds = len(speech.pcm) / OUTPUT_RATE
+        self._told(on.Opening(self._count, turn, tuple(speech.words), seconds, trust, text))

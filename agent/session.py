@@ -114,6 +114,7 @@ class Session:
                     self._warmer.begin(self._reads_ahead)
                 await self._closing.wait()
                 self._warmer.stop()
+                self._fast.close()
                 for task in (*servants, *self._writing.values()):
                     task.cancel()
             if self._failure is not None:
@@ -184,6 +185,8 @@ class Session:
         while True:
             pcm = await self._sound.get()
             if not isinstance(pcm, np.ndarray):
+                if isinstance(pcm, on.Commit):
+                    self._ear.cut()
                 self._tell(pcm)
                 continue
             for start in range(0, len(pcm), _STEP):
@@ -212,15 +215,17 @@ class Session:
     # ---- the engine
 
     def _tell(self, event: Input) -> None:
-        """Give the engine an input and carry out what it says."""
+        """Give the engine an input and carry out what it says. Who leaves is told no more."""
+        if self._closing.is_set():
+            return
         self._fast.hear(event)
         if isinstance(event, on.Partial | on.Transcript) and event.text:
             stable = event.stable if isinstance(event, on.Partial) else len(event.text.split())
             self._out.put(ev.UserPartial(event.turn, event.text, stable))
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
-                if self._fast.opener is not None:
-                    self._fast.opener.hear(self._reads_ahead, self.memory.dialogue(), event.text)
+                if self._fast.drafts is not None:
+                    self._fast.drafts.hear(self._reads_ahead, self.memory.dialogue(), event.text)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
@@ -259,8 +264,8 @@ class Session:
                 if not waits:
                     self._start_writing(self._newest)
             case do.Arm(turn, text):
-                if self._fast.opener is not None and self._tasks is not None:
-                    self._fast.opener.begin(self._tasks, turn, self.memory.dialogue(), text, self.settings.speed)
+                if self._fast.drafts is not None and self._tasks is not None:
+                    self._fast.drafts.begin(self._tasks, turn, self.memory.dialogue(), text, self.settings.speed)
             case do.Play(reply):
                 self._playout.release(reply)
             case do.GoOn(reply):
@@ -326,8 +331,8 @@ class Session:
             self._out.put_of(reply, ev.ReplyAudio(reply, opening.pcm, opening.words))
         if text is None:
             self._announce(reply, turn)
-        elif opening is None and self._fast.opener is not None and self._tasks is not None:
-            self._fast.opener.begin(self._tasks, turn, self.memory.dialogue(), text, settings.speed)
+        elif opening is None and self._fast.drafts is not None and self._tasks is not None:
+            self._fast.drafts.begin(self._tasks, turn, self.memory.dialogue(), text, settings.speed)
         return order
 
     def _start_writing(self, order: Order) -> None:
@@ -344,6 +349,8 @@ class Session:
             await self._writer.write(order, voice)
         except DragomanError as error:
             self._tell(on.ReplyFailed(order.reply, str(error)))
+        except Exception as error:  # a voice that can't be opened must not end the conversation
+            self._tell(on.ReplyFailed(order.reply, f"internal error: {error!r}"))
         finally:
             self._writing.pop(order.reply, None)
 
@@ -363,6 +370,11 @@ class Session:
         self._tell(event)
 
     def _announce(self, reply: int, turn: int) -> None:
+        """It is heard from now on: that is its place in the history, whatever of it will have been heard."""
+        if reply not in self._entries:
+            self._entries[reply] = self.memory.add("assistant", "")
+            while len(self._entries) > _MOST_ENTRIES:
+                del self._entries[next(iter(self._entries))]
         self._out.announce(reply, ev.ReplyStarted(reply, turn, self.now))
 
     def _end_reply(self, end: do.EndReply) -> None:
@@ -370,10 +382,8 @@ class Session:
         self._stop_writing(end.reply)
         self._playout.stop(end.reply)
         self._said("assistant", end.heard)
-        if end.heard:
-            self._entries[end.reply] = self.memory.add("assistant", end.heard)
-            while len(self._entries) > _MOST_ENTRIES:
-                del self._entries[next(iter(self._entries))]
+        if end.reply in self._entries:
+            self.memory.rewrite(self._entries[end.reply], end.heard)
         self._out.put(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
         if self._reads_ahead is not None:
             self._warmer.begin(self._reads_ahead)

@@ -26,9 +26,12 @@ def ms(position: int) -> str:
 
 @dataclass
 class Script:
-    """Reads inputs; remembers how long each reply is so far, to time its words."""
+    """Reads inputs; remembers how long each reply is so far, to time its words, and for which words of a turn first
+    words were wanted last: those are answered by an opening that doesn't say so.
+    """
 
     spoken: dict[int, float] = field(default_factory=dict)
+    wanted: dict[int, str] = field(default_factory=dict)
 
     def read(self, line: str) -> Input:
         name, *rest = shlex.split(line)
@@ -58,8 +61,15 @@ class Script:
             "tick": on.Tick,
         }
 
-    def _opening(self, draft: str, turn: str, text: str, seconds: str, trust: str) -> Input:
-        return on.Opening(int(draft), int(turn), _spread(text, 0.0, float(seconds)), float(seconds), float(trust))
+    def _opening(self, draft: str, turn: str, text: str, length: str, trust: str, answers: str | None = None) -> Input:
+        number, seconds = int(turn), float(length)
+        words = self.wanted.get(number, "") if answers is None else answers
+        return on.Opening(int(draft), number, _spread(text, 0.0, seconds), seconds, float(trust), words)
+
+    def note(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, do.Arm | do.Respond) and command.text is not None:
+                self.wanted[command.turn] = command.text
 
     def _speech(self, reply: str, text: str, seconds: str) -> Input:
         number, length = int(reply), float(seconds)
@@ -144,5 +154,6 @@ def run(trace: str, policy: Policy | None = None) -> Iterator[Step]:
         time, _, event = happened.strip().partition(" ")
         before = engine.phase.value
         commands = engine.handle(script.read(event), samples(time))
+        script.note(commands)
         came = " | ".join(map(shown, commands))
         yield Step(number, expected.strip(), came, before, engine.phase.value)

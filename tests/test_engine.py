@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.engine.state import Reply
+from dragoman.agent.engine.wording import same_meaning
 from dragoman.audio.types import Word
 
 from . import engine_trace
@@ -25,6 +27,7 @@ TRANSITIONS = {
     ("listening", "pausing"),
     ("listening", "idle"),
     ("listening", "overlap"),
+    ("listening", "replying"),
     ("listening", "speaking"),
     ("pausing", "listening"),
     ("pausing", "replying"),
@@ -40,6 +43,7 @@ TRANSITIONS = {
     ("overlap", "held"),
     ("overlap", "listening"),
     ("overlap", "replying"),
+    ("overlap", "pausing"),
     ("held", "speaking"),
     ("held", "listening"),
     ("held", "pausing"),
@@ -77,10 +81,10 @@ def _events() -> st.SearchStrategy[on.Input]:
         st.just(on.BackchannelHint()),
         st.builds(on.EndsSoon, st.booleans()),
         st.builds(
-            lambda n, t, trust: on.Opening(n, t, (Word("well", 0.0, 0.5),), 0.5, trust),
-            st.integers(1, 4),
+            lambda turn, trust, answers: on.Opening(0, turn, (Word("well", 0.0, 0.5),), 0.5, trust, answers),
             turns,
             st.sampled_from([0.2, 0.9]),
+            texts,
         ),
         st.builds(on.TurnOver, st.just(0)),
         st.just(on.Interrupted()),
@@ -106,6 +110,8 @@ class _Listener:
         self.ear: int | None = None
         self.ended: set[int] = set()
         self.waiting: int | None = None
+        self.answers: dict[int, str] = {}
+        """For which words each draft was made."""
 
     def take(self, command: do.Command) -> None:
         match command:
@@ -117,8 +123,9 @@ class _Listener:
                 self.ear = None
             case do.Transcribe(turn):
                 assert self.ear == turn
-            case do.Respond(reply, waits=waits):
+            case do.Respond(reply, _, text, opening, waits):
                 assert self.prepared is None
+                assert opening is None or same_meaning(self.answers[opening], text or "")
                 assert reply not in self.ended
                 self.prepared = reply
                 self.waiting = reply if waits else None
@@ -165,10 +172,15 @@ class _Listener:
     ),
 )
 def test_any_order_of_events(steps: list[tuple[int, on.Input]], policy: Policy) -> None:
-    """Whatever comes in whatever order: one ear, one reply, nothing after its end, and no state without its reason."""
+    """Whatever comes in whatever order: one ear, one reply, nothing after its end, no state without its reason, and no
+    first words to other words than those that they answer.
+    """
     engine, listener, now = Engine(policy), _Listener(), 0
-    for wait, event in steps:
+    for number, (wait, event) in enumerate(steps):
         now += wait
+        if isinstance(event, on.Opening):
+            event = replace(event, draft=number)
+            listener.answers[number] = event.answers
         if isinstance(event, on.SpeechStarted | on.SpeechStopped):
             event = type(event)(now)
         for command in engine.handle(event, now):

@@ -71,7 +71,9 @@ class Arming(Floor):
         turn = self._turn
         if turn is None or turn.opening is None or self.phase is not Phase.PAUSING or turn.committed or not turn.armed:
             return
-        if not turn.over and turn.end > turn.sure_until:
+        if turn.end > (turn.soon_until if turn.over else turn.sure_until):
+            return  # it was foreseen too long ago: more may have been said
+        if not same_meaning(turn.opening.answers, turn.text):
             return
         if turn.transcribed == turn.revision or self._replies.current is not None:
             return  # the words are there: the usual way decides
@@ -98,8 +100,6 @@ class Arming(Floor):
             turn.text = event.text.strip() or turn.text  # what was drafted for was heard
             self._settle(turn)
             return
-        if turn.armed and not same_meaning(turn.armed, event.text):
-            self._forget_opening(turn)  # it answers half of the turn
         super()._transcript(event)
 
     def _voice(self, at: int) -> None:

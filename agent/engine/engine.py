@@ -65,6 +65,8 @@ class Engine(Arming):
         turn = self._turn
         if turn is None or turn.committed:
             return
+        if self.phase in SPOKEN_OVER and self.policy.interruptible:
+            self._interrupt(turn)  # who commits what was said over the reply wants it answered
         turn.committed = True
         turn.end = max(turn.end, self._now)
         if self.phase in (Phase.LISTENING, Phase.PAUSING, Phase.REPLYING):
@@ -85,6 +87,7 @@ class Engine(Arming):
             self._replies.drop()
             self._close(turn)
             self.phase = Phase.IDLE
+            self._ask_later()
 
     def _cancel(self) -> None:
         self._settled()

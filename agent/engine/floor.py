@@ -40,6 +40,8 @@ class Floor:
         self._voiced = False
         """What the voice detector says."""
         self._late_voice: int | None = None
+        self._late_silence: int | None = None
+        """What was said while a committed turn waits for its words."""
 
     @property
     def reply(self) -> int:
@@ -67,7 +69,7 @@ class Floor:
         self._voiced = True
         turn = self._turn
         if turn is not None and turn.committed:
-            self._late_voice = at if self._late_voice is None else self._late_voice
+            self._late_voice, self._late_silence = at if self._late_voice is None else self._late_voice, None
             return
         if turn is not None:
             turn.speaking, turn.over = True, False
@@ -116,7 +118,7 @@ class Floor:
         self._voiced = False
         turn = self._turn
         if turn is None or not turn.speaking:
-            self._late_voice = None
+            self._late_silence = at
             return
         turn.speaking = False
         turn.end = max(turn.end, at)
@@ -170,6 +172,9 @@ class Floor:
         if turn is None or not waits or self.phase not in (Phase.PAUSING, Phase.REPLYING) or not self.policy.respond:
             self._out.append(do.DropOpening(opening.draft))
             return
+        if turn.transcribed == turn.revision and not same_meaning(opening.answers, turn.text):
+            self._out.append(do.DropOpening(opening.draft))  # a second pass heard other words meanwhile
+            return
         if self._keep_opening(turn, opening):
             self._open_if_due(turn)
 
@@ -221,6 +226,8 @@ class Floor:
             return
         before, again = turn.text, turn.transcribed == event.revision
         turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
+        if turn.opening is not None and not same_meaning(turn.opening.answers, turn.text):
+            self._forget_opening(turn)  # it answers half of the turn, or what was misheard
         if turn.committed:
             self._finish_turn(turn)
             self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
@@ -243,12 +250,13 @@ class Floor:
 
     def _after_commit(self) -> None:
         """What came while the committed turn waited for its words."""
-        voice, self._late_voice = self._late_voice, None
+        voice, silence = self._late_voice, self._late_silence
+        self._late_voice = self._late_silence = None
         if voice is not None:
             self._voice(voice)
-        if self._asked:
-            self._asked = False
-            self._ask()
+            if silence is not None:
+                self._silence(silence)
+        self._ask_later()
 
     def _consider(self, turn: Turn) -> None:
         """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
@@ -256,6 +264,7 @@ class Floor:
             self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
             self._close(turn)
             self.phase = Phase.IDLE
+            self._ask_later()
         elif self.policy.respond and self._replies.current is None:
             if turn.opening is None:
                 self._replies.begin(turn.number, turn.text)
@@ -293,6 +302,8 @@ class Floor:
         self._turn = None
 
     def _finish_turn(self, turn: Turn) -> None:
+        if self.policy.respond and not turn.committed:
+            self._asked = False  # its own reply is the one that was asked for
         self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
         self._close(turn)
 
@@ -381,9 +392,16 @@ class Floor:
     # ---- a reply that is asked for
 
     def _ask(self) -> None:
-        if self._turn is not None and self._turn.committed:
-            self._asked = True
-        elif self._replies.current is None:
+        reply, turn = self._replies.current, self._turn
+        if turn is not None and (turn.committed or (self.policy.respond and (reply is None or not reply.announced))):
+            self._asked = True  # there may be more to answer
+        elif reply is None:
             self._replies.begin(0, None)
             if self._turn is None:
                 self.phase = Phase.REPLYING
+
+    def _ask_later(self) -> None:
+        """What the reply that was asked for had to wait for is over."""
+        if self._asked:
+            self._asked = False
+            self._ask()

@@ -78,7 +78,8 @@ class Attend:
 class Opening:
     """The fast path has the first words of an answer to ``turn``, and their sound of ``seconds``, ready to be played.
 
-    ``trust`` in [0, 1] is the verifier's: what it is not sure of is never said. A newer draft replaces an older one.
+    ``trust`` in [0, 1] is the verifier's: what it is not sure of is never said. ``answers``: the user's words that it
+    was drafted for; to others it is no answer. A newer draft replaces an older one.
     """
 
     draft: int
@@ -86,6 +87,7 @@ class Opening:
     words: tuple[Word, ...]
     seconds: float
     trust: float
+    answers: str
 
 
 @dataclass(frozen=True, slots=True)

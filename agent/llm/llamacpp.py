@@ -158,7 +158,7 @@ class LlamaCppResponder:
 
     async def aclose(self) -> None:
         """Stop what runs, wait for it, and free the model."""
-        for request in self._active.values():
+        for request in list(self._active.values()):
             request.cancelled.set()
         await asyncio.to_thread(self._workers.shutdown, cancel_futures=True)
         # Where the last reference goes, the engine's thread is joined: not on the loop.
@@ -169,7 +169,7 @@ class LlamaCppResponder:
         # done; the engine could not begin sooner anyway. A prompt that is being read ahead for this one is awaited too.
         awaited = [
             future
-            for future, request in self._active.items()
+            for future, request in list(self._active.items())  # the engine's threads take out what is done
             if request.cancelled.is_set() or (request.reads_ahead and prompt.startswith(request.prompt))
         ]
         if awaited:

@@ -1,0 +1,271 @@
+"""What a client does with a session while it is doing something else: turns by hand, settings, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from dragoman.agent import events as ev
+from dragoman.agent.parts import Parts
+from dragoman.agent.session import Session
+from dragoman.agent.settings import SessionSettings
+from dragoman.audio.clock import run_virtual
+from dragoman.audio.types import INPUT_RATE, Samples
+
+from .fakes import Heard, ScriptedResponder, ToneVoice, scripted, speech
+from .test_session import only
+from .test_turn_taking import ScriptedDrafter, ScriptedTurns, Trusting, Written
+
+Drive = Callable[[Session], Awaitable[None]]
+
+
+def held(
+    parts: Parts, drive: Drive, left: list[float] | None = None, **settings: object
+) -> tuple[Session, list[ev.SessionEvent]]:
+    """Hold a conversation in virtual time, driven by a client that closes it in the end; ``left`` is given the seconds
+    that it goes on after that.
+    """
+    events: list[ev.SessionEvent] = []
+
+    async def client(session: Session) -> None:
+        await drive(session)
+        session.close()
+        if left is not None:
+            left.append(-asyncio.get_running_loop().time())
+
+    async def conversation() -> Session:
+        session = Session(parts, SessionSettings(**settings))  # type: ignore[arg-type]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            tasks.create_task(client(session))
+            async for event in session.events():
+                events.append(event)
+        if left is not None:
+            left[0] += asyncio.get_running_loop().time()
+        return session
+
+    return run_virtual(conversation(), measured=False), events
+
+
+async def hear(session: Session, sound: Samples, at_once: bool = False) -> None:
+    for start in range(0, len(sound), 320):
+        await session.hear(sound[start : start + 320])
+        if not at_once:
+            await asyncio.sleep(0.02)
+
+
+def history(session: Session) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in session.memory.messages("")]
+
+
+def test_a_turn_that_is_committed_while_a_reply_sounds_comes_after_it() -> None:
+    """In the history, whenever the reply ends: the language model answers the last question, not itself."""
+    parts = scripted(["Who wrote Hamlet?", "And when?"], ["Shakespeare wrote it a long time ago.", "Around 1600."])
+
+    async def drive(session: Session) -> None:
+        for pause in (0.3, 3.0):
+            await hear(session, speech((0.2, 0.8), seconds=1), at_once=True)
+            await session.commit()
+            await asyncio.sleep(pause)
+            session.respond()
+            await asyncio.sleep(0.8)
+        await asyncio.sleep(2)
+
+    session, _ = held(parts, drive, turn_detection=False)
+    said = [
+        ("user", "Who wrote Hamlet?"),
+        ("assistant", "Shakespeare wrote it a long time ago."),
+        ("user", "And when?"),
+        ("assistant", "Around 1600."),
+    ]
+    assert history(session) == said
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert [(m.role, m.content) for m in parts.responder.prompts[-1][1:]] == said[:3]
+
+
+def test_a_reply_of_which_nothing_was_heard_leaves_no_trace() -> None:
+    """Its place in the history is given up."""
+    parts = scripted(["Hello."], ["One two three."])
+
+    async def drive(session: Session) -> None:
+        session.respond()
+        await asyncio.sleep(0.15)
+        session.cancel()
+        await asyncio.sleep(0.1)
+
+    session, events = held(parts, drive)
+    assert [done.status for done in only(events, ev.ReplyDone)] == ["cancelled"]
+    assert history(session) == []
+
+
+@dataclass
+class Measuring:
+    """Hears nothing but how long a turn was, and takes its time."""
+
+    takes_s: float
+    lengths: list[float] = field(default_factory=list)
+
+    def open(self, language: str | None = None) -> Measured:
+        return Measured(self)
+
+
+@dataclass
+class Measured:
+    recognizer: Measuring
+    seconds: float = 0.0
+
+    def accept(self, pcm: Samples) -> None:
+        self.seconds += len(pcm) / INPUT_RATE
+
+    def partial(self) -> Heard:
+        return Heard(f"{self.seconds:.2f}")
+
+    def ended(self) -> Heard:
+        return self.partial()
+
+    def refined(self) -> Heard | None:
+        return None
+
+    def final(self) -> Heard:
+        return self.partial()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_said_after_a_commit_belongs_to_the_next_turn(at_once: bool) -> None:
+    """All of it, and nothing of it to the first, however long that waits for its words."""
+    parts = scripted(["x"], ["y"])
+    parts.recognizer = Measuring(1.0)
+    free, first = asyncio.Event(), parts.hearing.run
+
+    async def slow(call: Callable[..., object], *args: object) -> object:
+        await free.wait()
+        return await first(call, *args)
+
+    parts.hearing.run = slow  # type: ignore[method-assign, assignment]
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0, 3), seconds=3), at_once)
+        await session.commit()
+        await hear(session, speech((0, 6), seconds=6), at_once)
+        free.set()
+        await asyncio.sleep(0.5)
+        await session.commit()
+        await asyncio.sleep(0.5)
+
+    _, events = held(parts, drive, turn_detection=False)
+    assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(s, abs=0.1) for s in (3, 6)]
+
+
+def anticipating(**responder: float) -> Parts:
+    """First words are drafted where an end is foreseen, at 1.25 s."""
+    parts = scripted(["Who wrote it?", "Hello?"], ["Jane Austen, who else.", "Yes."], **responder)
+    parts.keep({("pt", None): ToneVoice()})
+    parts.drafter, parts.judge = ScriptedDrafter(["I think that was she, dear"]), Trusting(["I"])
+    parts.turn_model = model = ScriptedTurns({})
+    model.soon = (1.25,)
+    return parts
+
+
+@pytest.mark.parametrize("change", [{"language": "pt"}, {"language": None}, {"speak": False}])
+def test_first_words_that_are_held_survive_a_change_of_settings(change: dict[str, object]) -> None:
+    """They are said or dropped; the reply has an end either way."""
+    parts = anticipating(first=1.0)
+
+    async def drive(session: Session) -> None:
+        sound = speech((0.5, 1.5), seconds=8)
+        await hear(session, sound[: round(1.48 * INPUT_RATE)])
+        session.configure(replace(session.settings, **change))  # type: ignore[arg-type]
+        await hear(session, sound[round(1.48 * INPUT_RATE) :])
+
+    session, events = held(parts, drive)
+    done = only(events, ev.ReplyDone)
+    assert [one.status for one in done] == ["completed"]
+    assert session.phase == "idle"
+    assert history(session)[-1] == ("assistant", done[0].heard)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_who_leaves_while_first_words_are_drafted_is_not_kept(hangs: bool) -> None:
+    """No reply is begun any more, and nobody waits for a draft."""
+    parts = scripted(["Who wrote it?"], ["word " * 400], first=2.0, per_word=0.1)
+
+    class Slow(ScriptedDrafter):
+        async def draft(self, dialogue: object, text: str, words: int) -> Written:
+            self.asked.append(([], text))
+            await asyncio.sleep(1e9 if hangs else 0.1)
+            return Written("I think that was she, dear")
+
+    parts.drafter, parts.judge = drafter, _ = Slow([]), Trusting(["I"])
+    left: list[float] = []
+
+    async def drive(session: Session) -> None:
+        sound = speech((0.5, 1.5), seconds=3)
+        for start in range(0, len(sound), 320):
+            if drafter.asked:
+                return
+            await session.hear(sound[start : start + 320])
+            await asyncio.sleep(0.02)
+
+    held(parts, drive, left)
+    assert drafter.asked
+    assert left[0] < 0.01
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert parts.responder.prefixes in ([], [""])
+    assert parts.responder.running == 0
+
+
+def test_a_voice_that_breaks_ends_a_reply_and_nothing_else() -> None:
+    """The user is told, and the next question is heard."""
+    parts = scripted(["Hello.", "Again."], ["Yes."])
+
+    def broken(language: str, name: str | None) -> ToneVoice:
+        raise RuntimeError("out of memory")
+
+    parts.open_voice = broken
+    session, events = held(parts, lambda session: hear(session, speech((0.5, 1.5), (4, 5), seconds=6)), language="pt")
+    assert [done.status for done in only(events, ev.ReplyDone)] == ["failed", "failed"]
+    assert "out of memory" in only(events, ev.ReplyDone)[0].reason
+    assert history(session) == [("user", "Hello."), ("user", "Again.")]
+
+
+def test_a_reply_that_is_asked_for_in_a_turn_is_the_turns_own() -> None:
+    """And comes at once where that was a noise."""
+    for said, heard in ("", []), ("What time is it?", [("user", "What time is it?")]):
+        parts = scripted([said], ["Welcome, I am here to help you."])
+
+        async def drive(session: Session) -> None:
+            sound = speech((0.5, 1.5), seconds=6)
+            await hear(session, sound[:INPUT_RATE])
+            session.respond()
+            await hear(session, sound[INPUT_RATE:])
+
+        session, events = held(parts, drive)
+        assert history(session) == [*heard, ("assistant", "Welcome, I am here to help you.")]
+        assert [done.status for done in only(events, ev.ReplyDone)] == ["completed"]
+        assert session.phase == "idle"
+
+
+def test_a_commit_over_a_reply_ends_it() -> None:
+    """Whether it was ducked or held, and the next reply sounds in full."""
+    for commit in (3.1, 3.4):
+        replies = ["one two three four five six seven eight nine ten", "Foxes are red."]
+        parts = scripted(["Tell me a story.", "and what about foxes"], replies)
+
+        async def drive(session: Session) -> None:
+            sound = speech((0.5, 1.5), (3.0, 3.75), seconds=12)
+            first = round(commit * INPUT_RATE)  # noqa: B023
+            await hear(session, sound[:first])
+            await session.commit()
+            await hear(session, np.zeros(INPUT_RATE, np.float32))
+            session.respond()
+            await hear(session, np.zeros(3 * INPUT_RATE, np.float32))
+
+        session, events = held(parts, drive)
+        done = only(events, ev.ReplyDone)
+        assert [one.status for one in done] == ["interrupted", "completed"]
+        assert history(session)[-2:] == [("user", "and what about foxes"), ("assistant", "Foxes are red.")]
+        assert session.phase == "idle"

@@ -29,6 +29,9 @@ _RING_S: Final = 0.2
 _PRIME_S: Final = 0.06  # waits in front of the device, so that a writer who is a little late leaves no gap
 _ENOUGH_S: Final = 0.1  # more than this need not wait, once there is silence that can be left out
 _SILENT: Final = 1e-4
+_AHEAD_S: Final = 0.05
+"""What the device itself holds of the sound to be played. With the least that it offers it runs dry as soon as the
+processor has other things to do, and then falls silent for seconds where a sound server stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Microphone:
             "microphone",
             device=self._device,
             samplerate=rate,
+            latency="low",
             blocksize=rate // 50,
             callback=self._captured,
             finished_callback=self._finished,
@@ -219,6 +223,7 @@ class Speaker:
             "speaker",
             device=self._device,
             samplerate=self._rate,
+            latency=_AHEAD_S,
             blocksize=self._rate // 100,
             callback=self._wanted,
         )
@@ -296,7 +301,7 @@ def _rate(library: ModuleType, kind: str, device: int | str | None, wanted: int)
 def _opened(make: type, what: str, **settings: object) -> _PortAudioStream:
     library = _portaudio()
     try:
-        stream: _PortAudioStream = make(channels=1, dtype="float32", latency="low", **settings)
+        stream: _PortAudioStream = make(channels=1, dtype="float32", **settings)
         stream.start()
     except (library.PortAudioError, ValueError) as error:
         raise DragomanError(f"the {what} can't be opened ({error}): is another program using it?") from error

@@ -54,6 +54,12 @@ class _OpenTurn:
     """Revision of the transcript that was asked for; 0 for none."""
     quick: bool = False
     speaking: bool = True
+    stopped: int = 0
+    """Where the voice fell silent."""
+    fading: bool = False
+    """It may just have done so."""
+    early: tuple[HypothesisLike, int] | None = None
+    """All words if nothing more was said after a moment."""
     whole: bool = False
     """It was ended by hand, and gets no more sound."""
 
@@ -145,12 +151,16 @@ class Ear:
             if turn.speaking and turn.fresh >= PARTIAL_EVERY and turn.total >= _LEAST:
                 self._wake.set()
         edge = self._edges.push(self._vad.probability(window))
+        if detect and turn is not None and self._edges.fading and turn.total >= _LEAST and not turn.whole:
+            turn.fading = True
+            self._wake.set()
         if not detect or edge is None:
             self._told(on.Tick())
         else:
             speaking = isinstance(edge, Started)
             if turn is not None:
                 turn.speaking = speaking
+                turn.stopped = edge.at
             self._told(on.SpeechStarted(edge.at) if speaking else on.SpeechStopped(edge.at))
 
     def open(self, turn: int, at: int) -> None:
@@ -188,9 +198,12 @@ class Ear:
                 continue
             if turn.wanted:
                 await self._final(turn)
+            elif turn.fading:
+                await self._foresee(turn)
             elif turn.speaking and turn.fresh >= PARTIAL_EVERY:
                 await self._partial(turn)
-            if turn is self._turn and (turn.wanted or (turn.speaking and turn.fresh >= PARTIAL_EVERY)):
+            due = turn.wanted or turn.fading or (turn.speaking and turn.fresh >= PARTIAL_EVERY)
+            if turn is self._turn and due:
                 self._wake.set()
 
     async def _partial(self, turn: _OpenTurn) -> None:
@@ -198,10 +211,19 @@ class Ear:
         if heard is not None and turn is self._turn and heard.text:
             self._told(on.Partial(turn.number, heard.text, heard.stable))
 
+    async def _foresee(self, turn: _OpenTurn) -> None:
+        """The voice may have fallen silent, which is not sure before the next window: by then its words are known."""
+        turn.fading, until = False, self.heard
+        heard = await self._decode(turn, turn.stream.ended)
+        turn.early = None if heard is None else (heard, until)
+
     async def _final(self, turn: _OpenTurn) -> None:
         revision, turn.wanted = turn.wanted, 0
-        quick = turn.quick
-        heard = await self._decode(turn, turn.stream.partial if quick else turn.stream.ended)
+        quick, early, turn.early = turn.quick, turn.early, None
+        if early is not None and not quick and not turn.speaking and early[1] >= turn.stopped:
+            heard: HypothesisLike | None = early[0]
+        else:
+            heard = await self._decode(turn, turn.stream.partial if quick else turn.stream.ended)
         turn.complete = None
         if self._by_ear is not None and not quick and heard is not None and heard.text:
             recent = np.concatenate(self._past)[-min(turn.total, _JUDGED) :]

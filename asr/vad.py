@@ -116,6 +116,11 @@ class SpeechEdges:
         """Samples seen so far."""
         return self._position
 
+    @property
+    def fading(self) -> bool:
+        """Whether one more silent window ends the speech."""
+        return self._speaking and self._silence == self._needed_silence - 1
+
     def push(self, probability: float) -> Edge | None:
         """Take the next window's probability; give the edge that it makes certain."""
         self._position += self._hop

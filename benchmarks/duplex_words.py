@@ -73,13 +73,17 @@ class TurnWords:
         if self._stream is None or self._reading is None:
             return
         if edge is not None and not isinstance(edge, Started):
+            # A session's ear writes down all words at the first silent window, and the second one makes sure.
             began = time.process_time()
-            self._feed(until)
-            if text := self._stream.ended().text.strip():
+            self._feed(until - WINDOW)
+            text = self._stream.ended().text.strip()
+            heard_s = time.process_time()
+            if text:
                 self._drafter.read(self._reading, text)
                 state = self._drafter.state(self._reading)
                 self._whole = None if state is None else self._endings.whole(state)
-                self._since_s = until / INPUT_RATE + time.process_time() - began
+                foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
+                self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s
                 self._news = None if self._whole is None else (self._whole, self._since_s)
         elif until - self._fed >= _PARTIAL:
             self._feed(until)

@@ -19,9 +19,9 @@ from dragoman.agent.recorded import TrackSink, converse
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.types import DragomanError, Samples, Speech
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Speech
 
-from .fakes import ScriptedRecognizer, ScriptedResponder, ToneVoice, scripted, speech
+from .fakes import Heard, ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted, speech
 
 E = TypeVar("E")
 
@@ -180,11 +180,37 @@ def test_a_failing_recognizer_leaves_the_session_alive() -> None:
     """What failed is told, and the next turn is heard."""
     parts = scripted(["First.", "Second."], ["Yes."])
     assert isinstance(parts.recognizer, ScriptedRecognizer)
-    parts.recognizer.failures = 1
+    parts.recognizer.failures = 2  # what is written down in good time, and again where that failed
     events, record = converse_now(parts, speech((0.5, 1.5), (4, 5), seconds=6))
-    (problem,) = only(events, ev.Problem)
-    assert "the recognizer broke" in problem.message
+    problems = only(events, ev.Problem)
+    assert len(problems) == 2
+    assert all("the recognizer broke" in problem.message for problem in problems)
     assert [turn.user for turn in record.turns] == ["Second."]
+
+
+def test_words_are_written_down_before_the_silence_is_sure() -> None:
+    """At the first silent window, and once for each pause; not again at the second one, which makes sure of it."""
+    window = 512 / INPUT_RATE
+    parts = scripted(["What time is it?"], ["It is noon."])
+    heard: list[float] = []
+
+    class Counting(ScriptedRecognizer):
+        def open(self, language: str | None = None) -> ScriptedStream:
+            return Counted(self, self.texts[0])
+
+    class Counted(ScriptedStream):
+        def ended(self) -> Heard:
+            heard.append(self.seconds)
+            return super().ended()
+
+    parts.recognizer = Counting(["What time is it?"])
+    # A dip of one window, and of two, inside the turn.
+    first, second, end = 30 * window, 50 * window, 80 * window
+    sound = speech((0.5, first), (first + window, second), (second + 2 * window, end), seconds=end + 1)
+    _, record = converse_now(parts, sound)
+    assert [turn.user for turn in record.turns] == ["What time is it?"]
+    begin = heard[0] - (first + window)
+    assert heard == [pytest.approx(begin + at + window, abs=1e-3) for at in (first, second, end)]
 
 
 def test_half_duplex_does_not_hear_itself() -> None:

@@ -173,7 +173,7 @@ class Ear:
             opened.fresh = opened.total = len(recent)
 
     def cut(self) -> None:
-        """The open turn is ended by hand: what comes from now on is another's."""
+        """The open turn is ended or dropped by hand: what comes from now on is another's."""
         if self._turn is not None and not self._turn.whole:
             self._turn.whole, self._cut = True, self.heard
 

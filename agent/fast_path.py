@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.memory import Memory
-from dragoman.agent.openings import Opener, TurnDrafter
+from dragoman.agent.openings import Dialogue, Opener, Prefix, TurnDrafter
 from dragoman.agent.parts import Parts
 from dragoman.agent.settings import SessionSettings
 from dragoman.agent.turn_taking import Standing, TurnTaker
@@ -35,8 +36,7 @@ class FastPath:
         self._told, self._changed, self._failed = told, changed, failed
         self._taker: TurnTaker | None = None
         self._drafter: TurnDrafter | None = None
-        self.opener: Opener | None = None
-        """What drafts the first words of replies, and holds them."""
+        self._opener: Opener | None = None
         self.hum: Samples | None = None
         """The sound of a sign of attention, where one is to be given."""
 
@@ -48,11 +48,35 @@ class FastPath:
         return self._taker if wanted and model is not None and model.language == settings.language else None
 
     @property
-    def drafts(self) -> Opener | None:
-        """The opener, where first words are wanted."""
+    def _drafts(self) -> Opener | None:
+        """What drafts the first words of replies, where they are wanted."""
         settings, drafter = self._settings(), self._parts.drafter
         wanted = settings.create_response and settings.speak
-        return self.opener if wanted and drafter is not None and drafter.language == settings.language else None
+        return self._opener if wanted and drafter is not None and drafter.language == settings.language else None
+
+    def read_ahead(self, tasks: asyncio.TaskGroup, dialogue: Dialogue, text: str) -> None:
+        """The user's turn so far, which is read while it goes on (``Opener.hear``)."""
+        if (opener := self._drafts) is not None:
+            opener.hear(tasks, dialogue, text)
+
+    def draft(self, tasks: asyncio.TaskGroup | None, turn: int, dialogue: Dialogue, text: str) -> None:
+        """A turn may be over: draft the beginning of the answer (``Opener.begin``)."""
+        if (opener := self._drafts) is not None and tasks is not None:
+            opener.begin(tasks, turn, dialogue, text, self._settings().speed)
+
+    def take(self, draft: int | None) -> Prefix | None:
+        """What is said now of what is held, whatever is wanted meanwhile; None: nothing."""
+        return None if draft is None or self._opener is None else self._opener.take(draft)
+
+    def drop(self, draft: int) -> None:
+        """It will not be said."""
+        if self._opener is not None:
+            self._opener.drop(draft)
+
+    def stop_drafting(self) -> None:
+        """No draft is wanted any more; those that are held stay."""
+        if self._opener is not None:
+            self._opener.stop()
 
     def hear(self, event: on.Input) -> None:
         """What the ear tells the engine: the model of turn-taking hears of voices and words."""
@@ -89,8 +113,8 @@ class FastPath:
 
     def close(self) -> None:
         """Draft no more."""
-        if self.opener is not None:
-            self.opener.close()
+        if self._opener is not None:
+            self._opener.close()
 
     def _reader(self, memory: Memory) -> Callable[[str], Awaitable[float | None]] | None:
         """What tells of a turn's words whether it is whole, where that is known."""
@@ -103,7 +127,7 @@ class FastPath:
         parts, drafter = self._parts, self._parts.drafter
         if drafter is not None and parts.judge is not None:
             self._drafter = drafter.open()
-            self.opener = Opener(
+            self._opener = Opener(
                 self._drafter,
                 parts.judge,
                 lambda: parts.voice(drafter.language, self._settings().voice),

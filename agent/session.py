@@ -185,8 +185,7 @@ class Session:
         while True:
             pcm = await self._sound.get()
             if not isinstance(pcm, np.ndarray):
-                if isinstance(pcm, on.Commit):
-                    self._ear.cut()
+                self._ear.cut()
                 self._tell(pcm)
                 continue
             for start in range(0, len(pcm), _STEP):
@@ -224,8 +223,7 @@ class Session:
             self._out.put(ev.UserPartial(event.turn, event.text, stable))
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
-                if self._fast.drafts is not None:
-                    self._fast.drafts.hear(self._reads_ahead, self.memory.dialogue(), event.text)
+                self._fast.read_ahead(self._reads_ahead, self.memory.dialogue(), event.text)
         for command in self._engine.handle(event, self._ear.heard):
             self._execute(command)
         if self._phase is not self._engine.phase:
@@ -243,8 +241,7 @@ class Session:
                 if self._reads_ahead is not None:
                     self._warmer.pause(self._reads_ahead)
             case do.TakeFloor(turn, at):
-                if self._fast.opener is not None:
-                    self._fast.opener.stop()
+                self._fast.stop_drafting()
                 self._out.put(ev.UserStarted(turn, at / INPUT_RATE))
             case do.YieldFloor(turn, at):
                 self._out.put(ev.UserStopped(turn, at / INPUT_RATE))
@@ -259,21 +256,18 @@ class Session:
             case do.NoteBackchannel(turn, text, at):
                 self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))
             case do.Respond(reply, turn, text, opening, waits):
-                taken = None if opening is None or self._fast.opener is None else self._fast.opener.take(opening)
-                self._newest = self._begin_reply(reply, turn, text, taken)
+                self._newest = self._begin_reply(reply, turn, text, self._fast.take(opening))
                 if not waits:
                     self._start_writing(self._newest)
             case do.Arm(turn, text):
-                if self._fast.drafts is not None and self._tasks is not None:
-                    self._fast.drafts.begin(self._tasks, turn, self.memory.dialogue(), text, self.settings.speed)
+                self._fast.draft(self._tasks, turn, self.memory.dialogue(), text)
             case do.Play(reply):
                 self._playout.release(reply)
             case do.GoOn(reply):
                 if self._newest is not None and self._newest.reply == reply:
                     self._start_writing(replace(self._newest, messages=self._prompt(None)))
             case do.DropOpening(draft):
-                if self._fast.opener is not None:
-                    self._fast.opener.drop(draft)
+                self._fast.drop(draft)
             case do.DropReply(reply):
                 self._out.forget()
                 self._stop_writing(reply)
@@ -331,8 +325,8 @@ class Session:
             self._out.put_of(reply, ev.ReplyAudio(reply, opening.pcm, opening.words))
         if text is None:
             self._announce(reply, turn)
-        elif opening is None and self._fast.drafts is not None and self._tasks is not None:
-            self._fast.drafts.begin(self._tasks, turn, self.memory.dialogue(), text, settings.speed)
+        elif opening is None:
+            self._fast.draft(self._tasks, turn, self.memory.dialogue(), text)
         return order
 
     def _start_writing(self, order: Order) -> None:
@@ -347,10 +341,8 @@ class Session:
             language = settings.language or self._ear.spoken or "en"
             voice = await self._parts.voice(language, settings.voice) if settings.speak else None
             await self._writer.write(order, voice)
-        except DragomanError as error:
-            self._tell(on.ReplyFailed(order.reply, str(error)))
         except Exception as error:  # a voice that can't be opened must not end the conversation
-            self._tell(on.ReplyFailed(order.reply, f"internal error: {error!r}"))
+            self._tell(on.ReplyFailed(order.reply, str(error) or repr(error)))
         finally:
             self._writing.pop(order.reply, None)
 

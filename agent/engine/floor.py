@@ -39,9 +39,8 @@ class Floor:
         self._asked = False
         self._voiced = False
         """What the voice detector says."""
-        self._late_voice: int | None = None
-        self._late_silence: int | None = None
-        """What was said while a committed turn waits for its words."""
+        self._late: tuple[int, int | None] | None = None
+        """Where what is said while a committed turn waits for its words began, and ended."""
 
     @property
     def reply(self) -> int:
@@ -69,7 +68,7 @@ class Floor:
         self._voiced = True
         turn = self._turn
         if turn is not None and turn.committed:
-            self._late_voice, self._late_silence = at if self._late_voice is None else self._late_voice, None
+            self._late = (at if self._late is None else self._late[0], None)
             return
         if turn is not None:
             turn.speaking, turn.over = True, False
@@ -118,7 +117,7 @@ class Floor:
         self._voiced = False
         turn = self._turn
         if turn is None or not turn.speaking:
-            self._late_silence = at
+            self._late = self._late and (self._late[0], at)
             return
         turn.speaking = False
         turn.end = max(turn.end, at)
@@ -169,13 +168,10 @@ class Floor:
         """Keep what is trusted until the turn is over; what is late is said while the slow path has nothing."""
         turn = self._turn
         waits = turn is not None and turn.number == opening.turn and not turn.committed and not turn.speaking
-        if turn is None or not waits or self.phase not in (Phase.PAUSING, Phase.REPLYING) or not self.policy.respond:
+        wanted = waits and self.phase in (Phase.PAUSING, Phase.REPLYING) and self.policy.respond
+        if turn is None or not wanted or turn.misheard_by(opening):
             self._out.append(do.DropOpening(opening.draft))
-            return
-        if turn.transcribed == turn.revision and not same_meaning(opening.answers, turn.text):
-            self._out.append(do.DropOpening(opening.draft))  # a second pass heard other words meanwhile
-            return
-        if self._keep_opening(turn, opening):
+        elif self._keep_opening(turn, opening):
             self._open_if_due(turn)
 
     def _keep_opening(self, turn: Turn, opening: on.Opening) -> bool:
@@ -226,8 +222,9 @@ class Floor:
             return
         before, again = turn.text, turn.transcribed == event.revision
         turn.text, turn.complete, turn.transcribed = event.text.strip(), event.complete, event.revision
-        if turn.opening is not None and not same_meaning(turn.opening.answers, turn.text):
-            self._forget_opening(turn)  # it answers half of the turn, or what was misheard
+        in_time = not turn.text or self._now <= turn.heard_at + samples(self.policy.reconsider_ms)
+        if turn.opening is not None and turn.misheard_by(turn.opening):
+            self._forget_opening(turn)
         if turn.committed:
             self._finish_turn(turn)
             self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
@@ -235,7 +232,7 @@ class Floor:
         elif self.phase in (Phase.PAUSING, Phase.REPLYING):
             if not again:
                 turn.heard_at = self._now
-            elif not same_meaning(before, turn.text) and not self._too_late(turn):
+            elif in_time and not same_meaning(before, turn.text):
                 self._replies.drop()  # a second pass heard other words than those that it answers
             self._consider(turn)
         elif self.phase in SPOKEN_OVER and not turn.speaking and self.policy.interruptible:
@@ -244,18 +241,13 @@ class Floor:
             else:
                 self._interrupt(turn)
 
-    def _too_late(self, turn: Turn) -> bool:
-        """Whether a second pass comes when the reply to the first one's words would be missed."""
-        return bool(turn.text) and self._now > turn.heard_at + samples(self.policy.reconsider_ms)
-
     def _after_commit(self) -> None:
         """What came while the committed turn waited for its words."""
-        voice, silence = self._late_voice, self._late_silence
-        self._late_voice = self._late_silence = None
-        if voice is not None:
-            self._voice(voice)
-            if silence is not None:
-                self._silence(silence)
+        late, self._late = self._late, None
+        if late is not None:
+            self._voice(late[0])
+            if late[1] is not None:
+                self._silence(late[1])
         self._ask_later()
 
     def _consider(self, turn: Turn) -> None:

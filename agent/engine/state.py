@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from dragoman.agent.engine.inputs import Opening
+from dragoman.agent.engine.wording import same_meaning
 from dragoman.audio.types import Word
 
 HEARD_SLACK_S: Final = 0.03
@@ -64,6 +65,10 @@ class Turn:
     """Its reply plays, though its own words are still to come."""
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
+
+    def misheard_by(self, opening: Opening) -> bool:
+        """Whether these first words answer others than the turn's, which are there."""
+        return self.transcribed == self.revision and not same_meaning(opening.answers, self.text)
 
 
 @dataclass(slots=True)

@@ -177,8 +177,42 @@ def test_locked_server_asks_for_its_key(tmp_path: Path) -> None:
         assert page.get_attribute("#talk", "aria-pressed") == "true"
 
 
+def test_typed_message_waits_for_the_key(tmp_path: Path) -> None:
+    """It stays in its field until it was sent, which is once the key is right; no microphone is asked for."""
+    with locked_server() as address, browser(tmp_path) as page:
+        page.goto(address)
+        page.fill("#text", "Are you there?")
+        page.keyboard.press("Enter")
+        for key in ("wrong", "secret"):
+            page.wait_for_selector("#unlock:not([hidden])", timeout=WAIT_MS)
+            assert page.input_value("#text") == "Are you there?"
+            page.fill("#key", key)
+            page.keyboard.press("Enter")
+        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+        assert page.inner_text("#log .user .words") == "Are you there?"
+        assert page.input_value("#text") == ""
+        assert page.is_hidden("#problem")
+        assert page.get_attribute("#talk", "aria-pressed") == "false"
+
+
+def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
+    """A full server says so, and so does one that is gone."""
+    with browser(tmp_path) as page:
+        with locked_server(limit=0) as address:
+            page.goto(address)
+            page.evaluate("sessionStorage.setItem('dragoman-key', 'secret')")
+            page.fill("#text", "Are you there?")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
+            assert "sessions of this server are taken" in page.inner_text("#problem")
+            assert page.input_value("#text") == "Are you there?"
+        page.keyboard.press("Enter")
+        page.wait_for_function("problem.textContent.includes('does not answer')", timeout=WAIT_MS)
+        assert page.input_value("#text") == "Are you there?"
+
+
 @contextmanager
-def locked_server() -> Iterator[str]:
+def locked_server(limit: int = 4) -> Iterator[str]:
     """A server with a key and no models behind it."""
 
     async def transcribe(pcm: Samples, language: str | None) -> str:
@@ -186,7 +220,7 @@ def locked_server() -> Iterator[str]:
 
     backend = Backend(ScriptedSession, transcribe, SessionSettings())
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(backend, key="secret")
+        app = create_app(backend, key="secret", limit=limit)
         config = uvicorn.Config(app, ws="websockets-sansio", log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -22,6 +22,7 @@ const log = new Log(get("log"), get("scroll"));
 const meter = new Meter(get("meter"));
 let live = null; // {client, sound, listening}
 let opening = null;
+let again = start; // what the server asked a key for
 
 // For those who watch over the page: what was played, and how fast.
 const figures = (window.dragoman = { audible: 0, truncated: [], onsets: [] });
@@ -71,7 +72,7 @@ async function start() {
     get("welcome").hidden = true;
   } catch (error) {
     await stop();
-    refused(error);
+    refused(error, start);
   } finally {
     get("talk").disabled = false;
   }
@@ -86,11 +87,15 @@ async function stop() {
   await was?.sound.close();
 }
 
-function refused(error) {
+// `action` could not be done.
+function refused(error, action) {
   const denied = error.name === "NotAllowedError";
   const missing = error.name === "NotFoundError";
   get("unlock").hidden = error.status !== 401;
-  if (error.status === 401) get("key").focus();
+  if (error.status === 401) {
+    again = action;
+    get("key").focus();
+  }
   problem(denied ? "The microphone is blocked: allow it in the browser, or type." : missing ? "No microphone was found. You can type." : error.message);
 }
 
@@ -111,18 +116,30 @@ async function interrupt(talk) {
   if (!(await hush(talk)) && talk.active) talk.client.send("response.cancel");
 }
 
-async function say(text) {
+// What is typed stays in its field until it was sent.
+async function say() {
+  const field = get("text");
+  const text = field.value.trim();
+  if (!text || field.readOnly) return;
+  field.readOnly = true;
   problem("");
   try {
     const talk = await connect();
     get("welcome").hidden = true;
     await interrupt(talk);
-    talk.client.send("conversation.item.create", {
+    const sent = talk.client.send("conversation.item.create", {
       item: { type: "message", role: "user", content: [{ type: "input_text", text }] },
     });
+    if (!sent) {
+      await stop();
+      throw new Error("The connection was lost. Send it again to reconnect.");
+    }
     talk.client.send("response.create");
+    field.value = "";
   } catch (error) {
-    refused(error);
+    refused(error, say);
+  } finally {
+    field.readOnly = false;
   }
 }
 
@@ -214,15 +231,13 @@ function attend(talk) {
 get("talk").addEventListener("click", () => (live?.listening ? stop() : start()));
 get("type").addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = get("text").value.trim();
-  get("text").value = "";
-  if (text) say(text);
+  say();
 });
 get("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
   key.set(get("key").value);
   get("unlock").hidden = true;
-  start();
+  again();
 });
 addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement;

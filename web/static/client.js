@@ -34,7 +34,7 @@ export class Client extends EventTarget {
     super();
     this.socket = socket;
     this.ready = new Promise((resolve, reject) => {
-      socket.onopen = resolve;
+      this.addEventListener("session.created", resolve); // a full server opens the socket too, and closes it again
       socket.onclose = (event) => {
         reject(new Error(event.reason || "The server closed the connection."));
         this.dispatchEvent(new CustomEvent("closed", { detail: event.reason }));
@@ -46,8 +46,11 @@ export class Client extends EventTarget {
     };
   }
 
+  // Tells whether there was anyone to send it to.
   send(type, fields = {}) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, ...fields }));
+    const open = this.socket.readyState === WebSocket.OPEN;
+    if (open) this.socket.send(JSON.stringify({ type, ...fields }));
+    return open;
   }
 
   append(bytes) {

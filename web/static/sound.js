@@ -82,6 +82,7 @@ export class Sound extends EventTarget {
       track.stop();
     });
     await this.context.close();
+    this.tell("stopped", { item: null, ms: 0 }); // for whoever waits for it: the speaker answers no more
   }
 
   tell(type, detail) {

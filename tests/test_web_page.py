@@ -162,19 +162,41 @@ def test_page_fits_a_phone(address: str, tmp_path: Path) -> None:
         assert box["y"] + box["height"] <= 640
 
 
+KEYS = (("This server asks for a key.", "wrong"), ("That key is not right.", "secret"))
+"""What a locked server's page says, and what is answered."""
+
+
 def test_locked_server_asks_for_its_key(tmp_path: Path) -> None:
     """The page asks for the key, says when it is wrong, and goes on when it is right."""
     with locked_server() as address, browser(tmp_path, silence(1.0)) as page:
         page.goto(address)
         page.click("#talk")
-        page.wait_for_selector("#unlock:not([hidden])", timeout=WAIT_MS)
-        for key in ("wrong", "secret"):
-            page.fill("#key", key)
+        for says, key in KEYS:
+            page.get_by_text(says, exact=True).wait_for(timeout=WAIT_MS)
+            page.keyboard.type(key)  # the field has the focus, and what was wrong is typed over
             page.keyboard.press("Enter")
-            page.wait_for_selector("#talk:enabled", timeout=WAIT_MS)
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         assert page.is_hidden("#unlock")
+        assert page.is_hidden("#problem")
         assert page.get_attribute("#talk", "aria-pressed") == "true"
+        page.wait_for_selector("#text:focus", timeout=WAIT_MS)
+
+
+def test_key_has_room_on_a_phone(tmp_path: Path) -> None:
+    """Its field takes the row beside its button; the field of who types has one ring, the pill's."""
+    with locked_server() as address, browser(tmp_path) as page:
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.goto(address)
+        page.focus("#text")
+        rings = page.evaluate(
+            "['#type', '#text'].map((at) => getComputedStyle(document.querySelector(at)).outlineStyle)"
+        )
+        assert rings == ["solid", "none"]
+        page.click("#talk")
+        page.wait_for_selector("#unlock:not([hidden])", timeout=WAIT_MS)
+        box = page.locator("#key").bounding_box()
+        assert box is not None
+        assert box["width"] > 390 / 2
 
 
 def test_typed_message_waits_for_the_key(tmp_path: Path) -> None:
@@ -183,8 +205,8 @@ def test_typed_message_waits_for_the_key(tmp_path: Path) -> None:
         page.goto(address)
         page.fill("#text", "Are you there?")
         page.keyboard.press("Enter")
-        for key in ("wrong", "secret"):
-            page.wait_for_selector("#unlock:not([hidden])", timeout=WAIT_MS)
+        for says, key in KEYS:
+            page.get_by_text(says, exact=True).wait_for(timeout=WAIT_MS)
             assert page.input_value("#text") == "Are you there?"
             page.fill("#key", key)
             page.keyboard.press("Enter")
@@ -207,7 +229,7 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
             assert "sessions of this server are taken" in page.inner_text("#problem")
             assert page.input_value("#text") == "Are you there?"
         page.keyboard.press("Enter")
-        page.wait_for_function("problem.textContent.includes('does not answer')", timeout=WAIT_MS)
+        page.get_by_text("The server does not answer").wait_for(timeout=WAIT_MS)
         assert page.input_value("#text") == "Are you there?"
 
 

@@ -46,6 +46,7 @@ async function connect() {
   if (live) return live;
   opening ??= (async () => {
     const client = await Client.open();
+    get("unlock").hidden = true;
     try {
       const sound = await Sound.open();
       live = { client, sound, listening: false };
@@ -95,6 +96,7 @@ function refused(error, action) {
   if (error.status === 401) {
     again = action;
     get("key").focus();
+    get("key").select();
   }
   problem(denied ? "The microphone is blocked: allow it in the browser, or type." : missing ? "No microphone was found. You can type." : error.message);
 }
@@ -233,11 +235,11 @@ get("type").addEventListener("submit", (event) => {
   event.preventDefault();
   say();
 });
-get("unlock").addEventListener("submit", (event) => {
+get("unlock").addEventListener("submit", async (event) => {
   event.preventDefault();
   key.set(get("key").value);
-  get("unlock").hidden = true;
-  again();
+  await again();
+  if (get("unlock").hidden) get("text").focus();
 });
 addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement;

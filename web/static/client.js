@@ -21,6 +21,9 @@ export class Client extends EventTarget {
     const answer = await fetch("v1/models", { headers }).catch(() => {
       throw new Error("The server does not answer. Is it running?");
     });
+    if (answer.status === 401) {
+      throw new Refused(key.get() ? "That key is not right." : "This server asks for a key.", answer.status);
+    }
     if (!answer.ok) throw new Refused((await answer.json()).error.message, answer.status);
     const address = new URL("v1/realtime?model=dragoman&extensions=dragoman", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";

@@ -8,7 +8,7 @@ from typing import Final
 
 from dragoman.agent.interpreter import Interpreter
 from dragoman.agent.ports import Recognizer, Synthesizer
-from dragoman.agent.translators import open_translator
+from dragoman.agent.translators import open_translator, require_pair
 from dragoman.asr import open_recognizer
 from dragoman.asr.vad import SileroVad
 from dragoman.models.catalog import Progress
@@ -16,7 +16,7 @@ from dragoman.translation import PivotTranslator
 from dragoman.translation.prediction import Predictor
 from dragoman.translation.retranslation import Stability
 from dragoman.translation.steering import Translator
-from dragoman.tts import open_voice
+from dragoman.tts import find_voice, open_voice
 
 LATEST_S: Final = 12.0
 """For a listener who is there now speech is never later than this: what would be is left to the captions."""
@@ -73,6 +73,12 @@ class Interpreters:
                 latest=self.latest,
                 predictor=self.predictor,
             )
+
+    def require(self, source: str | None, target: str, voice: str | None = None) -> None:
+        """Raises the ``DragomanError`` of ``open`` where that is known without loading anything."""
+        require_pair(source, target, self.translator)
+        if voice is not None:
+            find_voice(target, voice)
 
     def notice(self, source: str | None, target: str) -> str | None:
         """What a person should know of how a pair that is open is translated."""

@@ -25,6 +25,12 @@ def open_translator(
     return translation.open_translator(source, target, name)
 
 
+def require_pair(source: str | None, target: str, name: str = "auto") -> None:
+    """Raises ``DragomanError`` for a pair that ``open_translator`` can't do; "auto" loads nothing."""
+    if not name.startswith(("http://", "https://", "llm:")):
+        translation.require_pair(source, target, name)
+
+
 class OnDemand:
     """Implements ``Translator`` and ``Steerable``: opens what a pair needs when it is needed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dragoman.agent.interpreters import Interpreters
 from dragoman.agent.llm.translator import LlmTranslator
 from dragoman.agent.translators import OnDemand, open_translator
 from dragoman.audio.types import DragomanError
@@ -38,3 +39,22 @@ def test_an_unknown_language_is_opened_when_it_is_known() -> None:
     assert translator.steered("Bom  dia.", "pt", "pt", Steering()).text == "Bom dia."
     with pytest.raises(DragomanError, match="no translator from 'fi' to 'pt'"):
         translator.translate("Hei.", "fi", "pt")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        ("en", "xx", "no translator from 'en' to 'xx': there is"),
+        ("en", "en", "no translator from 'en' to 'en': there is"),
+        (None, "xx", "no translator to 'xx': there is"),
+    ],
+)
+def test_what_no_interpreter_can_do_is_known_beforehand(source: str | None, target: str, says: str) -> None:
+    """Nothing is loaded for it, and nothing for what one can do."""
+    interpreters = Interpreters()
+    interpreters.require("en", "pt", "auto")
+    interpreters.require(None, "en", "auto")
+    with pytest.raises(DragomanError, match=says):
+        interpreters.require(source, target)
+    with pytest.raises(DragomanError, match="no voice named 'nobody'"):
+        interpreters.require("en", "pt", "nobody")

@@ -628,6 +628,7 @@ def test_update_merges() -> None:
         ({"output_modalities": ["smell"]}, "session.output_modalities.0"),
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"tools": [{"type": "function", "name": "f"}]}, "session.tools"),
+        ({"audio": {"input": {"turn_detection": {"type": "x"}}}}, "session.audio.input.turn_detection"),
     ],
 )
 def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> None:
@@ -636,6 +637,7 @@ def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> No
     before = desk.conversation.config
     (error,) = desk.send("session.update", session=change)
     assert error["error"]["param"] == param
+    assert error["error"]["code"] == "invalid_value"
     assert desk.conversation.config == before
 
 

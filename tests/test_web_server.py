@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 import websockets
+from fakes import ScriptedRecognizer, ScriptedStream, ToneVoice, scripted
 from typer.testing import CliRunner
 from web_scripted import ScriptedSession
 from web_served import served
@@ -96,6 +97,56 @@ def test_update_reaches_the_session() -> None:
             assert settings.create_response is False
 
     run(test)
+
+
+class EnglishEar(ScriptedRecognizer):
+    def open(self, language: str | None = None) -> ScriptedStream:
+        if language != "en":
+            raise DragomanError(f"this ear does not know {language!r}")
+        return super().open(language)
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "says"),
+    [
+        (
+            {"input": {"transcription": {"language": "xx"}}},
+            "session.audio.input.transcription.language",
+            "this ear does not know 'xx'",
+        ),
+        ({"output": {"voice": "nobody"}}, "session.audio.output.voice", "no voice is named 'nobody'"),
+    ],
+)
+def test_what_the_models_can_not_do_is_refused_at_the_update(change: dict[str, object], param: str, says: str) -> None:
+    """The session goes on as it was."""
+
+    def open_voice(language: str, name: str | None) -> ToneVoice:
+        if name == "nobody":
+            raise DragomanError("no voice is named 'nobody'")
+        return ToneVoice()
+
+    async def main() -> None:
+        parts = scripted(["Hello."], ["Good day."])
+        parts.recognizer, parts.open_voice = EnglishEar(["Hello."]), open_voice
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(parts))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            before = (await told(socket, "session.created"))["session"]
+            await send(socket, "session.update", session={"instructions": "Be kind.", "audio": change}, event_id="mine")
+            error = (await told(socket, "error"))["error"]
+            assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_value")
+            assert (error["param"], error["event_id"]) == (param, "mine")
+            assert says in error["message"]
+            await send(socket, "session.update", session={})
+            assert (await told(socket, "session.updated"))["session"] == before
+            content = [{"type": "input_text", "text": "Hello."}]
+            await send(socket, "conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            await send(socket, "response.create")
+            assert (await told(socket, "response.done"))["response"]["status"] == "completed"
+
+    asyncio.run(main())
 
 
 def test_nonsense_leaves_the_session_open() -> None:

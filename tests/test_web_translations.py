@@ -54,6 +54,7 @@ class Interpreters:
     asked: list[tuple[str | None, str, bool]] = field(default_factory=list)
     failing: tuple[str, ...] = ()
     broken: Exception | None = None
+    unknown: tuple[str, ...] = ()
 
     def __call__(self, source: str | None, target: str, speaks: bool) -> Scripted:
         self.asked.append((source, target, speaks))
@@ -62,6 +63,10 @@ class Interpreters:
         if self.broken is not None:
             raise self.broken
         return Scripted(target, self.events)
+
+    def require(self, source: str | None, target: str, speaks: bool) -> None:
+        if target in self.unknown:
+            raise DragomanError(f"no translator to {target}")
 
 
 def run(
@@ -76,7 +81,7 @@ def run(
     backend = Backend(lambda settings: pytest.fail("no conversation"), transcribe, SessionSettings())
 
     async def main() -> None:
-        app = create_app(backend, interpreters=interpreters)  # type: ignore[arg-type]
+        app = create_app(backend, interpreters=interpreters, require_pair=interpreters.require)  # type: ignore[arg-type]
         async with (
             asyncio.timeout(20),
             served(app) as address,
@@ -221,6 +226,20 @@ def test_a_pair_that_nobody_can_translate_is_told_and_the_session_goes_on() -> N
         assert [e["delta"] for e in got if e["type"] == "session.output_transcript.delta"] == ["pt 1"]
 
     run(Interpreters(failing=("xx",)), test)
+
+
+def test_a_pair_that_is_known_to_have_no_translator_is_refused_at_the_update() -> None:
+    """Before any sound; what is being translated goes on, and so do the settings, through later changes too."""
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append(), TRANSCRIBED, into("xx"))
+        error = (await received(socket, until="error"))[-1]["error"]
+        assert (error["code"], error["param"]) == ("invalid_value", "session.audio.output.language")  # type: ignore[index]
+        await say(socket, append(), CLOSE)
+        got = await received(socket)
+        assert [e["delta"] for e in got if e["type"] == "session.output_transcript.delta"] == ["pt 2"]
+
+    run(Interpreters(unknown=("xx",)), test)
 
 
 @pytest.mark.parametrize(

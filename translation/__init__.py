@@ -15,7 +15,15 @@ from dragoman.translation.learned import KINDS, LearnedTranslator
 from dragoman.translation.pivot import PivotTranslator
 from dragoman.translation.steering import Translator
 
-__all__ = ["BergamotTranslator", "LearnedTranslator", "PivotTranslator", "Translator", "open_translator", "pairs"]
+__all__ = [
+    "BergamotTranslator",
+    "LearnedTranslator",
+    "PivotTranslator",
+    "Translator",
+    "open_translator",
+    "pairs",
+    "require_pair",
+]
 
 BETWEEN: Final = "en"
 """The language through which a pair goes that no translator does directly."""
@@ -45,6 +53,22 @@ def open_translator(source: str, target: str, name: str = "auto") -> Translator:
     says so. Blocking: about a second, once per process. Raises ``DragomanError`` for an unknown pair or name, or when
     a package is missing.
     """
+    translator = _found(source, target, name)
+    translator.translate("1.", source, target)  # loads it
+    return translator
+
+
+def require_pair(source: str | None, target: str, name: str = "auto") -> None:
+    """Raises ``DragomanError`` where ``open_translator`` has none (``source`` None: from no language). "auto" loads
+    nothing.
+    """
+    if source is not None:
+        _found(source, target, name)
+    elif name == "auto" and target not in {into for _, into in pairs()}:
+        raise _none(f"to {target!r}")
+
+
+def _found(source: str, target: str, name: str) -> Translator:
     if name == "auto":
         chosen, others = list(_installed_for(source, target)), list[Translator]()
     else:
@@ -52,12 +76,13 @@ def open_translator(source: str, target: str, name: str = "auto") -> Translator:
     direct = next((translator for translator in chosen if (source, target) in translator.pairs), None)
     translator = direct or _through(chosen, others, source, target)
     if translator is None:
-        can = ", ".join(f"{a} to {b}" for a, b in pairs())
-        raise DragomanError(
-            f"no translator from {source!r} to {target!r}: there is {can}; a model's folder may be named"
-        )
-    translator.translate("1.", source, target)  # loads it
+        raise _none(f"from {source!r} to {target!r}")
     return translator
+
+
+def _none(pair: str) -> DragomanError:
+    can = ", ".join(f"{a} to {b}" for a, b in pairs())
+    return DragomanError(f"no translator {pair}: there is {can}; a model's folder may be named")
 
 
 def _installed() -> ApertiumTranslator | None:

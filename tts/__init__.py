@@ -16,7 +16,7 @@ from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, resolve
 from dragoman.tts.voice import Voice
 
-__all__ = ["Voice", "VoiceInfo", "open_voice", "voices"]
+__all__ = ["Voice", "VoiceInfo", "find_voice", "open_voice", "voices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,18 @@ def open_voice(
     Raises ``DragomanError`` for a language without a voice, an unknown name, or a missing model.
     """
     packs = packs or _pack_folder()
-    code = language.lower().split("-")[0].split("_")[0]
+    code = _code(language)
     if name.endswith(".onnx"):
         return _own_piper(Path(name), code)
+    found = find_voice(language, name, packs=packs)
+    return _OPENERS[found.engine](code, found.name, packs, progress)
+
+
+def find_voice(language: str, name: str = "auto", *, packs: Path | None = None) -> VoiceInfo:
+    """The voice that ``open_voice`` loads, by name. Raises ``DragomanError`` for a language without one, or an unknown
+    name.
+    """
+    code = _code(language)
     known = voices(packs)
     speaking = [voice for voice in known if code in voice.languages]
     if not speaking:
@@ -79,7 +88,11 @@ def open_voice(
     if not named:
         names = ", ".join(voice.name for voice in speaking)
         raise DragomanError(f"no voice named {name!r} speaks {code!r}: choose one of {names}")
-    return _OPENERS[named[0].engine](code, named[0].name, packs, progress)
+    return named[0]
+
+
+def _code(language: str) -> str:
+    return language.lower().split("-")[0].split("_")[0]
 
 
 def _pack_folder() -> Path | None:

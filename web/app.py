@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -33,6 +33,8 @@ MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
 LEAVE_S: Final = 2.0
 """How long a client that is sent away has to hear why."""
+RequirePair: TypeAlias = Callable[[str | None, str, bool], None]
+"""Raises ``DragomanError`` where no interpreter can be opened for these (see ``OpenInterpreter``); loads nothing."""
 _STATIC = Path(str(files("dragoman.web"))) / "static"
 _POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -44,9 +46,12 @@ _log = logging.getLogger(__name__)
 class Server:
     """The routes' state: how many sessions are open, of how many."""
 
-    def __init__(self, backend: Backend, access: Access, interpreters: OpenInterpreter, *, limit: int) -> None:
+    def __init__(
+        self, backend: Backend, access: Access, interpreters: OpenInterpreter, require: RequirePair, *, limit: int
+    ) -> None:
         self._backend = backend
         self._interpreters = interpreters
+        self._require = require
         self._access = access
         self._limit = limit
         self._started = int(time.time())
@@ -103,13 +108,14 @@ class Server:
         spoken = query.get("from") or self._backend.settings.language
         source = None if spoken == "auto" else spoken
         output = TranslationOutput(language="en" if source not in (None, "en") else "pt")
+        speaks = query.get("speech") != "off"
         config = TranslationConfig(model=query.get("model") or "dragoman", audio=TranslationAudio(output=output))
         await TranslationConnection(
             socket,
             self._interpreters,
-            config,
+            config.requiring(lambda target: self._require(source, target, speaks)),
             source=source,
-            speaks=query.get("speech") != "off",
+            speaks=speaks,
             extended=_extended(socket),
         ).serve()
 
@@ -133,11 +139,14 @@ def create_app(
     limit: int = 4,
     local: bool = True,
     interpreters: OpenInterpreter | None = None,
+    require_pair: RequirePair = lambda source, target, speaks: None,
 ) -> Starlette:
     """The application. ``local``: it listens on this machine only (see ``Access``). ``interpreters`` serve translation
-    sessions; by default with the embedded models.
+    sessions between languages that ``require_pair`` lets pass; by default with the embedded models.
     """
-    server = Server(backend, Access(key, local=local), interpreters or _embedded(), limit=limit)
+    if interpreters is None:
+        interpreters, require_pair = _embedded()
+    server = Server(backend, Access(key, local=local), interpreters, require_pair, limit=limit)
 
     async def page(request: Request) -> Response:
         return FileResponse(_STATIC / "index.html")
@@ -157,9 +166,12 @@ def create_app(
     return app
 
 
-def _embedded() -> OpenInterpreter:
+def _embedded() -> tuple[OpenInterpreter, RequirePair]:
     models = Interpreters(latest=LATEST_S)
-    return lambda source, target, speaks: models.open(source, target, "auto" if speaks else None)
+    return (
+        lambda source, target, speaks: models.open(source, target, "auto" if speaks else None),
+        lambda source, target, speaks: models.require(source, target, "auto" if speaks else None),
+    )
 
 
 def _extended(socket: WebSocket) -> bool:

@@ -346,4 +346,5 @@ def explained(error: ValidationError, prefix: str) -> ProtocolError:
         "missing": "missing_parameter",
     }
     place = f" ({param})" if param else ""
-    return ProtocolError(f"{first['msg']}{place}", code=code.get(first["type"], "invalid_value"), param=param)
+    kind = first["type"] if first["type"] != "union_tag_invalid" or not where else ""  # a tag inside names no event
+    return ProtocolError(f"{first['msg']}{place}", code=code.get(kind, "invalid_value"), param=param)

@@ -29,6 +29,10 @@ _REFERENCE_VOICES: Final = frozenset(
 """Voices that clients name by default; they get the language's own."""
 
 
+async def _require_nothing(settings: SessionSettings) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What the server serves: how to open a session, and how to hear a sound that a client puts in at once."""
@@ -37,6 +41,8 @@ class Backend:
     transcribe: Callable[[Samples, str | None], Awaitable[str]]
     settings: SessionSettings
     """What clients get that don't say otherwise."""
+    require: Callable[[SessionSettings], Awaitable[None]] = _require_nothing
+    """Raises ``ProtocolError`` where no session can have these settings."""
 
     @classmethod
     def of(cls, parts: Parts, settings: SessionSettings | None = None) -> Backend:
@@ -50,7 +56,17 @@ class Backend:
 
             return await parts.hearing.run(work)
 
-        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings())
+        async def require(wanted: SessionSettings) -> None:
+            param = "session.audio.input.transcription.language"
+            try:
+                parts.recognizer.open(wanted.language)
+                if wanted.speak:
+                    param = param if wanted.voice is None else "session.audio.output.voice"
+                    await parts.voice(wanted.language or "en", wanted.voice)
+            except DragomanError as error:
+                raise ProtocolError(str(error), param=param) from error
+
+        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings(), require)
 
 
 def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSettings:
@@ -66,7 +82,7 @@ def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSetting
         interrupt_response=turns is not None and turns.interrupt_response,
         speed=spoken.speed,
         max_tokens=limit if isinstance(limit, int) else base.max_tokens,
-        speak=config.speaks,
+        speak=config.speaks and config.type == "realtime",
         voice=base.voice if spoken.voice_name in {None, *_REFERENCE_VOICES} else spoken.voice_name,
     )
     if not isinstance(turns, ServerVad):
@@ -174,6 +190,9 @@ class Connection:
                 await self._hear(self._decoder.flush())
             elif isinstance(message, ask.ItemCreate):
                 transcript = await self._transcribe(message.item)
+            elif isinstance(message, ask.SessionUpdate):
+                wanted = self._conversation.config.merged(message.session)
+                await self._backend.require(settings_for(wanted, self._backend.settings))
         except ProtocolError as error:
             return self._conversation.refuse(error, message.event_id)
         form = self._conversation.config.audio.input.format

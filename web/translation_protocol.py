@@ -6,12 +6,13 @@ sends what was said, its translation and its speech; it has no turns, and only a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dragoman.agent.cli.output import Json
+from dragoman.audio.types import DragomanError
 from dragoman.web.protocol import ProtocolError, explained, merge
 
 FRAME_MS: Final = 200
@@ -56,6 +57,12 @@ class TranslationConfig(BaseModel):
 
     model: str = "dragoman"
     audio: TranslationAudio
+    _require: Callable[[str], None] | None = None
+
+    def requiring(self, require: Callable[[str], None]) -> TranslationConfig:
+        """The same, for a session whose targets ``require`` lets pass; it raises ``DragomanError`` for others."""
+        self._require = require
+        return self
 
     @property
     def target(self) -> str:
@@ -68,9 +75,15 @@ class TranslationConfig(BaseModel):
             if changes.get(fixed) not in (None, {"type": "translation", "model": self.model}[fixed]):
                 raise ProtocolError(f"the {fixed} of a session can't be changed", param=f"session.{fixed}")
         try:
-            return TranslationConfig.model_validate(merge(self.model_dump(), changes))
+            config = TranslationConfig.model_validate(merge(self.model_dump(), changes))
+            if self._require is not None and config.target != self.target:
+                self._require(config.target)
         except ValidationError as error:
             raise explained(error, "session") from error
+        except DragomanError as error:
+            raise ProtocolError(str(error), param="session.audio.output.language") from error
+        config._require = self._require
+        return config
 
     def report(self, session_id: str, expires_at: int) -> dict[str, Json]:
         """The ``session`` object that clients read."""

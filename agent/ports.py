@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from dragoman.audio.types import Samples, Speech, Word
 from dragoman.translation.steering import Translator as Translator
@@ -134,6 +134,15 @@ class Responder(Protocol):
 
     async def aclose(self) -> None:
         """Free the model."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A ``Responder`` whose context is known."""
+
+    @property
+    def longest(self) -> int:
+        """Bytes of UTF-8 of a message that it reads whole; it may lose the beginning of a longer one."""
 
 
 class Synthesizer(Protocol):

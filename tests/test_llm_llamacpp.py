@@ -10,7 +10,8 @@ import pytest
 
 from dragoman.agent.llm import open_responder, system_prompt
 from dragoman.agent.llm.llamacpp import LlamaCppResponder
-from dragoman.agent.ports import Message
+from dragoman.agent.llm.prompts import trim
+from dragoman.agent.ports import Bounded, Message
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
@@ -173,6 +174,13 @@ def test_a_history_longer_than_the_context_is_cut(llm_path):
             await small.aclose()
 
     assert "Paris" in asyncio.run(scenario())
+
+
+def test_the_longest_message_is_read_whole(responder):
+    """Whatever came before it; with room for instructions and a reply."""
+    longest = Message("user", "x" * responder.longest)
+    assert isinstance(responder, Bounded)
+    assert trim([SYSTEM, *[longest] * 3], 4096 - 400)[-1] == longest
 
 
 def test_a_closed_model_says_so(llm_path):

@@ -510,6 +510,24 @@ def test_clear_leaves_a_committed_turn_its_sound() -> None:
     assert desk.session.calls == [("clear",), ("commit",)]
 
 
+def test_item_that_is_too_long_is_refused() -> None:
+    """It is neither read in part nor kept; one that just fits is."""
+    desk = Desk()
+    fits = "é" * (ask.MAX_TEXT_BYTES // 2)
+    for text in (fits + "!", fits):
+        content = [{"type": "input_text", "text": text}]
+        desk.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    assert desk.said[0]["error"] == {
+        "type": "invalid_request_error",
+        "code": "invalid_value",
+        "message": f"the item has {ask.MAX_TEXT_BYTES + 1} bytes of text, more than the language model reads at once: "
+        f"shorten it to {ask.MAX_TEXT_BYTES}",
+        "param": "item.content",
+        "event_id": None,
+    }
+    assert desk.session.calls == [("remember", "user", fits)]
+
+
 def test_item_can_not_be_added_twice() -> None:
     """Ids are unique, and a refused item is not remembered."""
     desk = Desk()

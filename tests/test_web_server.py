@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import typer
 import websockets
-from fakes import ScriptedRecognizer, ScriptedStream, ToneVoice, scripted
+from fakes import ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted
 from typer.testing import CliRunner
 from web_scripted import ScriptedSession
 from web_served import served
@@ -145,6 +145,34 @@ def test_what_the_models_can_not_do_is_refused_at_the_update(change: dict[str, o
             await send(socket, "conversation.item.create", item={"type": "message", "role": "user", "content": content})
             await send(socket, "response.create")
             assert (await told(socket, "response.done"))["response"]["status"] == "completed"
+
+    asyncio.run(main())
+
+
+class ShortOfMemory(ScriptedResponder):
+    longest = 20
+
+
+def test_text_that_the_language_model_can_not_read_is_refused() -> None:
+    """The bound is the model's; the session goes on."""
+
+    async def main() -> None:
+        parts = scripted([], [])
+        parts.responder = ShortOfMemory(["Good day."])
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(parts))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            for text in ("Hello, hello, hello, hello.", "Hello."):
+                item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+                await send(socket, "conversation.item.create", item=item, event_id="mine")
+            error = (await told(socket, "error"))["error"]
+            assert (error["code"], error["param"], error["event_id"]) == ("invalid_value", "item.content", "mine")
+            assert "shorten it to 20" in error["message"]
+            await send(socket, "response.create")
+            assert (await told(socket, "response.done"))["response"]["status"] == "completed"
+            assert [message.content for message in parts.responder.prompts[0][1:]] == ["Hello."]
 
     asyncio.run(main())
 

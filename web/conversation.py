@@ -49,13 +49,21 @@ class Control(Protocol):
 class Conversation:
     """One client's view of one session.
 
-    ``new_id(prefix)`` makes ids; ``extended`` adds ``dragoman.*`` events, which other clients don't know.
+    ``new_id(prefix)`` makes ids; ``extended`` adds ``dragoman.*`` events, which other clients don't know; ``longest``
+    is how many bytes of text an item may have.
     """
 
     def __init__(
-        self, control: Control, config: SessionConfig, new_id: Callable[[str], str], *, extended: bool = False
+        self,
+        control: Control,
+        config: SessionConfig,
+        new_id: Callable[[str], str],
+        *,
+        extended: bool = False,
+        longest: int = ask.MAX_TEXT_BYTES,
     ) -> None:
         self._control = control
+        self._longest = longest
         self._session_id = new_id("sess")
         self._view = View(config, new_id, extended, new_id("conv"))
         self._turns = Turns(self._view, control.forget)
@@ -180,6 +188,12 @@ class Conversation:
         text = "\n".join(filter(None, said)).strip()
         if not text and not sound:
             raise ProtocolError("the item has no text", code="missing_parameter", param="item.content")
+        if (size := len(text.encode())) > self._longest:
+            raise ProtocolError(
+                f"the item has {size} bytes of text, more than the language model reads at once: "
+                f"shorten it to {self._longest}",
+                param="item.content",
+            )
         kind: Kind = "input_audio" if sound else "input_text"
         item = Item(
             source.id or self._view.new_id("item"),

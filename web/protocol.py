@@ -18,6 +18,8 @@ ServerEvent: TypeAlias = dict[str, Json]
 
 MIN_COMMIT_MS = 100
 """A commit of less sound is an error, as in the reference."""
+MAX_TEXT_BYTES = 2**15
+"""Longest text of an item, where the language model doesn't say what it reads."""
 
 
 class ProtocolError(Exception):

@@ -13,13 +13,14 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman.agent.parts import Parts
+from dragoman.agent.ports import Bounded
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import DragomanError, Samples
 from dragoman.web import protocol as ask
 from dragoman.web.codec import Decoder
 from dragoman.web.conversation import Conversation
-from dragoman.web.protocol import ProtocolError, ServerEvent, ServerVad, SessionConfig
+from dragoman.web.protocol import MAX_TEXT_BYTES, ProtocolError, ServerEvent, ServerVad, SessionConfig
 
 STALL_S: Final = 10.0
 """A client that takes nothing for so long is let go: nothing may pile up for it."""
@@ -43,6 +44,8 @@ class Backend:
     """What clients get that don't say otherwise."""
     require: Callable[[SessionSettings], Awaitable[None]] = _require_nothing
     """Raises ``ProtocolError`` where no session can have these settings."""
+    longest: int = MAX_TEXT_BYTES
+    """Bytes of the longest text that a client may put in at once."""
 
     @classmethod
     def of(cls, parts: Parts, settings: SessionSettings | None = None) -> Backend:
@@ -66,7 +69,8 @@ class Backend:
             except DragomanError as error:
                 raise ProtocolError(str(error), param=param) from error
 
-        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings(), require)
+        longest = parts.responder.longest if isinstance(parts.responder, Bounded) else MAX_TEXT_BYTES
+        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings(), require, longest)
 
 
 def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSettings:
@@ -135,7 +139,7 @@ class Connection:
         self._backend = backend
         self._session = backend.open_session(settings_for(config, backend.settings))
         self._control = _Control(self._session, backend.settings)
-        self._conversation = Conversation(self._control, config, _new_id, extended=extended)
+        self._conversation = Conversation(self._control, config, _new_id, extended=extended, longest=backend.longest)
         self._decoder = Decoder(config.audio.input.format)
         self._sending = asyncio.Lock()
 

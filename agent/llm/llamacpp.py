@@ -20,7 +20,7 @@ from typing import Final
 import xllamacpp
 
 from dragoman.agent.llm.prefill import EXACTLY, Seam
-from dragoman.agent.llm.prompts import TURN_END, chatml, trim
+from dragoman.agent.llm.prompts import BYTES_PER_TOKEN, TURN_END, chatml, trim
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
@@ -124,6 +124,11 @@ class LlamaCppResponder:
         self._active: dict[Future[None], _Request] = {}
         self.watch: Callable[[], None] | None = None
         """Called on a worker's thread as each piece of a reply comes, for who measures what it took."""
+
+    @property
+    def longest(self) -> int:
+        """See ``Bounded``: half of the context, the other half is for the instructions, what came before, the reply."""
+        return self._context // 2 * BYTES_PER_TOKEN
 
     async def reply(
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160

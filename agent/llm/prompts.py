@@ -22,7 +22,7 @@ TURN_END: Final = "<|im_end|>\n"
 
 _SPECIAL: Final = re.compile(r"<\|[a-z_]+\|>")
 
-_BYTES_PER_TOKEN: Final = 3
+BYTES_PER_TOKEN: Final = 3
 """A cautious estimate: European languages have 3.3 to 4.3 bytes of UTF-8 per token, CJK about 4."""
 
 _TURN_TOKENS: Final = 5
@@ -53,7 +53,7 @@ def chatml(messages: Sequence[Message], prefix: str | None = "") -> str:
 
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text has, rather too many than too few."""
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 def trim(messages: Sequence[Message], budget: int) -> list[Message]:
@@ -74,7 +74,7 @@ def trim(messages: Sequence[Message], budget: int) -> list[Message]:
     drop = min(-(-drop // _DROP_STEP) * _DROP_STEP, len(turns) - 1)
     kept = turns[drop:]
     if len(kept) == 1 and _cost(kept[0]) > left:
-        tail = kept[0].content.encode()[-max(left - _TURN_TOKENS, 1) * _BYTES_PER_TOKEN :]
+        tail = kept[0].content.encode()[-max(left - _TURN_TOKENS, 1) * BYTES_PER_TOKEN :]
         kept = [Message(kept[0].role, tail.decode(errors="ignore"))]
     return system + kept
 

@@ -15,8 +15,10 @@ import soundfile
 
 from dragoman.audio.resample import StreamResampler
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.writing import writable
 
-_FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
+FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
+"""What is written, by suffix."""
 
 
 def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
@@ -65,14 +67,14 @@ def save(path: str | Path, pcm: Samples, rate: int) -> None:
 
     What lies beyond [-1, 1] is clipped. Raises ``DragomanError`` when the folder or the suffix is no good.
     """
-    path = _writable(Path(path))
+    path = writable(Path(path), FORMATS)
     if not np.isfinite(pcm).all():
         raise DragomanError(f"{path}: not written, the sound holds values that are not numbers")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         try:
-            soundfile.write(name, pcm, rate, format=_FORMATS[path.suffix.lower()], subtype="PCM_16")
+            soundfile.write(name, pcm, rate, format=FORMATS[path.suffix.lower()], subtype="PCM_16")
             Path(name).chmod(0o644)
             Path(name).replace(path)
         finally:
@@ -85,12 +87,12 @@ class WavWriter:
     """A WAV or FLAC file that grows while a session runs; ``close`` it (or use ``with``) to complete it."""
 
     def __init__(self, path: str | Path, rate: int) -> None:
-        self.path = _writable(Path(path))
+        self.path = writable(Path(path), FORMATS)
         self.rate = rate
         self.samples = 0
         try:
             self._file = soundfile.SoundFile(
-                self.path, "w", rate, 1, subtype="PCM_16", format=_FORMATS[self.path.suffix.lower()]
+                self.path, "w", rate, 1, subtype="PCM_16", format=FORMATS[self.path.suffix.lower()]
             )
         except (OSError, soundfile.LibsndfileError) as error:
             raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
@@ -180,16 +182,6 @@ def _existing(path: Path) -> Path:
                 raise DragomanError(f"{path}: the file is empty")
     except OSError as error:
         raise DragomanError(f"{path}: can't be read ({_reason(error)})") from error
-    return path
-
-
-def _writable(path: Path) -> Path:
-    if path.suffix.lower() not in _FORMATS:
-        raise DragomanError(f"{path}: can't tell the format, name it .wav or .flac")
-    if path.is_dir():
-        raise DragomanError(f"{path}: is a folder, name a file")
-    if not path.parent.is_dir():
-        raise DragomanError(f"{path}: the folder {path.parent} does not exist")
     return path
 
 

@@ -115,6 +115,7 @@ def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
         (["none.wav"], "none.wav"),
         (["mic", "-o", "x.wav"], "--speak"),
         (["{file}", "-o", "x.wav"], "--speak"),
+        (["{file}", "--speak", "-o", "{file}"], "is the file that is read"),
         (["{file}", "--subtitles", "x.txt"], ".srt or .vtt"),
         (["{file}", "--to", "en"], "nothing to translate"),
         (["{file}", "--translator", "nope"], "no translator named 'nope'"),
@@ -122,8 +123,10 @@ def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_clear_line(args: list[str], says: str, english: Path) -> None:
-    """Status 1, one line, no traceback."""
+    """Status 1, one line, no traceback, and the recording is as it was."""
+    before = english.read_bytes()
     done = run("translate", *(arg.format(file=english) for arg in args))
+    assert english.read_bytes() == before
     assert done.exit_code == 1
     assert says in done.stderr
     assert done.stderr.count("error:") == 1

@@ -166,11 +166,14 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "{wav}", "--llm", "http://127.0.0.1:1"], "127.0.0.1:1"),
         (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "/nowhere/x.wav"], "/nowhere"),
         (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "x.docx"], "x.docx"),
+        (["talk", "--input", "{wav}", "--output", "{link}"], "is the file that is read"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments: list[str], complaint: str, script: Path, tmp_path: Path) -> None:
     """Whatever is wrong is named in one line, and the status is 1."""
-    places = {"empty": tmp_path / "empty.wav", "text": tmp_path / "text.wav", "wav": script}
+    places = {name: tmp_path / f"{name}.wav" for name in ("empty", "text", "link")} | {"wav": script}
+    places["link"].symlink_to(script)
+    before = script.read_bytes()
     places["empty"].touch()
     places["text"].write_text("this is no sound" * 100)
     filled = [argument.format(**places) for argument in arguments]
@@ -181,6 +184,7 @@ def test_bad_input_is_one_clear_line(arguments: list[str], complaint: str, scrip
     assert len(lines) == 1, done.stderr
     assert complaint in lines[0]
     assert "Traceback" not in done.stderr
+    assert script.read_bytes() == before
 
 
 def _onset(pcm: Samples, after: float) -> float:

@@ -22,8 +22,9 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.files import WavWriter, blocks
+from dragoman.audio.files import FORMATS, WavWriter, blocks
 from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.audio.writing import writable
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +64,8 @@ def talk(
         attentive=attentive,
     )
     with errors():
+        if output is not None:
+            writable(output, FORMATS, input_)
         if input_ is None:
             asyncio.run(_aloud(config, settings, output, json, int(device) if device and device.isdigit() else device))
         elif pace:

@@ -19,8 +19,9 @@ from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
 from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.agent.subtitles import SubtitleFile
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.files import WavWriter
+from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
+from dragoman.audio.writing import writable
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +55,8 @@ def translate(
         if from_ == to:
             raise DragomanError(f"--from and --to are both {to}: there is nothing to translate")
         sound = None if source == "mic" else opened(source, 0.1)
+        if output is not None:
+            writable(output, FORMATS, None if sound is None else Path(source))
         aloud = speak and output is None
         real = pace or aloud or sound is None
         language = None if from_ == "auto" else from_

@@ -6,11 +6,13 @@ import html
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
 
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import writable
 
 _WIDTH: Final = 42
 """Characters in a line, as broadcasters have it."""
@@ -18,6 +20,8 @@ _LINES: Final = 2
 _CHARACTERS_PER_SECOND: Final = 17
 """Reading speed."""
 _LEAST_S: Final = 1.0
+
+SUFFIXES: Final = (".srt", ".vtt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +46,16 @@ def cues(start: float, end: float, text: str) -> Iterator[Cue]:
 class SubtitleFile:
     """A file that grows with the translation; ``close`` it (or use ``with``) to complete it.
 
-    A cue is written when the next one is known: until then it may stand longer, so that it can be read.
+    A cue is written when the next one is known: until then it may stand longer, so that it can be read. A file that
+    is there already stays until the first.
     """
 
     def __init__(self, path: Path) -> None:
         """The format is the suffix's. Raises ``DragomanError``."""
-        if path.suffix.lower() not in (".srt", ".vtt"):
-            raise DragomanError(f"{path}: name the subtitles .srt or .vtt")
+        self._path = writable(path, SUFFIXES)
         self._web = path.suffix.lower() == ".vtt"
-        try:
-            self._file: TextIO = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise DragomanError(f"{path}: can't be written ({error.strerror})") from error
         self._count = 0
         self._last: Cue | None = None
-        if self._web:
-            self._file.write("WEBVTT\n\n")
 
     def add(self, start: float, end: float, text: str) -> None:
         """What was said from ``start`` to ``end`` seconds; starts never go back."""
@@ -70,6 +68,16 @@ class SubtitleFile:
         if not self._file.closed:
             self._flush(None)
             self._file.close()
+
+    @cached_property
+    def _file(self) -> TextIO:
+        try:
+            file = self._path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise DragomanError(f"{self._path}: can't be written ({error.strerror})") from error
+        if self._web:
+            file.write("WEBVTT\n\n")
+        return file
 
     def _flush(self, following: float | None) -> None:
         if self._last is None:
@@ -95,4 +103,5 @@ class SubtitleFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None or self._last is not None or self._count:
+            self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -15,7 +16,7 @@ import soundfile
 
 from dragoman.audio.resample import StreamResampler
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
-from dragoman.audio.writing import writable
+from dragoman.audio.writing import replacing, writable
 
 FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
 """What is written, by suffix."""
@@ -84,16 +85,22 @@ def save(path: str | Path, pcm: Samples, rate: int) -> None:
 
 
 class WavWriter:
-    """A WAV or FLAC file that grows while a session runs; ``close`` it (or use ``with``) to complete it."""
+    """A WAV or FLAC file that grows while a session runs; ``close`` it (or use ``with``) to complete it.
+
+    Until then it stands beside its place: a file that is there already is lost only to one that holds something.
+    """
 
     def __init__(self, path: str | Path, rate: int) -> None:
         self.path = writable(Path(path), FORMATS)
         self.rate = rate
         self.samples = 0
+        device = self.path.exists() and not self.path.is_file()  # nothing can take its place
+        kind = FORMATS[self.path.suffix.lower()]
         try:
-            self._file = soundfile.SoundFile(
-                self.path, "w", rate, 1, subtype="PCM_16", format=FORMATS[self.path.suffix.lower()]
-            )
+            with ExitStack() as place:
+                target = self.path if device else place.enter_context(replacing(self.path.resolve()))
+                self._file = soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format=kind)
+                self._place = place.pop_all()
         except (OSError, soundfile.LibsndfileError) as error:
             raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
 
@@ -106,8 +113,12 @@ class WavWriter:
         self.samples += len(pcm)
 
     def close(self) -> None:
-        """Complete the file. May be called twice."""
-        self._file.close()
+        """Complete the file. May be called twice. Raises ``DragomanError`` where it can't take its place."""
+        try:
+            with self._place:
+                self._file.close()
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise DragomanError(f"{self.path}: can't be written ({_reason(error)})") from error
 
     def __enter__(self) -> WavWriter:
         return self
@@ -115,7 +126,11 @@ class WavWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is not None and not self.samples:
+            self._file.close()
+            self._place.__exit__(kind, error, trace)
+        else:
+            self.close()
 
 
 _Block = tuple[int, Samples]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import av
 import numpy as np
 import pytest
@@ -137,3 +139,28 @@ def test_writer_streams_a_file(tmp_path):
             writer.write(tone(24_000))
     assert writer.samples == 36_000
     np.testing.assert_allclose(load(tmp_path / "out.wav", 24_000), np.tile(tone(24_000), 3), atol=1e-4)
+
+
+def test_an_older_file_is_lost_only_to_sound(tmp_path):
+    """A session that fails before its first sound leaves it; what was recorded until an error is kept."""
+    path, link = tmp_path / "out.wav", tmp_path / "link.wav"
+    save(path, tone(24_000), 24_000)
+    link.symlink_to(path)
+    for recorded in ([], [tone(24_000, 0.1)]):
+        with suppress(KeyboardInterrupt), WavWriter(link, 24_000) as writer:
+            assert len(load(path, 24_000)) == 12_000
+            for pcm in recorded:
+                writer.write(pcm)
+            raise KeyboardInterrupt
+        assert len(load(path, 24_000)) == (2_400 if recorded else 12_000)
+    assert link.is_symlink()
+    assert {p.name for p in tmp_path.iterdir()} == {"out.wav", "link.wav"}
+
+
+def test_a_device_is_written_as_it_is(tmp_path):
+    """No file takes its place."""
+    path = tmp_path / "out.wav"
+    path.symlink_to("/dev/null")
+    with WavWriter(path, 24_000) as writer:
+        writer.write(tone(24_000))
+    assert path.is_char_device()

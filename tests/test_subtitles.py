@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def test_nothing_said_gives_an_empty_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.srt").read_text() == ""
 
 
+def test_an_older_file_is_lost_only_to_text(tmp_path: Path) -> None:
+    """A run that fails before the first cue leaves it; what was said until an error is kept."""
+    path = tmp_path / "a.srt"
+    path.write_text("old")
+    with suppress(DragomanError), SubtitleFile(path):
+        raise DragomanError("no microphone")
+    assert path.read_text() == "old"
+    with suppress(DragomanError), SubtitleFile(path) as file:
+        file.add(0.0, 2.0, "Bom dia.")
+        raise DragomanError("no microphone")
+    assert path.read_text().endswith("Bom dia.\n\n")
+
+
 def test_long_text_is_several_cues_of_two_lines() -> None:
     """Each with its share of the time."""
     made = list(cues(10.0, 20.0, "palavra " * 40))
@@ -59,7 +73,7 @@ def test_cues_follow_each_other_and_lose_nothing(words: list[str], seconds: floa
     assert all(a.end == b.start for a, b in pairwise(made))
 
 
-@pytest.mark.parametrize(("name", "says"), [("a.txt", ".srt or .vtt"), ("none/a.srt", "can't be written")])
+@pytest.mark.parametrize(("name", "says"), [("a.txt", ".srt or .vtt"), ("none/a.srt", "does not exist")])
 def test_files_that_can_not_be_are_told(tmp_path: Path, name: str, says: str) -> None:
     """One clear line."""
     with pytest.raises(DragomanError, match=says):

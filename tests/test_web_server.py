@@ -376,9 +376,13 @@ def test_failed_session_says_so() -> None:
     [
         (["--port", "{taken}"], "is taken: choose another"),
         (["--host", "no.such.host.invalid"], "no such address"),
+        (["--certificate", "none.pem"], "--certificate none.pem: can't be read"),
+        (["--certificate", __file__, "--certificate-key", "none.pem"], "--certificate-key none.pem: can't be read"),
+        (["--certificate", __file__], "not a certificate with its private key"),
+        (["--certificate-key", __file__], "needs --certificate"),
     ],
 )
-def test_bad_address_is_one_clear_line(options: list[str], message: str) -> None:
+def test_bad_input_is_one_clear_line(options: list[str], message: str) -> None:
     """Found before any model is loaded."""
     app = typer.Typer()
     cli.register(app)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,12 +56,31 @@ def serve(
     config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, slots=min(limit, 4))
     settings = SessionSettings(instructions=instructions, language=language)
     with errors():
+        _check_certificate(certificate, certificate_key)
         listener = _bound(host, port)
         scheme = "https" if certificate else "http"
         with suppress(KeyboardInterrupt), listener:
             asyncio.run(
                 _serve(listener, config, settings, scheme, key, limit, (certificate, certificate_key), json=json)
             )
+
+
+def _check_certificate(certificate: str | None, key: str | None) -> None:
+    """Before the models are loaded. Raises ``DragomanError``."""
+    if certificate is None and key is not None:
+        raise DragomanError("--certificate-key needs --certificate")
+    given = [(option, path) for option, path in (("--certificate", certificate), ("--certificate-key", key)) if path]
+    for option, path in given:
+        try:
+            Path(path).read_bytes()
+        except OSError as error:
+            raise DragomanError(f"{option} {path}: can't be read ({error.strerror})") from error
+    try:
+        if certificate is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        files = " ".join(f"{option} {path}" for option, path in given)
+        raise DragomanError(f"{files}: not a certificate with its private key, in PEM") from error
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from dragoman.agent.cli import doctor, models
+from dragoman.agent.cli.output import errors
 from dragoman.models.catalog import ENTRIES
 
 
@@ -57,6 +61,31 @@ def test_an_unknown_model_is_one_line_and_status_one(call):
     result = call("models", "get", "whisper-bass")
     assert result.exit_code == 1
     assert "did you mean whisper-base?" in result.stderr
+
+
+def test_a_full_disk_is_one_line_and_status_one():
+    """Also where what is printed waits for the end of the program."""
+    for options in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "dragoman", "models", *options]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == "error: No space left on device"
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+
+
+def test_who_reads_no_more_is_told_nothing():
+    """``| head -1``: status 1 and no line, whatever tasks it comes through."""
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        with errors():
+            raise ExceptionGroup("", [ExceptionGroup("", [BrokenPipeError(32, "Broken pipe")])])
+
+    result = CliRunner().invoke(app, catch_exceptions=False)
+    assert (result.exit_code, result.output) == (1, "")
 
 
 def test_get_wants_a_name_or_a_profile(call):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 import typer
@@ -28,13 +30,16 @@ def emit(type_: str, **fields: Json) -> None:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn a ``DragomanError`` into one clear line on standard error and exit status 1; Ctrl-C into status 130."""
+    """Turn a ``DragomanError``, or what the system says of a file, into one clear line on standard error and exit
+    status 1; Ctrl-C into status 130. Without a line where nobody reads standard output any more.
+    """
     try:
         yield
-    except DragomanError as error:
+        sys.stdout.flush()
+    except (DragomanError, OSError) as error:
         _fail(error)
     except BaseExceptionGroup as group:
-        ours, others = group.split(DragomanError)
+        ours, others = group.split((DragomanError, OSError))
         if ours is None or others is not None:
             raise
         _fail(_first(ours))
@@ -42,11 +47,17 @@ def errors() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _first(group: BaseExceptionGroup[DragomanError]) -> DragomanError:
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _fail(error: DragomanError) -> NoReturn:
-    console.print("[bold red]error:[/]", Text(str(error)), soft_wrap=True)
+def _fail(error: Exception) -> NoReturn:
+    if isinstance(error, BrokenPipeError):
+        raise error  # typer ends quietly
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or text
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - what it still holds would fail again at the end
+    console.print("[bold red]error:[/]", Text(text), soft_wrap=True)
     raise typer.Exit(1) from error

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from dragoman.__main__ import app
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("audio", "models", "asr", "tts", "verifier", "translation", "agent", "web", "benchmarks")
@@ -63,6 +68,25 @@ def test_the_run_time_needs_no_torch() -> None:
     code = "import sys, dragoman.__main__; print({'torch', 'transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
+
+
+def _commands(group: TyperGroup) -> Iterator[TyperCommand]:
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command)
+        else:
+            assert isinstance(command, TyperCommand)
+            yield command
+
+
+def test_every_command_takes_json_and_shows_its_help_whole() -> None:
+    """As the README says; and no bracket of a help text is lost as markup."""
+    every = get_command(app)
+    assert isinstance(every, TyperGroup)
+    for command in _commands(every):
+        assert "--json" in [option for each in command.params for option in each.opts], command.name
+        for text in (command.help, *(getattr(each, "help", None) for each in command.params)):
+            assert Text.from_markup(text or "").plain == (text or "").replace("\\[", "["), command.name
 
 
 def test_the_wheel_has_what_git_has(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def serve(
     asr: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a path.")] = "auto",
     llm: Annotated[
         str,
-        typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model]."),
+        typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port\\[#model]."),
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
     turns: Annotated[

@@ -47,16 +47,19 @@ def register(app: typer.Typer) -> None:
 def demo(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the sound files.")] = Path("out/demo"),
     llm: Annotated[str, typer.Option(help="Language model, as for talk.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
 ) -> None:
     """Hold a conversation with a spoken visitor, who also interrupts; needs no microphone."""
     with errors():
         folder.mkdir(parents=True, exist_ok=True)
         visitor, agent, both = folder / "visitor.wav", folder / "agent.wav", folder / "conversation.wav"
         speak_script(open_voice("en"), visitor)
-        console.print(f"[dim]the visitor: {visitor}[/]")
-        asyncio.run(recorded(Config(llm=llm), SessionSettings(), visitor, agent, False, "real"))
+        if not as_json:
+            console.print(f"[dim]the visitor: {visitor}[/]")
+        asyncio.run(recorded(Config(llm=llm), SessionSettings(), visitor, agent, as_json, "real"))
         mix(visitor, agent, both)
-        console.print(f"[dim]both, the visitor left and the agent right: {both}[/]")
+        if not as_json:
+            console.print(f"[dim]both, the visitor left and the agent right: {both}[/]")
 
 
 def speak_script(voice: Voice, path: Path, script: tuple[Line, ...] = SCRIPT) -> None:

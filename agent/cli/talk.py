@@ -38,7 +38,7 @@ def talk(
     lang: Annotated[str, typer.Option(help="What you speak: en, pt, ... or auto.")] = "en",
     asr: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a path.")] = "auto",
     llm: Annotated[
-        str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port[#model].")
+        str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port\\[#model].")
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
     attentive: Annotated[bool, typer.Option(help="The agent says mm-hm while you speak for long.")] = False,

@@ -44,7 +44,7 @@ def translate(
     model: Annotated[str, typer.Option(help="Recognizer: auto, causal, tiny.en, base, or a folder.")] = "auto",
     translator: Annotated[
         str,
-        typer.Option(help="auto, bergamot, nar, apertium, a CTranslate2 folder, http://host:port[#model], llm:NAME."),
+        typer.Option(help="auto, bergamot, nar, apertium, a CTranslate2 folder, http://host:port\\[#model], llm:NAME."),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:

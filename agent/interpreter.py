@@ -71,7 +71,7 @@ class Revised:
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """The translation of a segment, complete."""
+    """The translation of a segment, complete, and the language that was spoken."""
 
     segment: int
     text: str
@@ -79,6 +79,7 @@ class Translated:
     start: float
     end: float
     at: float
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +307,7 @@ class _Run:
         if update.final:
             source, _ = self._sources.pop(update.segment)
             await self.events.put(
-                Translated(update.segment, source.text, update.text, source.start, source.end, self.now)
+                Translated(update.segment, source.text, update.text, source.start, source.end, self.now, self.language)
             )
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ TOLD: tuple[Event, ...] = (
     Hearing("good morning all", 2, 1.0),
     Recognized(0, "Good morning all.", 0.1, 1.2, 2.0),
     Revised(Update(0, 2, "Bom dia a todos.", "", 3, True), 2.1, 2.0),
-    Translated(0, "Good morning all.", "Bom dia a todos.", 0.1, 1.2, 2.1),
+    Translated(0, "Good morning all.", "Bom dia a todos.", 0.1, 1.2, 2.1, "en"),
     Spoken(0, "Bom dia a todos.", 2.5, np.zeros(24_000, np.float32), 1.1),
 )
 
@@ -98,8 +98,8 @@ def test_what_was_said_stands_above_its_own_translation(monkeypatch: pytest.Monk
     with LiveCaptions(Console(file=out, force_terminal=True, width=40, color_system=None)) as view:
         view.show(Recognized(0, "One.", 0.0, 1.0, 1.5))
         view.show(Recognized(1, "Two.", 1.0, 2.0, 2.5))
-        view.show(Translated(0, "One.", "Um.", 0.0, 1.0, 2.6))
-        view.show(Translated(1, "Two.", "Dois.", 1.0, 2.0, 2.7))
+        view.show(Translated(0, "One.", "Um.", 0.0, 1.0, 2.6, "en"))
+        view.show(Translated(1, "Two.", "Dois.", 1.0, 2.0, 2.7, "en"))
     places = [out.getvalue().index(text) for text in ("[   0.0 s] One.", "Um.", "[   1.0 s] Two.", "Dois.")]
     assert places == sorted(places)
 

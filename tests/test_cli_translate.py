@@ -94,10 +94,12 @@ def test_interprets_word_by_word_with_subtitles(english: Path, tmp_path: Path) -
 
 
 def test_detects_the_language(english: Path) -> None:
-    """And translates from it."""
+    """And translates from it, and says which it was."""
     done = run("translate", str(english), "--from", "auto", "--to", "pt", "--json")
     assert done.exit_code == 0, done.stderr
-    assert "bom dia" in json.loads(done.stdout.splitlines()[-1])["translation"].lower()
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert "bom dia" in summary["translation"].lower()
+    assert summary["from"] == "en"
 
 
 def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def translate(
                 view = LiveCaptions(console)
             segments = _run(_interpret(interpreter, heard, view, out, cues), real=real)
         if json:
-            emit("summary", **_summary(segments, from_, to, output))
+            emit("summary", **_summary(segments, language, to, output))
         elif not segments:
             console.print("no speech was heard")
 
@@ -108,11 +108,11 @@ async def _interpret(
     return segments
 
 
-def _summary(segments: list[Translated], source: str, target: str, output: Path | None) -> dict[str, Json]:
+def _summary(segments: list[Translated], source: str | None, target: str, output: Path | None) -> dict[str, Json]:
     return {
         "text": " ".join(s.text for s in segments),
         "translation": " ".join(s.translation for s in segments),
-        "from": source,
+        "from": segments[-1].language if segments else source,
         "to": target,
         "file": str(output) if output else None,
         "segments": [

@@ -22,7 +22,7 @@ from dragoman.asr.smart_turn import SmartTurn, open_smart_turn
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
-from dragoman.tts import open_voice
+from dragoman.tts import find_voice, open_voice
 from dragoman.verifier.model import Verifier
 
 
@@ -53,6 +53,8 @@ _TAKERS: Final = ("auto", "model", "words", SMART_TURN)
 
 async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
     """Load everything that a conversation needs, off the event loop. Raises ``DragomanError``."""
+    find_voice(config.language or "en", config.voice)  # what can be told before anything is loaded
+    _check_turns(config.turns, config.language)
     opened = asyncio.gather(
         asyncio.to_thread(open_recognizer, config.recognizer, config.language, talk=True, progress=progress),
         asyncio.to_thread(open_voice, config.language or "en", config.voice, progress=progress),
@@ -123,11 +125,17 @@ def _open_fast_path(config: Config, progress: Progress | None) -> _FastPath:
 
 def open_turn_model(wanted: str, language: str | None, progress: Progress | None = None) -> LiveDuplex | None:
     """The model that takes turns, or None where ``words`` and silence do. Raises ``DragomanError``."""
+    understood = _check_turns(wanted, language)
+    if wanted in ("words", SMART_TURN) or not understood or (wanted == "auto" and adapter_path() is None):
+        return None
+    return LiveDuplex(open_duplex(progress=progress), open_ear())
+
+
+def _check_turns(wanted: str, language: str | None) -> bool:
+    """Whether the model of turn-taking understands the language. Raises ``DragomanError``."""
     if wanted not in _TAKERS:
         raise DragomanError(f"turns are taken by no {wanted!r}: choose one of {', '.join(_TAKERS)}")
     understood = language in (None, LiveDuplex.language)
     if wanted == "model" and not understood:
         raise DragomanError(f"the model of turn-taking understands {LiveDuplex.language} alone: choose --turns words")
-    if wanted in ("words", SMART_TURN) or not understood or (wanted == "auto" and adapter_path() is None):
-        return None
-    return LiveDuplex(open_duplex(progress=progress), open_ear())
+    return understood

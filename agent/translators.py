@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dragoman import translation
 from dragoman.agent.llm.translator import LlmTranslator
+from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
-from dragoman.translation.languages import ALL_PAIRS
+from dragoman.translation.languages import ALL_PAIRS, LANGUAGES
 from dragoman.translation.steering import Steering, Translation, Translator, steered
 
 
@@ -18,6 +19,8 @@ def open_translator(
     (``http://host:port[#model]``), or ``llm:`` and the name or file of an embedded language model. Blocking. Raises
     ``DragomanError``.
     """
+    if unknown := {code for code in (source, target) if code is not None} - LANGUAGES.keys():
+        raise DragomanError(f"no translator knows the language {min(unknown)!r}: there are {', '.join(LANGUAGES)}")
     if name.startswith(("http://", "https://", "llm:")):
         return LlmTranslator(name.removeprefix("llm:"), progress)
     if source is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Final
 
 from dragoman.asr.engine import MAX_SECONDS, Decoded, Encoded, Engine
@@ -88,7 +89,7 @@ class WhisperRecognizer:
 
     def _check(self, language: str) -> None:
         if language not in self.engine.languages:
-            known = ", ".join(sorted(self.engine.languages))
+            known = shorten(", ".join(sorted(self.engine.languages)), 100, placeholder=" ...")
             raise DragomanError(f"this Whisper model doesn't recognize {language!r}; it knows: {known}")
 
 

@@ -1,4 +1,5 @@
-"""Where written words end a sentence or a clause: shared by whoever cuts text for a voice or a translator.
+"""Where written words end a sentence or a clause, shared by whoever cuts text for a voice or a translator; and how
+languages are written.
 
 Words are whitespace tokens with their punctuation attached ("Dr.", "3.5", "well,").
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final
+
+from dragoman.audio.types import DragomanError
 
 CLOSERS: Final = "\"'”’»)]}"
 """Marks that may follow the punctuation which ends a word."""
@@ -20,6 +23,14 @@ _LISTED: Final = (
 )
 _ABBREVIATIONS: Final = frozenset(_LISTED.split())
 _DOTTED: Final = re.compile(r"(?:[^\W\d_]\.){2,}")
+
+
+def language_code(written: str) -> str:
+    """The ISO 639 code of a language however it is written: EN, pt-BR. Raises ``DragomanError``."""
+    code = re.split(r"[-_]", written.lower(), maxsplit=1)[0]
+    if not re.fullmatch(r"[a-z]{2,3}", code):
+        raise DragomanError(f"{written!r} is no language's code: write en, pt, pt-BR")
+    return code
 
 
 def core(word: str) -> str:

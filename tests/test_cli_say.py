@@ -39,7 +39,7 @@ def test_says_a_text_into_a_file(tmp_path: Path, transcribe: Transcribe) -> None
 def test_reads_standard_input(tmp_path: Path) -> None:
     """A dash stands for it; results are on standard output only when they are asked for."""
     out = tmp_path / "hello.flac"
-    done = run("say", "-", "-o", str(out), stdin="Hello there.\n")
+    done = run("say", "-", "-o", str(out), "--lang", "EN_us", stdin="Hello there.\n")
     assert (done.exit_code, done.stdout) == (0, "")
     assert soundfile.info(out).samplerate == OUTPUT_RATE
 
@@ -51,8 +51,9 @@ def test_reads_standard_input(tmp_path: Path) -> None:
         (["🙂", "-o", "x.wav"], "nothing to say"),
         (["Hello.", "-o", "x.wav", "--lang", "de"], "no voice speaks 'de'"),
         (["Hello.", "-o", "x.wav", "--voice", "nobody"], "no voice named 'nobody'"),
-        (["Hello.", "-o", "x.wav", "--rate", "9"], "speaking rate"),
-        (["Hello.", "-o", "/nowhere/x.wav"], "/nowhere"),
+        (["Hello.", "-o", "x.wav", "--lang", "english"], "'english' is no language's code"),
+        (["Hello.", "-o", "x.wav", "--rate", "9", "--voice", "nobody"], "speaking rate"),
+        (["Hello.", "-o", "/nowhere/x.wav", "--voice", "nobody"], "/nowhere"),
     ],
 )
 def test_bad_input_is_one_clear_line(

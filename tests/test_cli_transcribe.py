@@ -85,7 +85,9 @@ def test_silence_is_no_error(tmp_path):
         (["nothing.wav"], "no such file"),
         (["."], "is a folder"),
         (["text.wav"], "not an audio file"),
-        (["tone.wav", "--lang", "pt", "--model", "tiny.en"], "doesn't recognize 'pt'"),
+        (["tone.wav", "--lang", "PT-br", "--model", "tiny.en"], "doesn't recognize 'pt'"),
+        (["tone.wav", "--lang", "xx"], "doesn't recognize 'xx'; it knows: af"),
+        (["tone.wav", "--lang", "english", "--model", "no-such-model"], "'english' is no language's code"),
         (["tone.wav", "--model", "no-such-model"], "no-such-model"),
         (["mic"], "say --stream"),
         (["tone.wav", "--pace"], "needs --stream"),
@@ -99,6 +101,7 @@ def test_errors_are_one_line(tmp_path, monkeypatch, args, complaint):
     result = run(*args, "--json")
     assert result.exit_code == 1
     assert complaint in result.stderr
+    assert len(result.stderr) < 250
     assert result.stdout == ""
 
 

@@ -163,6 +163,8 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "{wav}", "--llm", "no-such-model"], "no-such-model"),
         (["talk", "--input", "{wav}", "--asr", "no-such-ear"], "no-such-ear"),
         (["talk", "--input", "{wav}", "--voice", "nobody"], "nobody"),
+        (["talk", "--input", "{wav}", "--lang", "XX", "--llm", "no-such-model"], "no voice speaks 'xx'"),
+        (["talk", "--input", "{wav}", "--turns", "clock", "--llm", "no-such-model"], "turns are taken by no 'clock'"),
         (["talk", "--input", "{wav}", "--llm", "http://127.0.0.1:1"], "127.0.0.1:1"),
         (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "/nowhere/x.wav"], "/nowhere"),
         (["talk", "--input", "{wav}", "--llm", SMALL, "--output", "x.docx"], "x.docx"),

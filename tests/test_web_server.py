@@ -376,6 +376,8 @@ def test_failed_session_says_so() -> None:
     [
         (["--port", "{taken}"], "is taken: choose another"),
         (["--host", "no.such.host.invalid"], "no such address"),
+        (["--lang", "english"], "'english' is no language's code"),
+        (["--port", "0", "--lang", "DE-at"], "no voice speaks 'de'"),
         (["--certificate", "none.pem"], "--certificate none.pem: can't be read"),
         (["--certificate", __file__, "--certificate-key", "none.pem"], "--certificate-key none.pem: can't be read"),
         (["--certificate", __file__], "not a certificate with its private key"),

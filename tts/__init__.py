@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from dragoman.audio.text import language_code
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, resolve
 from dragoman.tts.voice import Voice
@@ -67,18 +68,15 @@ def open_voice(
     Raises ``DragomanError`` for a language without a voice, an unknown name, or a missing model.
     """
     packs = packs or _pack_folder()
-    code = _code(language)
-    if name.endswith(".onnx"):
-        return _own_piper(Path(name), code)
     found = find_voice(language, name, packs=packs)
-    return _OPENERS[found.engine](code, found.name, packs, progress)
+    return _OPENERS[found.engine](found.languages[0], found.name, packs, progress)
 
 
 def find_voice(language: str, name: str = "auto", *, packs: Path | None = None) -> VoiceInfo:
-    """The voice that ``open_voice`` loads, by name. Raises ``DragomanError`` for a language without one, or an unknown
-    name.
-    """
-    code = _code(language)
+    """What ``open_voice`` loads, as a voice of the one language. Raises ``DragomanError`` as it does, at once."""
+    code = language_code(language)
+    if name.endswith(".onnx"):
+        return VoiceInfo(name, (code,), "own", "")
     known = voices(packs)
     speaking = [voice for voice in known if code in voice.languages]
     if not speaking:
@@ -88,11 +86,7 @@ def find_voice(language: str, name: str = "auto", *, packs: Path | None = None) 
     if not named:
         names = ", ".join(voice.name for voice in speaking)
         raise DragomanError(f"no voice named {name!r} speaks {code!r}: choose one of {names}")
-    return named[0]
-
-
-def _code(language: str) -> str:
-    return language.lower().split("-")[0].split("_")[0]
+    return replace(named[0], languages=(code,))
 
 
 def _pack_folder() -> Path | None:
@@ -127,10 +121,10 @@ def _piper(path: Path) -> Voice:
     return open_piper(path)
 
 
-def _own_piper(path: Path, language: str) -> Voice:
-    voice = _piper(path)
+def _open_own(language: str, name: str, packs: Path | None, progress: Progress | None) -> Voice:
+    voice = _piper(Path(name))
     if voice.language != language:
-        raise DragomanError(f"the voice {path} speaks {voice.language!r}, not {language!r}")
+        raise DragomanError(f"the voice {name} speaks {voice.language!r}, not {language!r}")
     return voice
 
 
@@ -162,5 +156,6 @@ def _open_kokoro(language: str, name: str, packs: Path | None, progress: Progres
 _OPENERS: Final[dict[str, Callable[[str, str, Path | None, Progress | None], Voice]]] = {
     "hibari": _open_hibari,
     "kokoro": _open_kokoro,
+    "own": _open_own,
     "piper": _open_piper,
 }

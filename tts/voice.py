@@ -55,6 +55,12 @@ class Engine(Protocol):
         """
 
 
+def check_rate(rate: float) -> None:
+    """Raises ``DragomanError`` for a pace at which nothing can be said."""
+    if not SLOWEST <= rate <= FASTEST:
+        raise DragomanError(f"a speaking rate of {rate:g} is not possible: choose one from 0.5 to 2")
+
+
 class Voice:
     """Implements ``Synthesizer``: any text, any length; the same text always gives the same sound."""
 
@@ -86,8 +92,7 @@ class Voice:
 
         Takes and raises what ``synthesize`` does; ``joined`` puts them together.
         """
-        if not SLOWEST <= rate <= FASTEST:
-            raise DragomanError(f"a speaking rate of {rate:g} is not possible: choose one from 0.5 to 2")
+        check_rate(rate)
         sentences = list(_sentences(clean_words(text)))
         for index, sentence in enumerate(sentences):
             yield from self._sentence(sentence, rate, final or index + 1 < len(sentences))

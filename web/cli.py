@@ -15,6 +15,7 @@ import uvicorn
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.sources import language_of
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.settings import DEFAULT_PORT, SessionSettings
 from dragoman.audio.types import DragomanError
@@ -52,10 +53,10 @@ def serve(
     json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
 ) -> None:
     """Serve the Realtime protocol at /v1/realtime, and a page to talk at /."""
-    language = None if lang == "auto" else lang
-    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, slots=min(limit, 4))
-    settings = SessionSettings(instructions=instructions, language=language)
     with errors():
+        language = language_of(lang)
+        config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, slots=min(limit, 4))
+        settings = SessionSettings(instructions=instructions, language=language)
         _check_certificate(certificate, certificate_key)
         listener = _bound(host, port)
         scheme = "https" if certificate else "http"

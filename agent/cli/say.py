@@ -10,11 +10,12 @@ import typer
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.audio.files import save
+from dragoman.audio.files import FORMATS, save
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Speech
+from dragoman.audio.writing import writable
 from dragoman.tts import open_voice, voices
 from dragoman.tts.speakable import speakable
-from dragoman.tts.voice import joined
+from dragoman.tts.voice import check_rate, joined
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +39,8 @@ def say(
             return
         if output is None:
             raise DragomanError("say where to write the speech: -o FILE.wav")
+        writable(output, FORMATS)
+        check_rate(rate)
         written = sys.stdin.read() if text == "-" else text
         speech, name = _speak(written, lang, voice, rate, json)
         save(output, speech.pcm, OUTPUT_RATE)

@@ -13,6 +13,7 @@ import typer
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.sources import language_of
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.live import converse_aloud
@@ -55,15 +56,15 @@ def talk(
     json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
 ) -> None:
     """Talk with the agent: aloud, or as a recording (--input) that may also interrupt it."""
-    language = None if lang == "auto" else lang
-    config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, seed=seed)
-    settings = SessionSettings(
-        instructions=instructions,
-        language=language,
-        half_duplex=input_ is None and not headphones,
-        attentive=attentive,
-    )
     with errors():
+        language = language_of(lang)
+        config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, seed=seed)
+        settings = SessionSettings(
+            instructions=instructions,
+            language=language,
+            half_duplex=input_ is None and not headphones,
+            attentive=attentive,
+        )
         if output is not None:
             writable(output, FORMATS, input_)
         if input_ is None:

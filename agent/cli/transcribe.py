@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import frames, microphone, opened
+from dragoman.agent.cli.sources import frames, language_of, microphone, opened
 from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
 from dragoman.asr import open_recognizer
 from dragoman.audio.files import seconds_of
@@ -39,9 +39,9 @@ def transcribe(
             raise DragomanError("the microphone has no end: say --stream")
         if pace and not stream:
             raise DragomanError("--pace needs --stream: without it a file is written down as fast as it can be")
+        language = language_of(lang)
         length = None if source == "mic" else seconds_of(Path(source))  # complains of a bad file before models load
         sound = None if source == "mic" else opened(source, 0.1 if stream else 1.0)
-        language = None if lang == "auto" else lang
         with progress_of("loading the recognizer", json) as progress:
             recognizer = open_recognizer(model, language, live=stream, progress=progress)
         if stream:

@@ -13,13 +13,14 @@ import typer
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import frames, microphone, opened
+from dragoman.agent.cli.sources import frames, language_of, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
 from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
 from dragoman.agent.interpreters import LATEST_S, Interpreters
-from dragoman.agent.subtitles import SubtitleFile
+from dragoman.agent.subtitles import SUFFIXES, SubtitleFile
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import FORMATS, WavWriter
+from dragoman.audio.text import language_code
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
 from dragoman.audio.writing import writable
 
@@ -52,16 +53,19 @@ def translate(
     with errors():
         if output is not None and not speak:
             raise DragomanError("-o needs --speak: subtitles go to --subtitles FILE.srt")
-        if from_ == to:
+        language, to = language_of(from_), language_code(to)
+        if language == to:
             raise DragomanError(f"--from and --to are both {to}: there is nothing to translate")
         sound = None if source == "mic" else opened(source, 0.1)
         if output is not None:
             writable(output, FORMATS, None if sound is None else Path(source))
+        if subtitles is not None:
+            writable(subtitles, SUFFIXES)
         aloud = speak and output is None
         real = pace or aloud or sound is None
-        language = None if from_ == "auto" else from_
+        models = Interpreters(model, translator, live=stream, latest=LATEST_S if aloud else None)
+        models.require(language, to, voice if speak else None)
         with progress_of("opening the models", json) as progress:
-            models = Interpreters(model, translator, live=stream, latest=LATEST_S if aloud else None)
             interpreter = models.open(language, to, voice if speak else None, progress)
         if (notice := models.notice(language, to)) is not None:
             console.print(notice, style="yellow")

@@ -50,7 +50,7 @@ def open_recognizer(
 
         return open_named(name, language, progress=progress)
     chosen = (ENGLISH if language == "en" else MULTILINGUAL) if name == "auto" else _SHORT.get(name, name)
-    folder = resolve(chosen, progress=progress)
+    folder = resolve(chosen, progress=progress, role="recognizer")
     recognizer = WhisperRecognizer(folder, (language,) if language else ())
     recognizer.warm()
     return recognizer

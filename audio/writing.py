@@ -20,10 +20,11 @@ def writable(path: Path, suffixes: Collection[str], source: Path | None = None) 
         raise DragomanError(f"{path}: is a folder, name a file")
     if not path.parent.is_dir():
         raise DragomanError(f"{path}: the folder {path.parent} does not exist")
-    if not path.exists():
-        return path
-    if source is not None and source.exists() and path.samefile(source):
+    there = path.exists()
+    if there and source is not None and source.exists() and path.samefile(source):
         raise DragomanError(f"{path}: is the file that is read, name another one to write")
+    if not os.access(path if there else path.parent, os.W_OK):
+        raise DragomanError(f"{path}: can't be written, you have no permission to")
     return path
 
 

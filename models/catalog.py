@@ -60,8 +60,8 @@ def find(name: str) -> Entry:
     raise _unknown(name)
 
 
-def _unknown(name: str) -> DragomanError:
-    names = [entry.name for entry in ENTRIES]
+def _unknown(name: str, role: ModelRole | None = None) -> DragomanError:
+    names = [entry.name for entry in ENTRIES if role in (None, entry.role)]
     close = difflib.get_close_matches(name.lower(), names, 1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
     return DragomanError(f"no model is called {name!r}, and no such path is here: {hint}")
@@ -87,7 +87,7 @@ def resolve(name: str, *, progress: Progress | None = None, role: ModelRole | No
         return _usable(fetch.hub_model(name, ("*.json", "*.txt", "*.bin", "*.onnx", "*.npz")), role)
     if path.is_absolute() or name.startswith((".", "~")):
         raise DragomanError(f"{name} is not there")
-    raise _unknown(name)
+    raise _unknown(name, role)
 
 
 def get(name: str, progress: Progress | None = None) -> Path:

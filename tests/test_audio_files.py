@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 import av
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from dragoman.audio.files import WavWriter, blocks, load, save, seconds_of
+from dragoman.audio.files import FORMATS, WavWriter, blocks, load, save, seconds_of
 from dragoman.audio.types import DragomanError
+from dragoman.audio.writing import writable
 
 
 def tone(rate: int, seconds: float = 0.5, pitch: float = 440) -> np.ndarray:
@@ -130,6 +132,17 @@ def test_a_bad_target_is_one_clear_line(tmp_path, name, complaint, write):
     (tmp_path / "dir.wav").mkdir()
     with pytest.raises(DragomanError, match=complaint):
         write(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_target_that_may_not_be_written_is_told_at_once(tmp_path):
+    """A folder, or a file that is there."""
+    save(tmp_path / "out.wav", tone(16_000), 16_000)
+    (tmp_path / "out.wav").chmod(0o444)
+    tmp_path.chmod(0o555)
+    for name in ("out.wav", "new.wav"):
+        with pytest.raises(DragomanError, match="no permission"):
+            writable(tmp_path / name, FORMATS)
 
 
 def test_writer_streams_a_file(tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import typer
+try:
+    import typer
 
-from dragoman.agent.cli import data, demo, doctor, models, say, talk, train, transcribe, translate
-from dragoman.benchmarks import cli as bench
-from dragoman.web import cli as serve
+    from dragoman.agent.cli import data, demo, doctor, models, say, talk, train, transcribe, translate
+    from dragoman.benchmarks import cli as bench
+    from dragoman.web import cli as serve
+except KeyboardInterrupt:  # all this takes a second
+    raise SystemExit(130) from None
 
 app = typer.Typer(
     name="dragoman",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from dragoman.agent.cli import doctor, models
 from dragoman.agent.cli.output import errors
+from dragoman.agent.cli.progress import progress_of
 from dragoman.models.catalog import ENTRIES
 
 
@@ -86,6 +88,28 @@ def test_who_reads_no_more_is_told_nothing():
 
     result = CliRunner().invoke(app, catch_exceptions=False)
     assert (result.exit_code, result.output) == (1, "")
+
+
+def test_ctrl_c_is_no_traceback():
+    """Not even in the first second."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'dragoman.web.app':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dragoman.__main__ import main\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_ctrl_c_is_answered_while_models_are_loaded(capsys):
+    """Whoever presses it need not wait for their end to see that it is heard."""
+    with suppress(KeyboardInterrupt), progress_of("loading the models"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.splitlines() == ["loading the models ...", "stopping ..."]
 
 
 def test_get_wants_a_name_or_a_profile(call):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,23 @@ from dragoman.models.catalog import Progress as Told
 
 @contextmanager
 def progress_of(label: str, quiet: bool = False) -> Iterator[Told]:
-    """Give a callback for ``(what, done, total)``, callable from any thread, and show what it is told."""
+    """Give a callback for ``(what, done, total)``, callable from any thread, and show what it is told. Ctrl-C is
+    answered at once, for models that are being loaded are loaded to their end.
+    """
     if quiet:
         yield lambda what, done, total: None
-    elif console.is_terminal:
+        return
+    try:
+        with _shown(label) as told:
+            yield told
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("stopping ...")
+        raise
+
+
+@contextmanager
+def _shown(label: str) -> Iterator[Told]:
+    if console.is_terminal:
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),

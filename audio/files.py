@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -54,7 +54,8 @@ def seconds_of(path: str | Path) -> float | None:
     """Length of the file in seconds, where its header says it."""
     path = _existing(Path(path))
     try:
-        return float(soundfile.info(path).duration)
+        with _sndfile(path) as file:
+            return float(file.frames / file.samplerate)
     except soundfile.LibsndfileError:
         try:
             with av.open(str(path)) as container:
@@ -153,8 +154,15 @@ def _chain(first: _Block, rest: Iterator[_Block]) -> Iterator[_Block]:
     yield from rest
 
 
+@contextmanager
+def _sndfile(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Known by what is in it: told of a name in .mp3, libsndfile would search any file for frames, and print that."""
+    with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        yield sound
+
+
 def _sndfile_blocks(path: Path, seconds: float) -> Iterator[_Block]:
-    with soundfile.SoundFile(path) as file:
+    with _sndfile(path) as file:
         size = max(1, round(file.samplerate * seconds))
         while len(block := file.read(size, dtype="float32", always_2d=True)):
             yield file.samplerate, block.mean(axis=1, dtype=np.float32)

@@ -97,6 +97,16 @@ def test_bad_input_is_one_clear_line(tmp_path, make, complaint):
     assert "\n" not in str(caught.value)
 
 
+def test_a_text_named_mp3_is_our_line_alone(tmp_path, capfd):
+    """No decoder tells what it looked for."""
+    path = tmp_path / "in.mp3"
+    path.write_text("hello " * 999)
+    assert seconds_of(path) is None
+    with pytest.raises(DragomanError, match="not an audio file"):
+        load(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "WAV"])
 def test_saved_sound_comes_back(tmp_path, suffix):
     """16 bits keep a tone; what exceeds full scale is clipped, never wrapped."""

@@ -49,6 +49,15 @@ def test_the_list_names_every_model(call):
     assert all(entry.name in result.stdout for entry in ENTRIES)
 
 
+@pytest.mark.parametrize(("width", "licences"), [("80", False), ("120", True)])
+def test_the_list_cuts_nothing(call, empty, monkeypatch, width, licences):
+    """Where there is no room for all columns, the licences are left out."""
+    monkeypatch.setenv("COLUMNS", width)
+    shown = call("models").stdout
+    assert "…" not in shown
+    assert ("Apache-2.0" in shown) is licences
+
+
 def test_the_list_as_json_ends_with_a_summary(call, empty):
     """One object per model, and last how many are here."""
     *each, last = lines(call("models", "--json"))

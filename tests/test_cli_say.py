@@ -39,8 +39,10 @@ def test_says_a_text_into_a_file(tmp_path: Path, transcribe: Transcribe) -> None
 def test_reads_standard_input(tmp_path: Path) -> None:
     """A dash stands for it; results are on standard output only when they are asked for."""
     out = tmp_path / "hello.flac"
-    done = run("say", "-", "-o", str(out), "--lang", "EN_us", stdin="Hello there.\n")
+    done = run("say", "-", "-o", str(out), "--lang", "EN_us", stdin="Hello there. And here.\n")
     assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[:2] == ["opening the voice ...", "speaking ..."]
+    assert len(done.stderr.splitlines()) == 3
     assert soundfile.info(out).samplerate == OUTPUT_RATE
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from dragoman.agent.cli.output import console, emit, errors
@@ -91,19 +92,27 @@ def _fields(each: Status) -> dict[str, str | int | bool | None]:
     }
 
 
-def _show(found: list[Status]) -> None:
-    out = Console(highlight=False)
+def _table(found: list[Status], *titles: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     # A name is for typing: in a narrow terminal it is the last to be cut.
     table.add_column("name", no_wrap=True, min_width=max(len(each.entry.name) for each in found))
-    for title in ("role", "languages", "licence"):
+    for title in titles:
         table.add_column(title, no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("where", no_wrap=True)
     for each in found:
         entry = each.entry
         where = f"[green]{each.source}[/]" if each.where else "[yellow]missing[/]"
-        table.add_row(entry.name, entry.role, entry.languages, entry.licence, f"{entry.size / 1e6:,.0f} MB", where)
+        cells = {"role": entry.role, "languages": entry.languages, "licence": entry.licence}
+        table.add_row(entry.name, *(cells[title] for title in titles), f"{entry.size / 1e6:,.0f} MB", where)
+    return table
+
+
+def _show(found: list[Status]) -> None:
+    out = Console(highlight=False)
+    table = _table(found, "role", "languages", "licence")
+    if Measurement.get(out, out.options.update(max_width=1000), table).maximum > out.width:
+        table = _table(found, "role", "languages")
     out.print(table)
     # Paths are for copying: whole, however narrow the terminal is.
     for each in found:

@@ -51,8 +51,7 @@ class _Bars:
     def __init__(self, bars: Progress, label: str) -> None:
         self._bars = bars
         self._lock = threading.Lock()
-        self._steps: dict[str, TaskID] = {}
-        bars.add_task(f"[dim]{label}[/]", total=None)
+        self._steps: dict[str, TaskID] = {label: bars.add_task(f"[dim]{label}[/]", total=None)}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         with self._lock:
@@ -68,7 +67,7 @@ class _Lines:
 
     def __init__(self, label: str) -> None:
         self._lock = threading.Lock()
-        self._begun: set[str] = set()
+        self._begun = {label}
         console.print(f"{label} ...")
 
     def __call__(self, what: str, done: int, total: int) -> None:

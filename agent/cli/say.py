@@ -50,7 +50,7 @@ def say(
             ]
             emit("summary", file=str(output), seconds=round(speech.seconds, 3), lang=lang, voice=name, words=words)
         else:
-            console.print(f"{output}: {speech.seconds:.1f} s, voice {name}")
+            console.print(f"{output}: {speech.seconds:.1f} s, voice {name}", soft_wrap=True)
 
 
 def _speak(text: str, lang: str, voice: str, rate: float, quiet: bool) -> tuple[Speech, str]:
@@ -63,7 +63,7 @@ def _speak(text: str, lang: str, voice: str, rate: float, quiet: bool) -> tuple[
     with progress_of("speaking", quiet) as progress:
         for part in speaker.stream(text, rate=rate):
             parts.append(part)
-            progress("words", sum(len(p.words) for p in parts), total)
+            progress("speaking", sum(len(p.words) for p in parts), total)
     speech = joined(parts, rate=rate)
     if not len(speech.pcm):
         raise DragomanError("there is nothing to say: the text has no letter or digit that this voice can read")

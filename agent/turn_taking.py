@@ -217,7 +217,6 @@ class TurnTaker:
         begin, silence = self._silence.frame(end, logit(float(opinion.probabilities[1])))
         known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence)
         self._known = None if known is None else (known, end)
-        self._unheeded = known is not None and known.whole is not None and policy.ends.heeds_later(known)
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
         control = self._done(wanted, end)
@@ -253,7 +252,7 @@ class TurnTaker:
         known, end = self._known
         now = self._position + len(self._rest) - self._stream.ahead
         ends, later = self._stream.policy.ends, max(0, now - end) / INPUT_RATE
-        self._unheeded = ends.heeds_later(known, later)
+        self._unheeded = known.silence > 0 and known.silence + later < ends.heed
         if ends.over_between(known, self._whole, later):
             self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 

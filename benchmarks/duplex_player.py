@@ -169,23 +169,12 @@ class _Actor:
         """When, before a frame, the turn was over by words that were read since the last one; None: it was not."""
         before = decided_s(frame - 1)
         news = None if self._words_of_turn is None else self._words_of_turn.read(decided_s(frame) + AHEAD_S)
-        known = self._known
-        if known is None:
-            return None
-        if news is None and known.whole is not None and policy.ends.heeds_later(known):
-            news = known.whole, before
-        if news is None:
+        if news is None or self._known is None:
             return None
         whole, known_s = news
-        now = max(before, known_s - AHEAD_S, before + policy.ends.heed - known.silence)
-        over = now < decided_s(frame) and policy.ends.over_between(known, whole, now - before)
-        return now if over and not self._voiced_by(now) and not self.world.voice.busy(now) else None
-
-    def _voiced_by(self, now: float) -> bool:
-        """Whether a voice was known to begin between the last frame and a moment."""
-        activity = self.world.activity
-        windows = activity.since(self._window, int((now + AHEAD_S) * INPUT_RATE))
-        return any(isinstance(activity.edges.get(window), Started) for window in windows)
+        now = max(before, known_s - AHEAD_S, before + policy.ends.heed - self._known.silence)
+        over = now < decided_s(frame) and policy.ends.over_between(self._known, whole, now - before)
+        return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:
         """Do at a moment what is wanted, and tell the model with the frame that follows it."""

@@ -81,10 +81,6 @@ class Ends:
             return self.read(known) >= self.least
         return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
 
-    def heeds_later(self, known: Evidence, later: float = 0.0) -> bool:
-        """Whether words tell nothing yet, so many seconds after what is ``known``, but will if the silence lasts."""
-        return known.silence > 0 and known.silence + later < self.heed
-
     def over_between(self, known: Evidence, whole: float, later: float) -> bool:
         """The same between two frames: ``known`` at the last one, and what words tell that were read ``later`` by so
         many seconds. At a frame in which a voice spoke nothing was known of the silence that the words are of.

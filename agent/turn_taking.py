@@ -136,8 +136,6 @@ class TurnTaker:
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
         """What they told, until a voice goes on."""
-        self._unheeded = False
-        """The silence was too short for them."""
         self._known: tuple[Evidence, int] | None = None
         """Of the turn's end at the last frame, and where that ended."""
         self._read_on = asyncio.Event()
@@ -162,8 +160,6 @@ class TurnTaker:
             self._wake.set()
             sound = sound[size:]
         self._rest = sound.copy()
-        if self._unheeded:
-            self._between()
 
     def read(self, turn: int, text: str, stable: int) -> None:
         """The recognizer's words of a turn so far; those that are new among the ``stable`` ones are passed on."""
@@ -177,7 +173,7 @@ class TurnTaker:
         """The user's voice begins, or fell silent ``at`` a sample."""
         self._silence.voice(speaking, at)
         self._voiced, self._stretch = speaking, self._stretch + 1
-        self._paused, self._whole, self._known, self._unheeded = "", None, None, False
+        self._paused, self._whole, self._known = "", None, None
 
     def pause(self, text: str) -> None:
         """All words of the turn, in a pause: they may tell whether it is over. What a second pass makes of them tells
@@ -251,9 +247,7 @@ class TurnTaker:
             return
         known, end = self._known
         now = self._position + len(self._rest) - self._stream.ahead
-        ends, later = self._stream.policy.ends, max(0, now - end) / INPUT_RATE
-        self._unheeded = known.silence > 0 and known.silence + later < ends.heed
-        if ends.over_between(known, self._whole, later):
+        if self._stream.policy.ends.over_between(known, self._whole, max(0, now - end) / INPUT_RATE):
             self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:

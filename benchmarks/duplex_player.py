@@ -172,8 +172,8 @@ class _Actor:
         if news is None or self._known is None:
             return None
         whole, known_s = news
-        now = max(before, known_s - AHEAD_S, before + policy.ends.heed - self._known.silence)
-        over = now < decided_s(frame) and policy.ends.over_between(self._known, whole, now - before)
+        now = max(before, known_s - AHEAD_S)
+        over = policy.ends.over_between(self._known, whole, now - before)
         return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:

@@ -352,38 +352,6 @@ def test_words_of_a_silence_that_no_frame_has_heard_wait_for_it() -> None:
     assert not ends.over_between(replace(voice, over=-9.0, silence=0.05), 0.0, 0.1)
 
 
-def test_words_that_come_early_are_heeded_when_the_silence_has_lasted() -> None:
-    """Between two frames too: not before, and not as late as the next frame."""
-    told, stream = list[on.Input](), ScriptedTurns({})
-    ends = Ends(Weights(0.0, 0.0, 1.0, 0.0, 0.0), Weights(0.0, 0.0, 0.0, 0.0, -9.0), least=1.0, early=0.0, heed=0.1)
-    stream.policy = Policy(ends=ends)
-
-    async def whole(text: str) -> float | None:
-        return 5.0
-
-    async def run() -> list[int]:
-        heard, at = 0, list[int]()
-        async with taking(TurnTaker(await stream.open(), open_turn, told.append, whole)) as taker:
-            taker.voice(True, 0)
-            taker.hear(np.zeros(2560 + 200 - 800, np.float32))
-            taker.voice(False, 2560 - 800)  # 50 ms before the frame's end
-            taker.hear(np.zeros(800, np.float32))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            taker.pause("that is all")
-            for _ in range(20):
-                await asyncio.sleep(0)
-            while not told and heard < 2560:
-                taker.hear(np.zeros(160, np.float32))
-                heard += 160
-                at.append(heard)
-                await asyncio.sleep(0)
-        return at
-
-    assert asyncio.run(run())[-1] == 800
-    assert told == [on.TurnOver(2560 + 800 - 3200)]
-
-
 def test_a_long_silence_ends_a_turn_by_itself() -> None:
     """It counts from the voice's last sound, and sooner than where nobody listens for ends."""
     begins = []

@@ -177,7 +177,7 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
-ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0, heed=0.0)
+ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0)
 
 
 @pytest.mark.parametrize(
@@ -210,16 +210,6 @@ def test_words_that_are_to_come_are_waited_for() -> None:
     assert policy.decide(probabilities, False, Evidence(0.0, 2.5), heeded=True) == Control.SIL
     assert policy.decide(probabilities, False, Evidence(0.0, 3.5), heeded=True) == Control.BOS
     assert policy.decide(probabilities, False, Evidence(0.0, 2.5, 2.0), heeded=True) == Control.BOS
-
-
-def test_the_words_of_a_gap_between_words_are_not_heeded() -> None:
-    """They tell nothing before the silence has lasted a while; what listens still does."""
-    policy, probabilities = Policy(ends=replace(ENDS, heed=0.14)), np.array([0.5, 0.5, 0.0, 0.0])
-    assert policy.decide(probabilities, False, Evidence(0.0, 0.0, 9.0, 0.13), heeded=True) == Control.SIL
-    assert policy.decide(probabilities, False, Evidence(0.0, 0.0, 9.0, 0.14), heeded=True) == Control.BOS
-    assert policy.decide(probabilities, False, Evidence(0.0, 3.5, -9.0, 0.13), heeded=True) == Control.BOS
-    assert not policy.ends.over_between(Evidence(0.0, 0.0, silence=0.1), 9.0, 0.03)
-    assert policy.ends.over_between(Evidence(0.0, 0.0, silence=0.1), 9.0, 0.05)
 
 
 def test_a_silence_is_measured_from_where_it_began() -> None:

@@ -64,8 +64,7 @@ class Ends:
 
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
     a logit of ``least``, and while words are still to come at ``wait`` more. Words that are read between two frames
-    need not wait for the next, where they tell so much as ``early`` more. They are heeded once the silence has lasted
-    ``heed`` seconds: a shorter one is mostly a gap between words.
+    need not wait for the next, where they tell so much as ``early`` more.
     """
 
     read: Weights = Weights(0.05, 0.7, 0.6, 2.5, -0.5)
@@ -73,11 +72,10 @@ class Ends:
     least: float = 1.8
     wait: float = 1.0
     early: float = 1.0
-    heed: float = 0.14
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""
-        if known.whole is not None and known.silence >= self.heed:
+        if known.whole is not None:
             return self.read(known) >= self.least
         return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
 
@@ -86,7 +84,7 @@ class Ends:
         many seconds. At a frame in which a voice spoke nothing was known of the silence that the words are of.
         """
         now = replace(known, whole=whole, silence=known.silence + later)
-        return known.silence > 0 and now.silence >= self.heed and self.read(now) >= self.least + self.early
+        return known.silence > 0 and self.read(now) >= self.least + self.early
 
 
 class Silence:

@@ -57,7 +57,7 @@ class Habits:
         guessed = list[int]()
         sure, count = 1.0, len(said)
         again = list(last[count:]) if list(last[:count]) == list(said) else []
-        before, newest = (_START, *(_START, *said)[-2:])[-2:]
+        before, newest = (_START, _START, *said)[-2:]
         while len(guessed) < most:
             if len(guessed) < len(again):
                 token, share = again[len(guessed)], _AGAIN

@@ -49,8 +49,8 @@ class Group:
     runs: tuple[Run, ...]
     kept: frozenset[str]
     """Names of the turns that relay (or this system, if it speaks first words) kept."""
-    hits: Mapping[str, bool]
-    """By turn: whether the reply fits its own context best."""
+    hits: Mapping[str, float]
+    """By turn: how likely the reply fits its own context best (``onset_judging.Fit``)."""
 
     @cached_property
     def draws(self) -> list[Rows]:
@@ -74,7 +74,7 @@ class Group:
         return np.array([_onset(run.take) for run in self.runs], np.float64), seen
 
 
-def groups(runs: Sequence[Run], hits: Mapping[Mode, Mapping[str, bool]]) -> list[Group]:
+def groups(runs: Sequence[Run], hits: Mapping[Mode, Mapping[str, float]]) -> list[Group]:
     """Runs by system and clock: virtual before real, shorter delays first. ``hits``: by mode, of undelayed virtual
     runs.
     """
@@ -121,7 +121,7 @@ def row(group: Group, seam_ratio: float | None = None) -> dict[str, Json]:
     made |= _share(group, "keep_rate", keeps, ~cut if speaks else np.zeros_like(cut))
     empty = [tells_nothing(take.prefix) for take in prefixed]
     made["filler_rate"] = sum(empty) / len(empty) if empty else None
-    hit = np.array([group.hits.get(run.turn.name, False) for run in group.runs], np.bool_)
+    hit = np.array([group.hits.get(run.turn.name, 0.0) for run in group.runs])
     judged = np.array([run.turn.name in group.hits for run in group.runs], np.bool_)
     made |= _share(group, "quality", hit, judged)
     made["seam_gap_p50_ms"] = float(np.percentile(gaps, 50)) if gaps else None
@@ -142,10 +142,10 @@ def _percentile(group: Group, name: str, percent: float, chosen: Flags) -> dict[
     return with_interval(name, group.draws, figure)
 
 
-def _share(group: Group, name: str, flags: Flags, among: Flags) -> dict[str, Json]:
+def _share(group: Group, name: str, shares: Flags | Numbers, among: Flags) -> dict[str, Json]:
     def figure(rows: Rows) -> float | None:
         some = rows[among[rows]]
-        return float(flags[some].mean()) if len(some) else None
+        return float(shares[some].mean()) if len(some) else None
 
     return with_interval(name, group.draws, figure)
 
@@ -217,7 +217,7 @@ def _compared(relay: Group, cascade: Group, pairs: Sequence[tuple[Run, Run]]) ->
         made |= with_interval(name, draws, onset_ratio(percent, chosen))
     judged = [run.turn.name in relay.hits and run.turn.name in cascade.hits for run, _ in pairs]
     gained = [
-        float(relay.hits[run.turn.name]) - float(cascade.hits[run.turn.name]) if both else 0.0
+        relay.hits[run.turn.name] - cascade.hits[run.turn.name] if both else 0.0
         for (run, _), both in zip(pairs, judged, strict=True)
     ]
     among, gains = np.array(judged, np.bool_), np.array(gained)

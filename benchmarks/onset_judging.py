@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from random import Random
+from math import comb
 from typing import Final
 
 import numpy as np
@@ -17,39 +17,38 @@ from dragoman.models.catalog import Progress
 from dragoman.verifier.labels import Ranking
 
 OTHERS: Final = 15
-"""Contexts of other turns that a reply is held against."""
+"""Contexts of other turns that a reply is held against at a time."""
 
 _QUIET: Final = np.zeros(INPUT_RATE // 4, np.float32)
 
 
 class Fit:
-    """hits@1 of 16: a reply is held against its own context and those of turns of other conversations, which are drawn
-    once for each turn: the same for all systems.
+    """hits@1 of 16: a reply is held against its own context and those of 15 turns of other conversations. Which they
+    are is not left to chance: it is the mean over all that could be drawn, so that the figure varies with turns alone.
     """
 
-    def __init__(self, turns: Sequence[HeldOut], ranking: Ranking, seed: int = 1) -> None:
+    def __init__(self, turns: Sequence[HeldOut], ranking: Ranking) -> None:
         """``turns``: all whose contexts may be drawn."""
         self._ranking = ranking
         self._contexts = ranking.dialogues([turn.context for turn in turns])
         self._own = {turn.name: number for number, turn in enumerate(turns)}
-        self._others: dict[str, list[int]] = {}
-        for turn in turns:
-            able = [i for i, other in enumerate(turns) if other.conversation != turn.conversation]
-            if len(able) >= OTHERS:
-                self._others[turn.name] = Random(f"{seed}/{turn.name}").sample(able, OTHERS)
+        self._others = {
+            turn.name: [i for i, other in enumerate(turns) if other.conversation != turn.conversation] for turn in turns
+        }
 
-    def hits(self, replies: Mapping[str, str]) -> dict[str, bool]:
-        """Whether each reply, by its turn's name, fits its own context better than all others. A reply without words
-        never does. Turns with too few others are left out.
+    def hits(self, replies: Mapping[str, str]) -> dict[str, float]:
+        """How likely it is that each reply, by its turn's name, fits its own context better than 15 others. A reply
+        without words never does. Turns with too few others are left out.
         """
-        names = [name for name in replies if name in self._others]
+        names = [name for name in replies if len(self._others.get(name, ())) >= OTHERS]
         if not names:
             return {}
         found = {}
         for name, vector in zip(names, self._ranking.replies([replies[name] for name in names]), strict=True):
             own = float(self._contexts[self._own[name]] @ vector)
             others = self._contexts[self._others[name]] @ vector
-            found[name] = bool(replies[name].strip()) and own > float(others.max())
+            worse = int((others < own).sum())
+            found[name] = comb(worse, OTHERS) / comb(len(others), OTHERS) if replies[name].strip() else 0.0
         return found
 
 

@@ -113,7 +113,7 @@ def made_of(
     progress: Progress,
 ) -> Made:
     """The figures of all runs. ``ranking`` None: no quality; ``offline`` None: nothing is listened to."""
-    hits: dict[Mode, Mapping[str, bool]] = {}
+    hits: dict[Mode, Mapping[str, float]] = {}
     if ranking is not None:
         fit = Fit(bench.turns, ranking)
         for mode in bench.plan.modes:

@@ -347,8 +347,14 @@ class Ranks:
 def test_a_reply_hits_where_it_fits_its_own_turn_best() -> None:
     """Among turns of other conversations; without enough of them nothing is told."""
     turns = [replace(ONE, name=str(i), conversation=str(i), text=f"{i} is it") for i in range(32)]
-    assert Fit(turns, Ranks()).hits({"3": "3 yes", "4": "5 no"}) == {"3": True, "4": False}
+    assert Fit(turns, Ranks()).hits({"3": "3 yes", "4": "5 no"}) == {"3": 1, "4": 0}
     assert Fit(turns[:10], Ranks()).hits({"3": "3 yes"}) == {}
+
+
+def test_a_hit_does_not_depend_on_which_others_are_drawn() -> None:
+    """One of 31 others fits as well: 15 that are drawn have it in 15 of 31 cases, and then the reply is no hit."""
+    turns = [replace(ONE, name=str(i), conversation=str(i), text=f"{max(i, 1)} is it") for i in range(32)]
+    assert Fit(turns, Ranks()).hits({"1": "1 yes"})["1"] == pytest.approx(1 - 15 / 31)
 
 
 def test_seams_are_judged_by_what_is_understood() -> None:

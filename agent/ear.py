@@ -248,6 +248,8 @@ class Ear:
 
     def _transcribed(self, turn: _OpenTurn, revision: int, heard: HypothesisLike | None) -> None:
         text = heard.text.strip() if heard is not None else ""
+        if not any(c.isalnum() for c in text):
+            text = ""  # marks alone are what a recognizer makes of a noise or of music
         if heard is not None and text:
             self.spoken = heard.language
         complete = turn.complete

@@ -52,10 +52,10 @@ class TextTurnDetector:
     def complete(self, text: str, asked: str = "") -> float:
         """Probability-like score in [0, 1] that nothing more will come. ``asked``: what the agent said before it."""
         stripped = text.rstrip().rstrip("\"'”’)")
-        if not stripped:
-            return 0.0
         words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", stripped.lower())
-        last = words[-1].replace("’", "'") if words else ""
+        if not words:  # or marks alone
+            return 0.0
+        last = words[-1].replace("’", "'")
         if stripped.endswith(("...", "…", "-", "—")):
             return 0.0
         digits, groups = _read_out(words)

@@ -32,9 +32,11 @@ def test_a_word_that_ends_nothing_waits(text: str) -> None:
     assert TextTurnDetector().complete(text + ".") < 0.2
 
 
-def test_nothing_is_not_complete() -> None:
+@pytest.mark.parametrize("text", ["  ", ".", "♪", "?"])
+@pytest.mark.parametrize("asked", ["", "How are you?"])
+def test_nothing_is_not_complete(text: str, asked: str) -> None:
     """No words, no end."""
-    assert TextTurnDetector().complete("  ") == 0.0
+    assert TextTurnDetector().complete(text, asked) == 0.0
 
 
 @pytest.mark.parametrize(

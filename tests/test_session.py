@@ -164,6 +164,15 @@ def test_a_pause_inside_the_turn_is_waited_for() -> None:
     assert [started.reply for started in only(events, ev.ReplyStarted)] == [2]
 
 
+@pytest.mark.parametrize("text", [".", "♪"])
+def test_marks_alone_are_a_noise(text: str) -> None:
+    """What a recognizer makes of music is answered by nobody, also where the agent has just asked something."""
+    parts = scripted(["Hello.", text, "Fine."], ["How are you?", "Good."])
+    events, record = converse_now(parts, speech((0.5, 1.5), (4, 5), (7, 8), seconds=9))
+    assert [turn.user for turn in record.turns] == ["Hello.", "Fine."]
+    assert [aside.text for aside in only(events, ev.UserBackchannel)] == [""]
+
+
 def test_a_failing_language_model_leaves_the_session_alive() -> None:
     """The turn that could not be answered stays in the history, the reason is told, and the next is answered."""
     parts = scripted(["First.", "Second."], ["Yes.", "Here I am."])

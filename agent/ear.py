@@ -102,6 +102,7 @@ class Ear:
         self._second = second
         self._unrefined: tuple[_OpenTurn, int] | None = None
         self._refine = asyncio.Event()
+        self._closed = asyncio.Event()
         self._cut = 0
         """Where a turn was ended by hand: what was said before belongs to it."""
         self.heard = 0
@@ -177,10 +178,17 @@ class Ear:
         if self._turn is not None and not self._turn.whole:
             self._turn.whole, self._cut = True, self.heard
 
+    async def settled(self) -> None:
+        """Wait until a turn that was ended by hand has its words."""
+        while self._turn is not None and self._turn.whole:
+            self._closed.clear()
+            await self._closed.wait()
+
     def close(self, turn: int) -> None:
         """``turn`` needs no more recognition."""
         if self._turn is not None and self._turn.number == turn:
             self._turn = None
+            self._closed.set()
 
     def transcribe(self, turn: int, revision: int, quick: bool) -> None:
         """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn; ``quick``: a partial will do."""

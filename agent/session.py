@@ -185,6 +185,7 @@ class Session:
         while True:
             pcm = await self._sound.get()
             if not isinstance(pcm, np.ndarray):
+                await self._ear.settled()  # one turn at a time: what comes meanwhile is the next one's
                 self._ear.cut()
                 self._tell(pcm)
                 continue
@@ -302,7 +303,6 @@ class Session:
         return self._tasks if self.settings.create_response and not self._engine.reply else None
 
     def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> Order:
-        settings = self.settings
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
         self._warmer.stop()
@@ -310,8 +310,8 @@ class Session:
         order = Order(
             reply=reply,
             messages=self._prompt(text, asked),
-            rate=settings.speed,
-            max_tokens=limit or settings.max_tokens,
+            rate=self.settings.speed,
+            max_tokens=limit or self.settings.max_tokens,
             prefix=opening.text if opening else "",
             begun_s=len(opening.pcm) / OUTPUT_RATE if opening else 0.0,
         )

@@ -160,6 +160,21 @@ def test_what_is_said_after_a_commit_belongs_to_the_next_turn(at_once: bool) -> 
     assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(s, abs=0.1) for s in (3, 6)]
 
 
+def test_turns_that_are_given_at_once_are_each_their_own() -> None:
+    """A client need not wait for words before it ends, or drops, what it says next."""
+    parts = scripted(["x"], ["y"])
+    parts.recognizer = Measuring(1.0)
+
+    async def drive(session: Session) -> None:
+        for seconds in (1, 2, 4, 8):
+            await session.hear(speech((0, seconds), seconds=seconds))
+            await (session.clear() if seconds == 2 else session.commit())
+        await asyncio.sleep(1)
+
+    _, events = held(parts, drive, turn_detection=False)
+    assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(s, abs=0.1) for s in (1, 4, 8)]
+
+
 def anticipating(**responder: float) -> Parts:
     """First words are drafted where an end is foreseen, at 1.25 s."""
     parts = scripted(["Who wrote it?", "Hello?"], ["Jane Austen, who else.", "Yes."], **responder)

@@ -303,17 +303,6 @@ def test_commit_of_what_was_found_to_be_a_noise_gets_no_words() -> None:
     assert started["item_id"] != item
 
 
-def test_commit_after_that_of_a_noise_is_told() -> None:
-    """The session takes one turn at a time, and the noise was one. What was said over a reply is no turn of these."""
-    desk = Desk()
-    for number in (1, 2):
-        desk.conversation.received(16_000)
-        desk.happen(on.UserStarted(number, number))
-        desk.send("input_audio_buffer.commit")
-    desk.happen(on.UserBackchannel(1, "mm-hm", 1.0), on.UserBackchannel(7, "", 1.0))
-    assert desk.session.calls == [("commit",), ("commit",)]
-
-
 def test_cancel_of_a_request_that_waits_leaves_the_reply_playing() -> None:
     """The session never hears of it."""
     desk = Desk()
@@ -486,28 +475,27 @@ def test_message_deleted_before_its_words_are_known_is_forgotten_then() -> None:
     assert desk.session.calls == [("commit",), ("forget", 7)]
 
 
-def test_commits_are_told_one_by_one() -> None:
-    """The session takes one turn at a time; the response answers the last."""
+def test_response_answers_the_last_of_several_commits() -> None:
+    """It waits until all of them have their words."""
     desk = Desk(audio={"input": {"turn_detection": None}})
     for _ in range(2):
         desk.conversation.received(16_000)
         desk.send("input_audio_buffer.commit")
     desk.send("response.create")
-    assert desk.session.calls == [("commit",)]
     desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
     assert desk.session.calls == [("commit",), ("commit",)]
     desk.happen(on.UserTurn(2, "How are you?", 1.0, 2.0, entry=2))
     assert desk.session.calls[2:] == [("respond", None, None)]
 
 
-def test_clear_leaves_a_committed_turn_its_sound() -> None:
-    """Only an open turn is dropped."""
+def test_what_is_appended_while_a_committed_turn_waits_can_be_committed() -> None:
+    """The words of the turn before don't empty the buffer."""
     desk = Desk(audio={"input": {"turn_detection": None}})
-    desk.send("input_audio_buffer.clear")
     desk.conversation.received(16_000)
     desk.send("input_audio_buffer.commit")
-    desk.send("input_audio_buffer.clear")
-    assert desk.session.calls == [("clear",), ("commit",)]
+    desk.conversation.received(16_000)
+    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
+    assert types(desk.send("input_audio_buffer.commit")) == ["input_audio_buffer.committed", "added", "done"]
 
 
 def test_item_that_is_too_long_is_refused() -> None:

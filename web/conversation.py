@@ -164,13 +164,12 @@ class Conversation:
         self._uncommitted = 0
         spoken = self._turns.open or self.config.audio.input.turn_detection is None
         events = self._turns.commit(self._received / INPUT_RATE, spoken=spoken)
-        if spoken and self._turns.waiting == 1:  # the next one is ended when this one has its words
+        if spoken:
             self._control.commit()
         return events
 
     def _clear(self) -> list[ServerEvent]:
-        if not self._turns.waiting:  # a turn that was committed keeps its sound
-            self._control.clear()
+        self._control.clear()
         self._turns.clear()
         self._uncommitted = 0
         return [event("input_audio_buffer.cleared")]
@@ -300,17 +299,13 @@ class Conversation:
             case on.UserPartial(number, text, stable):
                 return self._turns.partial(number, text, stable)
             case on.UserTurn():
-                self._uncommitted = 0
+                if not self._turns.waiting:  # nobody committed it: what was appended was its sound
+                    self._uncommitted = 0
                 events = self._turns.over(happened)
-                if self._turns.waiting:
-                    self._control.commit()
                 self._proceed()
                 return events
             case on.UserBackchannel(number, text, at):
-                before = self._turns.waiting
                 events = self._turns.dropped(number, text, at)
-                if 0 < self._turns.waiting < before:
-                    self._control.commit()
                 self._proceed()
                 return events
             case on.ReplyStarted(number):

@@ -159,9 +159,7 @@ class Connection:
 
     async def _tell(self) -> None:
         async for happened in self._session.events():
-            events = self._conversation.session(happened)
-            await self._control.settle()
-            await self._send(events)
+            await self._send(self._conversation.session(happened))
 
     async def _send(self, events: list[ServerEvent]) -> None:
         """Send in the order in which they were made: whoever made them first has the lock first."""

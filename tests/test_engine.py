@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,16 @@ from dragoman.audio.types import Word
 from . import engine_trace
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
+
+POLICIES = [
+    Policy(),
+    Policy(respond=False),
+    Policy(interruptible=False),
+    Policy(respond=False, interruptible=False),
+    Policy(silence_ms=300),
+    Policy(modelled=True),
+    Policy(modelled=True, interruptible=False),
+]
 
 TRANSITIONS = {
     ("idle", "listening"),
@@ -47,6 +58,7 @@ TRANSITIONS = {
     ("held", "speaking"),
     ("held", "listening"),
     ("held", "pausing"),
+    ("held", "overlap"),
 }
 """Every change of state that there is; the picture in the engine's module."""
 
@@ -70,7 +82,8 @@ def test_traces_cover_every_transition() -> None:
 
 
 def _events() -> st.SearchStrategy[on.Input]:
-    turns, replies = st.integers(1, 6), st.integers(1, 6)
+    """The turn or the reply 0 is the one of which something is wanted (``_Listener.meant``)."""
+    turns, replies = st.just(0) | st.integers(1, 6), st.just(0) | st.integers(1, 6)
     seconds = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
     texts = st.sampled_from(["", "yeah", "mm-hm", "Tell me more.", "and then", "Why?"])
     return st.one_of(
@@ -101,10 +114,27 @@ def _events() -> st.SearchStrategy[on.Input]:
     )
 
 
+def _ordinary() -> st.SearchStrategy[on.Input]:
+    """What happens most."""
+    return st.sampled_from(
+        [
+            on.SpeechStarted(-1),
+            on.SpeechStopped(-1),
+            on.Transcript(0, 0, "Tell me more.", 1.0),
+            on.ReplySpeech(0, (Word("word", 0.0, 0.5),), 0.5),
+            on.ReplyWritten(0),
+            on.Played(0, 0.5),
+            on.Ask(),
+            on.Tick(),
+        ]
+    )
+
+
 class _Listener:
     """Checks the commands as a shell would suffer from them."""
 
     def __init__(self) -> None:
+        self.wanted: do.Transcribe | None = None
         self.prepared: int | None = None
         self.playing: int | None = None
         self.ear: int | None = None
@@ -113,6 +143,32 @@ class _Listener:
         self.answers: dict[int, str] = {}
         """For which words each draft was made."""
 
+    def meant(self, event: on.Input) -> on.Input:
+        """The event with the numbers of what is wanted."""
+        match event:
+            case on.Transcript(0) if self.wanted is not None:
+                return replace(event, turn=self.wanted.turn, revision=self.wanted.revision)
+            case on.Partial(0):
+                return replace(event, turn=self.ear or 0)
+            case on.Opening(turn=0):
+                return replace(event, turn=self.ear or 0)
+            case on.ReplySpeech(0) | on.ReplyWritten(0) | on.ReplyFailed(0) | on.Played(0) | on.Truncate(0):
+                return replace(event, reply=self.prepared or 0)
+            case _:
+                return event
+
+    def answers_now(self, now: int, *, by_hand: bool) -> Iterator[on.Input]:
+        """All that it still owes, from a user who says no more."""
+        yield on.SpeechStopped(now)
+        if by_hand:
+            yield on.Commit()
+        if self.wanted is not None:
+            yield on.Transcript(self.wanted.turn, self.wanted.revision, "Tell me more.", 1.0)
+        if self.prepared is not None:
+            yield on.ReplyWritten(self.prepared)
+            yield on.Played(self.prepared, 1e9)
+        yield on.Tick()
+
     def take(self, command: do.Command) -> None:
         match command:
             case do.OpenEar(turn):
@@ -120,9 +176,10 @@ class _Listener:
                 self.ear = turn
             case do.CloseEar(turn):
                 assert self.ear == turn
-                self.ear = None
+                self.ear = self.wanted = None
             case do.Transcribe(turn):
                 assert self.ear == turn
+                self.wanted = command
             case do.Respond(reply, _, text, opening, waits):
                 assert self.prepared is None
                 assert opening is None or same_meaning(self.answers[opening], text or "")
@@ -157,27 +214,25 @@ class _Listener:
                 pass
 
 
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(
-    st.lists(st.tuples(st.integers(0, 20_000), _events()), max_size=60),
-    st.sampled_from(
-        [
-            Policy(),
-            Policy(respond=False),
-            Policy(interruptible=False),
-            Policy(silence_ms=300),
-            Policy(modelled=True),
-            Policy(modelled=True, interruptible=False),
-        ]
+    st.lists(
+        st.tuples(st.integers(0, 20_000), st.one_of(_ordinary(), _events(), st.sampled_from(POLICIES))), max_size=60
     ),
+    st.sampled_from(POLICIES),
 )
-def test_any_order_of_events(steps: list[tuple[int, on.Input]], policy: Policy) -> None:
-    """Whatever comes in whatever order: one ear, one reply, nothing after its end, no state without its reason, and no
-    first words to other words than those that they answer.
+def test_any_order_of_events(steps: list[tuple[int, on.Input | Policy]], policy: Policy) -> None:
+    """Whatever comes in whatever order, also while the policy changes: one ear, one reply, nothing after its end, no
+    state without its reason, and no first words to other words than those that they answer. Where nothing more is said,
+    and everything that was asked for comes, all comes to an end.
     """
     engine, listener, now = Engine(policy), _Listener(), 0
     for number, (wait, event) in enumerate(steps):
         now += wait
+        if isinstance(event, Policy):
+            engine.policy = event
+            continue
+        event = listener.meant(event)
         if isinstance(event, on.Opening):
             event = replace(event, draft=number)
             listener.answers[number] = event.answers
@@ -189,6 +244,12 @@ def test_any_order_of_events(steps: list[tuple[int, on.Input]], policy: Policy) 
         assert (engine.phase is Phase.SPEAKING) <= (listener.playing is not None)
         assert (engine.phase is Phase.IDLE) <= (listener.prepared is None and listener.ear is None)
         assert engine.reply == (listener.prepared or 0)
+    for _ in range(12):
+        for event in listener.answers_now(now, by_hand=engine.policy.by_hand):
+            for command in engine.handle(event, now):
+                listener.take(command)
+        now += 4 * 16_000
+    assert (engine.phase, engine.open_turn, engine.reply) == (Phase.IDLE, 0, 0)
 
 
 @given(st.integers(0, 16_000))

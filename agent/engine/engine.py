@@ -70,7 +70,7 @@ class Engine(Arming):
         turn.committed = True
         turn.end = max(turn.end, self._now)
         if self.phase in (Phase.LISTENING, Phase.PAUSING, Phase.REPLYING):
-            self._replies.drop()
+            self._drop_reply()
             self.phase = Phase.PAUSING
         turn.speaking = False
         self._yield_floor(turn)
@@ -79,14 +79,14 @@ class Engine(Arming):
     def _clear(self) -> None:
         self._settled()
         turn = self._turn
-        if turn is None:
+        if turn is None or turn.committed:
             return
         if self.phase in SPOKEN_OVER:
             self._go_on(turn)
         else:
-            self._replies.drop()
+            self._drop_reply()
             self._close(turn)
-            self.phase = Phase.IDLE
+            self._rest()
             self._ask_later()
 
     def _cancel(self) -> None:

@@ -18,49 +18,15 @@ from __future__ import annotations
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.engine.backchannel import is_backchannel
-from dragoman.agent.engine.policy import Policy, samples
-from dragoman.agent.engine.replies import Replies
+from dragoman.agent.engine.policy import samples
 from dragoman.agent.engine.state import SPOKEN_OVER, Phase, Turn
+from dragoman.agent.engine.turns import Turns
 from dragoman.agent.engine.wording import same_meaning
 from dragoman.audio.types import Word
 
 
-class Floor:
-    """The conversation as it stands, and how voices, words and replies change it; see the module's picture."""
-
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.policy = policy or Policy()
-        self.phase = Phase.IDLE
-        self._now = 0
-        self._out: list[do.Command] = []
-        self._turn: Turn | None = None
-        self._turns = 0
-        self._replies = Replies(lambda command: self._out.append(command))
-        self._asked = False
-        self._voiced = False
-        """What the voice detector says."""
-        self._late: tuple[int, int | None] | None = None
-        """Where what is said while a committed turn waits for its words began, and ended."""
-
-    @property
-    def reply(self) -> int:
-        """Number of the reply that is prepared or played; 0 for none."""
-        return self._replies.current.number if self._replies.current else 0
-
-    @property
-    def open_turn(self) -> int:
-        """Number of the turn that still takes sound; 0 for none."""
-        return self._turn.number if self._turn and not self._turn.committed else 0
-
-    @property
-    def written(self) -> bool:
-        """Whether all of that reply is there."""
-        return self._replies.current is not None and self._replies.current.written
-
-    @property
-    def ending(self) -> bool:
-        """Whether the open turn was heard to be over, and just waits for its words."""
-        return self._turn is not None and self._turn.over
+class Floor(Turns):
+    """How voices, words and replies change who has the floor; see the module's picture."""
 
     # ---- the user's voice
 
@@ -75,7 +41,7 @@ class Floor:
             self._forget_opening(turn)
             turn.hold_at = at + self.policy.hold()
             if self.phase in (Phase.PAUSING, Phase.REPLYING):
-                self._replies.drop()
+                self._drop_reply()
                 self.phase = Phase.LISTENING
             if turn.floor and not turn.shown:
                 turn.shown = True
@@ -87,9 +53,10 @@ class Floor:
         if self.phase is Phase.SPEAKING:
             self.phase = Phase.OVERLAP
             if self.policy.interruptible:
+                turn.ducks = True
                 self._out.append(do.Duck(True))
             return
-        self._replies.drop()
+        self._drop_reply()
         self._listen(turn)
 
     def _listen(self, turn: Turn) -> None:
@@ -103,16 +70,6 @@ class Floor:
             elif turn.transcribed == turn.revision:
                 self._consider(turn)
 
-    def _take_floor(self, turn: Turn) -> None:
-        if not turn.floor:
-            turn.floor = turn.shown = True
-            self._out.append(do.TakeFloor(turn.number, turn.start))
-
-    def _yield_floor(self, turn: Turn) -> None:
-        if turn.shown:
-            turn.shown = False
-            self._out.append(do.YieldFloor(turn.number, turn.end))
-
     def _silence(self, at: int) -> None:
         self._voiced = False
         turn = self._turn
@@ -125,11 +82,6 @@ class Floor:
             self.phase = Phase.PAUSING
         self._yield_floor(turn)
         self._transcribe(turn)
-
-    def _transcribe(self, turn: Turn) -> None:
-        turn.revision += 1
-        turn.quick = self.phase in SPOKEN_OVER and self.policy.interruptible and not turn.committed
-        self._out.append(do.Transcribe(turn.number, turn.revision, turn.quick))
 
     def _hint(self) -> None:
         if self.phase is Phase.OVERLAP and self._turn is not None and self._turn.hold_at is not None:
@@ -188,11 +140,6 @@ class Floor:
             self._out.append(do.DropOpening(opening.draft))
         return trusted
 
-    def _forget_opening(self, turn: Turn) -> None:
-        if turn.opening is not None:
-            self._out.append(do.DropOpening(turn.opening.draft))
-            turn.opening = None
-
     def _open_if_due(self, turn: Turn) -> None:
         """The words of a pause are there: its reply begins with the fast path's, unless the slow path was faster. Until
         the turn is over, it is prepared like any other.
@@ -227,7 +174,10 @@ class Floor:
             self._forget_opening(turn)
         if turn.committed:
             self._finish_turn(turn)
-            self.phase = Phase.SPEAKING if self.phase in SPOKEN_OVER else Phase.IDLE
+            if self.phase in SPOKEN_OVER:
+                self.phase = Phase.SPEAKING
+            else:
+                self._rest()
             self._after_commit()
         elif self.phase in (Phase.PAUSING, Phase.REPLYING):
             if not again:
@@ -255,7 +205,7 @@ class Floor:
         if not turn.text or (turn.aside and is_backchannel(turn.text)):
             self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
             self._close(turn)
-            self.phase = Phase.IDLE
+            self._rest()
             self._ask_later()
         elif self.policy.respond and self._replies.current is None:
             if turn.opening is None:
@@ -270,7 +220,9 @@ class Floor:
             due = turn.end + (0 if turn.over else self.policy.patience(turn.complete))
             if turn.transcribed == turn.revision and self._now >= due:
                 self._end_turn(turn)
-        elif self.phase in SPOKEN_OVER and self.policy.interruptible:
+        elif self.phase in SPOKEN_OVER and not self.policy.interruptible:
+            self._sound_again(turn)
+        elif self.phase in SPOKEN_OVER:
             if not turn.speaking:
                 if self._now >= turn.end + samples(self.policy.forget_ms):
                     self._go_on(turn)
@@ -281,25 +233,35 @@ class Floor:
 
     def _end_turn(self, turn: Turn) -> None:
         if not self.policy.respond:
+            self._drop_reply()
             self._finish_turn(turn)
-            self.phase = Phase.IDLE
+            self._rest()
+            self._ask_later()
             return
         self.phase = Phase.REPLYING
+        if self._replies.current is None and turn.opening is None:
+            self._replies.begin(turn.number, turn.text)  # replies were not wanted when its words came
         self._open_if_due(turn)
         self._release_if_ready()
 
-    def _close(self, turn: Turn) -> None:
-        self._forget_opening(turn)
-        self._out.append(do.CloseEar(turn.number))
-        self._turn = None
+    def _rest(self) -> None:
+        """No one speaks; a reply that was asked for may be on its way."""
+        self.phase = Phase.IDLE if self._replies.current is None else Phase.REPLYING
+        self._release_if_ready()
 
     def _finish_turn(self, turn: Turn) -> None:
-        if self.policy.respond and not turn.committed:
+        if self._replies.current is not None and self._replies.current.turn == turn.number:
             self._asked = False  # its own reply is the one that was asked for
         self._out.append(do.FinishTurn(turn.number, turn.text, turn.start, turn.end))
         self._close(turn)
 
     # ---- the reply
+
+    def _drop_reply(self) -> None:
+        """What is being prepared answers less than what is said now; what was asked for by hand is the client's."""
+        reply = self._replies.current
+        if reply is None or not (reply.announced and self.policy.by_hand):
+            self._replies.drop()
 
     def _release_if_ready(self) -> None:
         reply, turn = self._replies.current, self._turn
@@ -373,23 +335,32 @@ class Floor:
         reply = self._replies.current
         if reply is None:
             return
-        self._out.append(do.Duck(False))
-        if self.phase is Phase.HELD:
-            reply.rewind(self.policy.rewind_s)
-            self._out.append(do.Resume(reply.number, reply.position))
+        self._sound_again(turn)
         self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
         self._close(turn)
         self.phase = Phase.SPEAKING
+
+    def _sound_again(self, turn: Turn) -> None:
+        """The voice over the reply does not stop it."""
+        reply = self._replies.current
+        if turn.ducks:
+            turn.ducks = False
+            self._out.append(do.Duck(False))
+        if self.phase is Phase.HELD and reply is not None:
+            self.phase = Phase.OVERLAP
+            reply.rewind(self.policy.rewind_s)
+            self._out.append(do.Resume(reply.number, reply.position))
 
     # ---- a reply that is asked for
 
     def _ask(self) -> None:
         reply, turn = self._replies.current, self._turn
-        if turn is not None and (turn.committed or (self.policy.respond and (reply is None or not reply.announced))):
+        waits = not self.policy.by_hand and (reply is None or not reply.announced)
+        if turn is not None and (turn.committed or waits):
             self._asked = True  # there may be more to answer
         elif reply is None:
             self._replies.begin(0, None)
-            if self._turn is None:
+            if turn is None:
                 self.phase = Phase.REPLYING
 
     def _ask_later(self) -> None:

@@ -52,6 +52,11 @@ class Policy:
     interruptible: bool = True
     """Whether a voice over the reply can stop it."""
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether voices neither ask for a reply nor stop one: both is the client's alone."""
+        return not (self.respond or self.interruptible)
+
     def patience(self, complete: float) -> int:
         """Samples of silence after which a turn that sounds ``complete`` (0 to 1) is over."""
         if self.silence_ms is not None:

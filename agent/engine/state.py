@@ -51,6 +51,8 @@ class Turn:
     floor: bool = False
     shown: bool = False
     committed: bool = False
+    ducks: bool = False
+    """A reply is played softly because of it."""
     over: bool = False
     """A model of turn-taking heard its end."""
     opening: Opening | None = None

@@ -25,7 +25,7 @@ from dragoman.agent.ports import (
     VoiceActivity,
 )
 from dragoman.agent.workers import Worker
-from dragoman.asr.vad import SpeechEdges, Started
+from dragoman.asr.vad import Ended, SpeechEdges, Started
 from dragoman.audio.types import INPUT_RATE, Samples
 
 T = TypeVar("T")
@@ -155,6 +155,8 @@ class Ear:
         if detect and turn is not None and self._edges.fading and turn.total >= _LEAST and not turn.whole:
             turn.fading = True
             self._wake.set()
+        if edge is None and turn is not None and turn.speaking and not self._edges.speaking:
+            edge = Ended(self.heard)  # it was begun by hand, where nobody spoke
         if not detect or edge is None:
             self._told(on.Tick())
         else:

@@ -175,6 +175,23 @@ def test_turns_that_are_given_at_once_are_each_their_own() -> None:
     assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(s, abs=0.1) for s in (1, 4, 8)]
 
 
+@pytest.mark.parametrize("said", ["", "What time is it?"])
+def test_a_turn_that_was_open_by_hand_ends_by_itself_when_voices_are_detected(said: str) -> None:
+    """Though nobody speaks any more: what was said is answered, and a request does not wait for ever."""
+    parts = scripted([said], ["It is noon."])
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0.5, 0.9), seconds=2))
+        session.configure(replace(session.settings, turn_detection=True))
+        session.respond()
+        await hear(session, np.zeros(4 * INPUT_RATE, np.float32))
+
+    session, events = held(parts, drive, turn_detection=False)
+    assert [turn.text for turn in only(events, ev.UserTurn)] == [said] * bool(said)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == ["It is noon."]
+    assert session.phase == "idle"
+
+
 def anticipating(**responder: float) -> Parts:
     """First words are drafted where an end is foreseen, at 1.25 s."""
     parts = scripted(["Who wrote it?", "Hello?"], ["Jane Austen, who else.", "Yes."], **responder)

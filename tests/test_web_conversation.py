@@ -288,6 +288,23 @@ def test_request_goes_on_when_it_was_only_a_noise() -> None:
     assert desk.session.calls == [("respond", None, None)]
 
 
+@pytest.mark.parametrize(
+    ("type_", "fields"),
+    [
+        ("input_audio_buffer.clear", {}),
+        ("session.update", {"session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}),
+    ],
+)
+def test_request_goes_on_when_the_turn_is_dropped_or_is_the_clients(type_: str, fields: dict[str, object]) -> None:
+    """Nobody will tell of the turn's end."""
+    desk = Desk()
+    desk.conversation.received(16_000)
+    desk.happen(on.UserStarted(1, 0.5))
+    desk.send("response.create")
+    desk.send(type_, **fields)
+    assert desk.session.calls[-1] == ("respond", None, None)
+
+
 def test_commit_of_what_was_found_to_be_a_noise_gets_no_words() -> None:
     """The client ended the turn before it heard of that: what waits for the turn goes on, and the next is its own."""
     desk = Desk()

@@ -152,6 +152,7 @@ class Conversation:
             )
         self._control.configure(config)
         self._view.config = config
+        self._proceed()
         return [event("session.updated", session=config.report(self._session_id))]
 
     def _commit(self) -> list[ServerEvent]:
@@ -172,6 +173,7 @@ class Conversation:
         self._control.clear()
         self._turns.clear()
         self._uncommitted = 0
+        self._proceed()
         return [event("input_audio_buffer.cleared")]
 
     def _create(self, message: ask.ItemCreate, transcript: str | None) -> list[ServerEvent]:

@@ -355,7 +355,7 @@ class Floor(Turns):
 
     def _ask(self) -> None:
         reply, turn = self._replies.current, self._turn
-        waits = not self.policy.by_hand and (reply is None or not reply.announced)
+        waits = not self.policy.by_hand if reply is None else not reply.announced
         if turn is not None and (turn.committed or waits):
             self._asked = True  # there may be more to answer
         elif reply is None:

@@ -131,6 +131,15 @@ def test_a_text_that_is_heard_anew_at_its_end_loses_and_doubles_nothing() -> Non
     assert [s.text for s in source.closed] == ["we want to see it now."]
 
 
+def test_a_moment_without_words_takes_nothing_back() -> None:
+    """A recognizer that says nothing for once has not unsaid what was certain: it comes once."""
+    heard = Heard()
+    heard.partial(spoken("we want to see it"), 3)
+    assert [s.text for s in heard.partial((), 0).open] == ["we want to"]
+    source = heard.ended(spoken("we want to see it."), complete=True)
+    assert [s.text for s in source.closed] == ["we want to see it."]
+
+
 @given(streams(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1))
 def test_hypotheses_of_any_growth_give_the_segments_of_their_final_text(
     words: list[Word], steps: list[tuple[int, int]]

@@ -158,11 +158,13 @@ class Heard:
         return self.ended((), complete=True)
 
     def _new(self, words: Sequence[Word], stable: int) -> Sequence[Word]:
+        if not words:
+            return ()  # what was taken stays
         texts = [word.text for word in words]
         taken = len(self._taken)
         if texts[:taken] != self._taken:
             # A recognizer that hears the whole again at its end may put it otherwise: go on behind what was taken.
-            taken = continuation(self._taken, texts) if words else 0
+            taken = continuation(self._taken, texts)
         new = words[taken : max(taken, stable)]
         self._taken = texts[: max(taken, stable)]
         return new

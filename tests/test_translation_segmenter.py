@@ -131,13 +131,15 @@ def test_a_text_that_is_heard_anew_at_its_end_loses_and_doubles_nothing() -> Non
     assert [s.text for s in source.closed] == ["we want to see it now."]
 
 
-def test_a_moment_without_words_takes_nothing_back() -> None:
-    """A recognizer that says nothing for once has not unsaid what was certain: it comes once."""
+@pytest.mark.parametrize("less", ["", "we", "We want."])
+def test_a_moment_with_fewer_words_takes_nothing_back(less: str) -> None:
+    """A recognizer that hears less for once has not unsaid what was certain: it comes once."""
     heard = Heard()
     heard.partial(spoken("we want to see it"), 3)
-    assert [s.text for s in heard.partial((), 0).open] == ["we want to"]
-    source = heard.ended(spoken("we want to see it."), complete=True)
-    assert [s.text for s in source.closed] == ["we want to see it."]
+    assert [s.text for s in heard.partial(spoken(less), 1).open] == ["we want to"]
+    assert [s.text for s in heard.partial(spoken("we want to see it all"), 5).open] == ["we want to see it all"]
+    source = heard.ended(spoken("We want to see it all."), complete=True)
+    assert [s.text for s in source.closed] == ["we want to see it all."]
 
 
 @given(streams(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dragoman.audio.text import belong_together, ends_clause, ends_sentence
+from dragoman.audio.text import belong_together, core, ends_clause, ends_sentence
 from dragoman.audio.types import Word
 from dragoman.translation.alignment import continuation
 
@@ -158,13 +158,17 @@ class Heard:
         return self.ended((), complete=True)
 
     def _new(self, words: Sequence[Word], stable: int) -> Sequence[Word]:
-        if not words:
-            return ()  # what was taken stays
         texts = [word.text for word in words]
         taken = len(self._taken)
         if texts[:taken] != self._taken:
+            if _bare(texts) == _bare(self._taken[: len(texts)]):
+                return ()  # less of the same, for once: what was taken stays
             # A recognizer that hears the whole again at its end may put it otherwise: go on behind what was taken.
             taken = continuation(self._taken, texts)
         new = words[taken : max(taken, stable)]
         self._taken = texts[: max(taken, stable)]
         return new
+
+
+def _bare(texts: Sequence[str]) -> list[str]:
+    return [core(text).lower() for text in texts]

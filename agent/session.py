@@ -108,7 +108,7 @@ class Session:
                     tasks.create_task(self._player.run(), name="play"),
                     tasks.create_task(self._fast.run(self.memory), name="take turns"),
                 ]
-                if self._early is not None:
+                if self._early is not None and self._early.reply == self._engine.reply:
                     self._start_writing(self._early)
                 elif self._reads_ahead is not None:
                     self._warmer.begin(self._reads_ahead)

@@ -102,6 +102,28 @@ def test_a_reply_of_which_nothing_was_heard_leaves_no_trace() -> None:
     assert history(session) == []
 
 
+def test_a_reply_that_is_cancelled_before_the_session_runs_is_not_written() -> None:
+    """The language model is asked for the next one only."""
+    parts = scripted(["Hello."], ["One two three."])
+
+    async def conversation() -> Session:
+        session = Session(parts)
+        session.respond()
+        session.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            await asyncio.sleep(1)
+            session.respond()
+            await asyncio.sleep(3)
+            session.close()
+        return session
+
+    session = run_virtual(conversation(), measured=False)
+    assert history(session) == [("assistant", "One two three.")]
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert len(parts.responder.prompts) == 1
+
+
 @dataclass
 class Measuring:
     """Hears nothing but how long a turn was, and takes its time."""

@@ -96,6 +96,57 @@ def test_a_task_cancelled_while_the_prompt_is_read_frees_the_engine(responder):
     asyncio.run(scenario())
 
 
+def test_a_long_prompt_keeps_nobody_waiting(responder):
+    """Who asks little while a long one is read has all of the answer before that is begun; both are answered."""
+    done: list[str] = []
+
+    async def answer(name: str, text: str) -> str:
+        pieces = await collect(responder.reply(ask(text), max_tokens=16))
+        done.append(name)
+        return "".join(pieces)
+
+    async def scenario() -> tuple[str, str]:
+        async with asyncio.TaskGroup() as group:
+            fox = "The quick brown fox jumps over the lazy dog. " * 120
+            long = group.create_task(answer("long", f"{fox}What is the capital of Italy?"))
+            await asyncio.sleep(0)
+            assert responder._active
+            short = group.create_task(answer("short", "What is the capital of France?"))
+        return long.result(), short.result()
+
+    long, short = asyncio.run(scenario())
+    assert done == ["short", "long"]
+    assert "Rome" in long
+    assert "Paris" in short
+
+
+def test_a_conversation_finds_what_was_read_of_it(llm_path, monkeypatch):
+    """Another one that begins alike does not take its place in the cache; the one that is over longest gives way."""
+    cached: list[int] = []
+    receive = LlamaCppResponder._receive
+
+    def watched(self, request, until, event):
+        match event:
+            case {"prompt_progress": {"cache": int(cache), "processed": int(processed)}} if cache == processed:
+                cached.append(cache)
+        return receive(self, request, until, event)
+
+    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+
+    async def scenario() -> None:
+        small = LlamaCppResponder(llm_path, context=1024, slots=2)
+        try:
+            for asked in ("tea", "coffee", "tea", "coffee", "milk", "coffee"):
+                turns = [Message("user", f"I like {asked} best. " * 20), Message("assistant", "I see.")]
+                await collect(small.reply([SYSTEM, *turns, Message("user", "And you?")], max_tokens=2))
+        finally:
+            await small.aclose()
+
+    asyncio.run(scenario())
+    tea, coffee, tea_again, coffee_again, milk, coffee_still = cached
+    assert max(tea, coffee, milk) < 100 < min(tea_again, coffee_again, coffee_still)
+
+
 def test_two_replies_are_written_at_once(responder):
     """Each stream gets its own words."""
 

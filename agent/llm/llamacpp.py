@@ -11,9 +11,12 @@ import contextlib
 import mmap
 import secrets
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +30,12 @@ from dragoman.audio.types import DragomanError
 
 _BATCH: Final = 64
 """Prompt tokens read at a time. A request can be cancelled, and another slot's token computed, between batches."""
+
+_STAGE_S: Final = 1.0
+"""So long a prompt is read at a time while others want the model, too."""
+
+_GLANCE_S: Final = 0.05
+"""How often a request that waits looks whether others are done."""
 
 _STOP: Final = ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "```")
 
@@ -51,6 +60,8 @@ class _Request:
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[str | DragomanError | _TooLong | None]
     cancelled: threading.Event
+    waits: bool = True
+    """The engine is not at it: it is to be served yet, or lets others go first."""
 
     @property
     def reads_ahead(self) -> bool:
@@ -68,6 +79,19 @@ class _TooLong:
     """The prompt has ``tokens``, more than the context holds."""
 
     tokens: int
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A cache of the engine's, and the ``prompt`` that was read into it last."""
+
+    number: int
+    prompt: str = ""
+
+    def holds(self, prompt: str) -> int:
+        """How much of a prompt it knows: nothing where it is rather another conversation's."""
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self.prompt, prompt, strict=False)))
+        return shared if 2 * shared >= len(self.prompt) else 0
 
 
 def open_engine(path: Path, *, threads: int = 1, context: int = 4096, slots: int = 1) -> xllamacpp.Server:
@@ -122,6 +146,9 @@ class LlamaCppResponder:
         self._sampling = sampling or Sampling()
         self._workers = ThreadPoolExecutor(slots, thread_name_prefix="llm")
         self._active: dict[Future[None], _Request] = {}
+        self._free = [_Slot(number) for number in range(slots)]
+        """As many as workers; the one that was used last is the last."""
+        self._taking = threading.Lock()
         self.watch: Callable[[], None] | None = None
         """Called on a worker's thread as each piece of a reply comes, for who measures what it took."""
 
@@ -203,14 +230,38 @@ class LlamaCppResponder:
             future.cancel()
 
     def _run(self, request: _Request) -> None:
-        """Serve one request; on a worker thread until the engine is done with it."""
+        """Serve one request; on a worker thread until the engine is done with it.
+
+        While the engine reads a prompt, nobody else gets more than a word now and then: a long one is read in stages,
+        between which others have as much time. What was read stays in the slot.
+        """
+        with self._taking:
+            slot = max(self._free, key=lambda slot: slot.holds(request.prompt))
+            self._free.remove(slot)
+        try:
+            while request.waits:
+                request.waits, began = False, time.monotonic()
+                self._engine[0].handle_completions(
+                    self._body(request, slot), partial(self._receive, request, began + _STAGE_S)
+                )
+                self._let_others(request, time.monotonic() - began)
+        except Exception as error:
+            request.put(DragomanError(f"the language model failed: {error}"))
+        finally:
+            slot.prompt = request.prompt
+            with self._taking:
+                self._free.append(slot)
+            request.put(None)
+
+    def _body(self, request: _Request, slot: _Slot) -> dict[str, object]:
         sampling = self._sampling
-        body = {
+        return {
             "prompt": request.prompt,
             "max_tokens": request.max_tokens,
             "stream": True,
             "cache_prompt": True,
-            # Progress comes between batches, which gives a chance to cancel while the prompt is read.
+            "id_slot": slot.number,
+            # Progress comes between batches, which gives a chance to stop while the prompt is read.
             "return_progress": True,
             "stop": list(_STOP),
             "temperature": sampling.temperature,
@@ -220,27 +271,39 @@ class LlamaCppResponder:
             "seed": -1 if sampling.seed is None else sampling.seed,
         }
 
-        def receive(event: dict[str, object]) -> bool:
-            if request.cancelled.is_set():
-                return True
-            match event:
-                case {"error": {"n_prompt_tokens": int(tokens)}}:
-                    request.put(_TooLong(tokens))
-                case {"error": error}:
-                    message = error.get("message", error) if isinstance(error, dict) else error
-                    request.put(DragomanError(f"the language model failed: {message}"))
-                case {"choices": [{"text": str(text)}, *_]} if text:
-                    if self.watch is not None:
-                        self.watch()
-                    request.put(text)
-            return False
+    def _receive(self, request: _Request, until: float, event: dict[str, object]) -> bool:
+        """Pass on what the engine says. True makes it stop: nobody wants it any more, or it is others' turn."""
+        if request.cancelled.is_set():
+            return True
+        match event:
+            case {"error": {"n_prompt_tokens": int(tokens)}}:
+                request.put(_TooLong(tokens))
+            case {"error": error}:
+                message = error.get("message", error) if isinstance(error, dict) else error
+                request.put(DragomanError(f"the language model failed: {message}"))
+            case {"choices": [{"text": str(text)}, *_]} if text:
+                if self.watch is not None:
+                    self.watch()
+                request.put(text)
+            case {"prompt_progress": {"total": int(total), "processed": int(processed)}}:
+                late = time.monotonic() >= until and total - processed > _BATCH
+                request.waits = late and self._wanted_by_others(request)
+        return request.waits
 
-        try:
-            self._engine[0].handle_completions(body, receive)
-        except Exception as error:
-            request.put(DragomanError(f"the language model failed: {error}"))
-        finally:
-            request.put(None)
+    def _wanted_by_others(self, request: _Request) -> bool:
+        """Whether somebody else uses the engine; who only reads ahead lets replies go first."""
+        return any(
+            not (other is request or other.waits or other.cancelled.is_set())
+            and (request.reads_ahead or not other.reads_ahead)
+            for other in list(self._active.values())
+        )
+
+    def _let_others(self, request: _Request, seconds: float) -> None:
+        """Where it is their turn, wait until they are done, at most so long."""
+        until = time.monotonic() + seconds
+        while request.waits and time.monotonic() < until and self._wanted_by_others(request):
+            if request.cancelled.wait(_GLANCE_S):
+                request.waits = False
 
 
 def _require_chatml(path: Path) -> None:

@@ -85,7 +85,7 @@ def test_shards_lie_in_a_folder(tmp_path: Path) -> None:
     assert pair_shards(tmp_path, "pt-en", "train") == [path]
     assert pair_shards(tmp_path, "pt-en", "test") == []
     path.write_text("{}")
-    with pytest.raises(DragomanError, match="no pairs"):
+    with pytest.raises(DragomanError, match="not pairs"):
         load_pairs(path)
 
 

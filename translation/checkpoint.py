@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.translation.marian import Floats, Weights
 
 
@@ -60,21 +60,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         scale = np.maximum(np.abs(array).max(axis=0, keepdims=True), 1e-12) / 127
         arrays[name] = np.round(array / scale).astype(np.int8)
         arrays[f"{name}/scale"] = scale.astype(np.float32)
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    save_arrays(path, header, arrays)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            arrays: dict[str, Floats] = {}
-            for name in data.files:
-                if name != "header" and not name.endswith("/scale"):
-                    scale = data[f"{name}/scale"] if f"{name}/scale" in data.files else np.float32(1)
-                    arrays[name] = (data[name].astype(np.float32) * scale).astype(np.float32)
+    with expecting("a translator that was trained here", path):
+        header, found = load_arrays(path)
+        arrays: dict[str, Floats] = {
+            name: (array.astype(np.float32) * found.get(f"{name}/scale", np.float32(1))).astype(np.float32)
+            for name, array in found.items()
+            if not name.endswith("/scale")
+        }
         settings = {str(key): str(value) for key, value in header["settings"].items()}
         return Checkpoint(header["kind"], Weights(arrays, settings), header["base_sha256"], header["card"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DragomanError(f"{path}: no translator that was trained here ({error})") from error

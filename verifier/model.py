@@ -8,8 +8,6 @@ drafter whose states it reads.
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Final
 
 import numpy as np
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.verifier.features import SCALARS, Array, Drafted, Features, features_of
 
 LOOK: Final = 64
@@ -106,28 +105,19 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, float32; the file appears whole or not at all."""
     header = {name: getattr(checkpoint, name) for name in _HEADER}
     header |= {"width": checkpoint.dims.width, "inner": checkpoint.dims.inner}
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-            **{f"own/{name}": array.astype(np.float32) for name, array in checkpoint.arrays.items()},
-        )
+    save_arrays(path, header, {f"own/{name}": array.astype(np.float32) for name, array in checkpoint.arrays.items()})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            arrays = {name.removeprefix("own/"): data[name] for name in data.files if name.startswith("own/")}
+    with expecting("a verifier", path):
+        header, found = load_arrays(path)
+        arrays = {name.removeprefix("own/"): array for name, array in found.items() if name.startswith("own/")}
         dims = Dims(header.pop("width"), header.pop("inner"))
         shapes = {**dims.shapes(), "middle": (len(SCALARS),), "spread": (len(SCALARS),)}
         if {name: array.shape for name, array in arrays.items()} != shapes:
             raise ValueError("its arrays have other shapes")
         return Checkpoint(arrays=arrays, dims=dims, **header)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not a verifier ({error})") from error
 
 
 _HEADER: Final = ("drafter", "scale", "shift", "threshold", "card")

@@ -7,8 +7,6 @@ a reply become vectors whose product tells how well they fit. It has never seen 
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.models.catalog import Progress
 from dragoman.verifier.contradictions import Dialogue
 from dragoman.verifier.features import Array
@@ -109,26 +108,17 @@ def tower(arrays: Mapping[str, Array], name: str, x: Array) -> Array:
 def save_ranker(path: Path, towers: Towers) -> None:
     """Write it, float16; the file appears whole or not at all."""
     header = {"margin": towers.margin, "generic": towers.generic, "card": towers.card}
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-            **{f"own/{name}": array.astype(np.float16) for name, array in towers.arrays.items()},
-        )
+    save_arrays(path, header, {f"own/{name}": array.astype(np.float16) for name, array in towers.arrays.items()})
 
 
 def load_towers(path: Path) -> Towers:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            arrays = {n.removeprefix("own/"): data[n].astype(np.float32) for n in data.files if n.startswith("own/")}
+    with expecting("a ranker", path):
+        header, found = load_arrays(path)
+        arrays = {n.removeprefix("own/"): a.astype(np.float32) for n, a in found.items() if n.startswith("own/")}
         if {name.split(".")[0] for name in arrays} != set(TOWERS):
             raise ValueError(f"its towers are not {' and '.join(TOWERS)}")
         return Towers(arrays=arrays, **header)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not a ranker ({error})") from error
 
 
 def open_ranker(path: Path, *, threads: int = 1, progress: Progress | None = None) -> Ranker:

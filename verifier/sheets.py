@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
 from dragoman.verifier.figures import Json, kappa
@@ -54,14 +55,12 @@ class Sheet(Generic[ItemT, VerdictT]):
 
     def __init__(self, path: Path, kind: Kind[ItemT, VerdictT]) -> None:
         """Read it. Raises ``DragomanError`` when it is not there or no sheet of this kind."""
-        try:
+        with expecting(f"a sheet of {kind.what}", path):
             data = json.loads(path.read_text(encoding="utf-8"))
             self.items = [kind.read(item) for item in data.pop("items")]
             passes = {int(number): Pass[VerdictT](**one) for number, one in data.pop("passes").items()}
             if not {verdict for one in passes.values() for verdict in one.verdicts.values()} <= set(kind.verdicts):
                 raise ValueError(f"verdicts are {', '.join(kind.verdicts)}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DragomanError(f"{path}: not a sheet of {kind.what} ({error})") from error
         self.passes = passes
         self.about: Mapping[str, Json] = data
         """What the items were made of."""

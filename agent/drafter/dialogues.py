@@ -18,7 +18,7 @@ from dragoman.agent.duplex.answers import Answers, Dialogue
 from dragoman.agent.duplex.chat import Chat, Line
 from dragoman.agent.duplex.conversation import SPLITS, Split
 from dragoman.agent.duplex.scripts import draw_script
-from dragoman.audio.types import DragomanError
+from dragoman.audio.reading import ANEW, expecting
 from dragoman.audio.writing import replacing
 
 DIALOGUES: Final = 40
@@ -93,7 +93,7 @@ def save_dialogues(path: Path, dialogues: Sequence[TextDialogue]) -> None:
 
 def load_dialogues(path: Path) -> list[TextDialogue]:
     """The dialogues of a shard. Raises ``DragomanError``."""
-    try:
+    with expecting("a shard of dialogues", path, ANEW):
         found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [
             TextDialogue(
@@ -103,8 +103,6 @@ def load_dialogues(path: Path) -> list[TextDialogue]:
             )
             for one in found
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DragomanError(f"{path}: not a shard of dialogues ({error}); delete it and make it anew") from error
 
 
 def _plain(dialogue: Dialogue) -> TextDialogue:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.audio.types import DragomanError
+from dragoman.audio.reading import expecting
 from dragoman.audio.writing import replacing
 
 Array = npt.NDArray[np.float32]
@@ -57,8 +56,8 @@ def save_drafts(path: Path, drafts: Sequence[Draft], names: Sequence[str]) -> No
 
 def load_drafts(path: Path) -> list[tuple[str, Draft]]:
     """Drafts with their names. Raises ``DragomanError``."""
-    try:
-        with np.load(path) as data:
+    with expecting("a log of drafts", path):
+        with path.open("rb") as file, np.load(file) as data:
             index = json.loads(data["index"].tobytes())
             ends = np.cumsum([len(entry["tokens"]) for entry in index])
             hidden, *scalars = (np.split(data[name].astype(np.float32), ends)[:-1] for name in ("hidden", *_SCALARS))
@@ -66,8 +65,6 @@ def load_drafts(path: Path) -> list[tuple[str, Draft]]:
             (entry["name"], Draft(entry["text"], tuple(entry["tokens"]), entry["complete"], *rows))
             for entry, *rows in zip(index, hidden, *scalars, strict=True)
         ]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not a log of drafts ({error})") from error
 
 
 _SCALARS = ("entropy", "logp", "margin")

@@ -7,8 +7,6 @@ belong to one drafter, whose digest they name.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.agent.drafter.drafts import Array
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.models.shares import share_of
 from dragoman.verifier.calibration import logistic, scaling
 from dragoman.verifier.features import normed
@@ -92,19 +91,11 @@ def fit(states: Array, over: Flags, conversations: Sequence[str], drafter: str) 
 def save_endings(path: Path, endings: Endings) -> None:
     """Write it; the file appears whole or not at all."""
     header = {"shift": endings.shift, "drafter": endings.drafter, "card": endings.card}
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-            weights=endings.weights.astype(np.float32),
-        )
+    save_arrays(path, header, {"weights": endings.weights.astype(np.float32)})
 
 
 def load_endings(path: Path) -> Endings:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            return Endings(weights=data["weights"], **json.loads(data["header"].tobytes()))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not what ends of turns are told by ({error})") from error
+    with expecting("what ends of turns are told by", path):
+        header, arrays = load_arrays(path)
+        return Endings(weights=arrays["weights"], **header)

@@ -8,8 +8,6 @@ arXiv 2211.17192) with a table of its own drafts in place of a small model, and 
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.audio.reading import expecting
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.verifier.figures import Json
 
 MOST: Final = 12
@@ -88,25 +86,22 @@ def learn(drafts: Sequence[Sequence[int]], drafter: str) -> Habits:
 
 def save_habits(path: Path, habits: Habits) -> None:
     """Write them; the file appears whole or not at all."""
-    header = {"drafter": habits.drafter, "card": habits.card}
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            allow_pickle=False,
-            contexts=np.array(list(habits.after), np.int32).reshape(-1, 2),
-            tokens=np.array([token for token, _ in habits.after.values()], np.int32),
-            shares=np.array([share for _, share in habits.after.values()], np.float16),
-            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-        )
+    save_arrays(
+        path,
+        {"drafter": habits.drafter, "card": habits.card},
+        {
+            "contexts": np.array(list(habits.after), np.int32).reshape(-1, 2),
+            "tokens": np.array([token for token, _ in habits.after.values()], np.int32),
+            "shares": np.array([share for _, share in habits.after.values()], np.float16),
+        },
+        small=True,
+    )
 
 
 def load_habits(path: Path) -> Habits:
     """Read them. Raises ``DragomanError`` when there are none in the file."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            contexts, tokens, shares = (data[name].tolist() for name in ("contexts", "tokens", "shares"))
+    with expecting("the habits of a drafter", path):
+        header, arrays = load_arrays(path)
+        contexts, tokens, shares = (arrays[name].tolist() for name in ("contexts", "tokens", "shares"))
         after = {(a, b): (token, share) for (a, b), token, share in zip(contexts, tokens, shares, strict=True)}
         return Habits(after, **header)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: no habits of a drafter ({error})") from error

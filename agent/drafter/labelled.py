@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dragoman.agent.drafter.drafting import Drafted
 from dragoman.agent.drafter.drafts import Draft, load_drafts, save_drafts
+from dragoman.audio.reading import ANEW, expecting
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
 from dragoman.verifier.figures import Json
@@ -79,11 +80,9 @@ def load_labels(folder: Path) -> tuple[dict[str, Label], dict[str, Json]]:
     path = folder / LABELS
     if not path.is_file():
         raise DragomanError(f"{folder} holds no labels: run `dragoman data drafts` to its end")
-    try:
+    with expecting("labels of drafts", path, ANEW):
         data = json.loads(path.read_text(encoding="utf-8"))
         return {name: Label(**label) for name, label in data["labels"].items()}, data["about"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DragomanError(f"{path}: not labels of drafts ({error}); delete it and make it anew") from error
 
 
 _FIELDS: Final = ("name", "conversation", "kind", "situation", "dialogue", "heard", "said")
@@ -95,11 +94,9 @@ def _of(entry: Mapping[str, Any], draft: Draft) -> Drafted:
 
 
 def _read(path: Path) -> tuple[Origin, list[dict[str, Any]]]:
-    try:
+    with expecting("an index of drafts", path, ANEW):
         data = json.loads(path.read_text(encoding="utf-8"))
         return Origin(**data["origin"]), list(data["drafts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DragomanError(f"{path}: not an index of drafts ({error}); delete it and make it anew") from error
 
 
 def _write(path: Path, data: Mapping[str, object]) -> None:

@@ -18,7 +18,8 @@ from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.duplex.store import load_conversations
 from dragoman.agent.ports import Recognizer, RecognizerStream
 from dragoman.asr.vad import WINDOW, Ended, SileroVad, SpeechEdges, Started
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.audio.reading import ANEW, expecting
+from dragoman.audio.types import INPUT_RATE, Samples
 from dragoman.audio.writing import replacing
 
 NEAR_S: Final = 0.12
@@ -112,7 +113,7 @@ def make_pauses(shard: Path, recognizer: Recognizer, told: Callable[[float], Non
 
 def load_pauses(path: Path) -> list[Pause]:
     """The pauses of a shard. Raises ``DragomanError``."""
-    try:
+    with expecting("the pauses of a shard", path, ANEW):
         found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [
             Pause(
@@ -124,5 +125,3 @@ def load_pauses(path: Path) -> list[Pause]:
             )
             for one in found
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DragomanError(f"{path}: not the pauses of a shard ({error}); delete it and make it anew") from error

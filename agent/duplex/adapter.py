@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +12,9 @@ import numpy as np
 
 from dragoman.agent.duplex.body import Array, Body
 from dragoman.agent.duplex.policy import Policy
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 
 LARGEST: Final = 40_000_000
 """Bytes that an adapter may have."""
@@ -77,23 +76,14 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     arrays = {name: array.astype(np.float16) for name, array in adapter._arrays().items()}
     if sum(array.nbytes for array in arrays.values()) > LARGEST:
         raise DragomanError(f"the adapter has more than {LARGEST // 10**6} MB: train with a smaller rank")
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-            kept=np.asarray(adapter.kept, np.int32),
-            **arrays,
-        )
+    save_arrays(path, header, {"kept": np.asarray(adapter.kept, np.int32), **arrays})
 
 
 def load_adapter(path: Path) -> Adapter:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            arrays = {name: data[name].astype(np.float32) for name in data.files if "/" in name}
-            kept = tuple(map(int, data["kept"]))
+    with expecting("an adapter of the duplex model", path):
+        header, found = load_arrays(path)
+        arrays = {name: array.astype(np.float32) for name, array in found.items() if "/" in name}
         return Adapter(
             own={name.removeprefix("own/"): array for name, array in arrays.items() if name.startswith("own/")},
             changes={
@@ -101,11 +91,9 @@ def load_adapter(path: Path) -> Adapter:
                 for name, array in arrays.items()
                 if name.startswith("lora/") and name.endswith("/up")
             },
-            kept=kept,
+            kept=tuple(map(int, found["kept"])),
             **header,
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not an adapter of the duplex model ({error})") from error
 
 
 def adapted(body: Body, adapter: Adapter) -> Body:

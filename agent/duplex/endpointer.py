@@ -13,8 +13,6 @@ runs for ever.
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.verifier.figures import Json
 
 Array = npt.NDArray[np.float32]
@@ -146,22 +145,17 @@ def _gelu(x: npt.NDArray[np.floating]) -> Array:
 def save_endpointer(path: Path, endpointer: Endpointer) -> None:
     """Write it, float16; the file appears whole or not at all."""
     header = {"ear": endpointer.ear, "card": endpointer.card}
-    arrays = {name: array.astype(np.float16) for name, array in endpointer.weights.items()}
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    save_arrays(path, header, {name: array.astype(np.float16) for name, array in endpointer.weights.items()})
 
 
 def load_endpointer(path: Path) -> Endpointer:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            weights = {name: data[name].astype(np.float32) for name in data.files if name != "header"}
+    with expecting("an endpointer", path):
+        header, arrays = load_arrays(path)
+        weights = {name: array.astype(np.float32) for name, array in arrays.items()}
         if missing := set(WEIGHTS) - set(weights):
             raise KeyError(sorted(missing)[0])
         return Endpointer(weights, **header)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DragomanError(f"{path}: not an endpointer ({error})") from error
 
 
 WEIGHTS: Final = (

@@ -7,7 +7,6 @@ digest stands in the file.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from dragoman.asr.causal.catalog import adapter_path, open_recognizer
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.runtime import CausalModel
 from dragoman.asr.causal.weights import Array
+from dragoman.audio.reading import ANEW, expecting
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 from dragoman.audio.writing import replacing
 
@@ -33,6 +33,7 @@ Features = npt.NDArray[np.float16]
 EAR: Final = "whisper-tiny.en"
 _TAIL: Final = INPUT_RATE // 4
 _NONE: Final = "none that knows prosody"
+_WHAT: Final = "features of conversations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +139,13 @@ def load_features(shard: Path, digest: str) -> list[Sounds]:
             f"{path}: made by another ear ({found}, not {digest}); "
             "run `dragoman data duplex --hours 0 --features` on its folder"
         )
-    try:
+    with expecting(_WHAT, path, ANEW):
         with path.open("rb") as file, np.load(file) as data:
             features, prosody, frames = data["features"], data["prosody"], data["frames"]
         if len(prosody) != len(features):
             raise ValueError(f"prosody of {len(prosody)} frames instead of {len(features)}")
         ends = np.cumsum(frames)[:-1]
         return list(map(Sounds, np.split(features, ends), np.split(prosody, ends))) if len(frames) else []
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _broken(path, error) from error
 
 
 def check_features(shard: Path, lengths: Sequence[int], features: Sequence[Sounds]) -> None:
@@ -157,13 +156,6 @@ def check_features(shard: Path, lengths: Sequence[int], features: Sequence[Sound
 
 def _made_of(path: Path) -> tuple[str, list[int]]:
     """The digest of the ear, and the frames of each conversation."""
-    try:
-        with path.open("rb") as file, np.load(file) as data:
-            ear = bytes(data["ear"].tobytes()).decode() if "prosody" in data else _NONE
-            return ear, data["frames"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> DragomanError:
-    return DragomanError(f"{path}: not features of conversations ({error}); delete it and make it anew")
+    with expecting(_WHAT, path, ANEW), path.open("rb") as file, np.load(file) as data:
+        ear = bytes(data["ear"].tobytes()).decode() if "prosody" in data else _NONE
+        return ear, data["frames"].tolist()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +14,8 @@ import numpy.typing as npt
 from dragoman.agent.duplex.conversation import SPLITS, AgentUtterance, Conversation, Pause, Split, UserEvent
 from dragoman.agent.duplex.frames import FRAME
 from dragoman.asr.causal.corpus import from_16_bits, write_shard
-from dragoman.audio.types import DragomanError, Samples, Word
+from dragoman.audio.reading import ANEW, expecting
+from dragoman.audio.types import Samples, Word
 
 
 def shard_path(folder: Path, split: Split, seed: int, number: int) -> Path:
@@ -44,7 +43,7 @@ def save_conversations(path: Path, conversations: Sequence[Conversation]) -> Non
 
 def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversation]:
     """The conversations of a shard; without ``sound`` they are silent, and much is saved. Raises ``DragomanError``."""
-    try:
+    with expecting("a shard of conversations", path, ANEW):
         with path.open("rb") as file, np.load(file) as data:
             index = json.loads(data["index"].tobytes())
             samples = sum(entry["samples"] for entry in index)
@@ -64,8 +63,6 @@ def load_conversations(path: Path, *, sound: bool = True) -> Iterator[Conversati
                 sounds["echo"] = from_16_bits(echo[echo_at : echo_at + count])
                 echo_at += count
             made.append(_conversation({**entry, **sounds}))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DragomanError(f"{path}: not a shard of conversations ({error}); delete it and make it anew") from error
     yield from made
 
 

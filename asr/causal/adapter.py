@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dragoman.asr.causal.weights import Array, Weights
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError
-from dragoman.audio.writing import replacing
+from dragoman.models.arrays import load_arrays, save_arrays
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,19 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float16]]] = {}
     for name, (up, down) in adapter.changes.items():
         arrays[f"{name}/up"], arrays[f"{name}/down"] = up.astype(np.float16), down.astype(np.float16)
-    named = {"base_sha256": adapter.base_sha256, "card": adapter.card, "encoder": adapter.encoder}
-    header = json.dumps(named).encode()
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, header=np.frombuffer(header, np.uint8), **arrays)
+    header = {"base_sha256": adapter.base_sha256, "card": adapter.card, "encoder": adapter.encoder}
+    save_arrays(path, header, arrays)
 
 
 def load_adapter(path: Path) -> Adapter:
     """Read it. Raises ``DragomanError`` when it is none."""
-    try:
-        with np.load(path) as data:
-            header = json.loads(data["header"].tobytes())
-            names = [key.removesuffix("/up") for key in data.files if key.endswith("/up")]
-            changes = {
-                name: (data[f"{name}/up"].astype(np.float32), data[f"{name}/down"].astype(np.float32)) for name in names
-            }
+    with expecting("an adapter of the causal recognizer", path):
+        header, arrays = load_arrays(path)
+        names = [key.removesuffix("/up") for key in arrays if key.endswith("/up")]
+        changes = {
+            name: (arrays[f"{name}/up"].astype(np.float32), arrays[f"{name}/down"].astype(np.float32)) for name in names
+        }
         return Adapter(changes, header["base_sha256"], header["card"], header.get("encoder", ""))
-    except (OSError, ValueError, KeyError) as error:
-        raise DragomanError(f"{path}: not an adapter of the causal recognizer ({error})") from error
 
 
 def check_base(adapter: Adapter, sha256: str) -> None:

@@ -17,8 +17,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dragoman.audio.reading import ANEW, expecting
 from dragoman.audio.resample import resample
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples, Speech, Word
 from dragoman.audio.writing import replacing
 
 CLIPS_PER_SHARD: Final = 40
@@ -154,8 +155,8 @@ def from_16_bits(pcm: npt.NDArray[np.int16]) -> Samples:
 
 def load_clips(path: Path) -> Iterator[Clip]:
     """The clips of a shard. Raises ``DragomanError``."""
-    try:
-        with np.load(path) as data:
+    with expecting("a shard of training clips", path, ANEW):
+        with path.open("rb") as file, np.load(file) as data:
             pcm = data["pcm"]
             index = json.loads(data["index"].tobytes())
         at = 0
@@ -164,8 +165,6 @@ def load_clips(path: Path) -> Iterator[Clip]:
             at += entry["samples"]
             words = tuple(Word(**word) for word in entry["words"])
             yield Clip(sound, words, entry["language"], entry["speaker"], entry.get("heard", False))
-    except (OSError, ValueError, KeyError) as error:
-        raise DragomanError(f"{path}: not a shard of training clips ({error}); delete it and make it anew") from error
 
 
 def shards(folder: Path, languages: Sequence[str] = ()) -> list[Path]:

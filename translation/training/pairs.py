@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, Literal, TypeAlias
 
-from dragoman.audio.types import DragomanError
+from dragoman.audio.reading import ANEW, expecting
 from dragoman.audio.writing import replacing
 from dragoman.translation.sentences import sentences
 
@@ -60,11 +60,9 @@ def pair_shards(folder: Path, pair: str, split: Split) -> list[Path]:
 
 def load_pairs(path: Path) -> list[Pair]:
     """Raises ``DragomanError``."""
-    try:
+    with expecting("pairs of texts", path, ANEW):
         lines = path.read_text(encoding="utf-8").splitlines()
         return [Pair(str(one["source"]), str(one["target"]), bool(one["cut"])) for one in map(json.loads, lines)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DragomanError(f"{path}: no pairs of texts ({error})") from error
 
 
 def drawn(draw: Callable[[Random], str], seed: int, number: int) -> dict[Split, list[str]]:

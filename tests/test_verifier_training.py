@@ -118,7 +118,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         Trainer(made, "d0", tmp_path / "two", options()).run(stop)
     assert not (tmp_path / "two" / "verifier.npz").exists()
     resumed = Trainer(made, "d0", tmp_path / "two", options())
-    assert resumed.step == 30
+    assert resumed.pace.step == 30
     resumed.run(lambda report: None)
     one, two = (load_checkpoint(tmp_path / name / "verifier.npz") for name in ("one", "two"))
     assert one.digest() == two.digest()

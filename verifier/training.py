@@ -13,15 +13,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
+from dragoman.models.pace import Pace
 from dragoman.models.shares import share_of
+from dragoman.models.training import Journal, descend
 from dragoman.verifier.calibration import logistic, scaling, threshold
 from dragoman.verifier.features import SCALARS, Features
 from dragoman.verifier.figures import Flags, Json, Numbers, auroc, calibration_error, spoken_at
@@ -116,22 +117,22 @@ class Trainer:
         self.network = VerifierNetwork(dims, rows.mean(0), spread, options.dropout)
         self._optimizer = torch.optim.AdamW(self.network.own.parameters(), lr=options.rate, weight_decay=options.decay)
         self._rng = np.random.default_rng(options.seed)
-        self.step = 0
+        self.pace = Pace(options.steps, math.inf, warm=40)
         self._best: dict[str, Tensor] | None = None
         self._best_auroc = -1.0
         self._last: Report | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("loss",), ("train_auroc", "tune_auroc"))
+        if (state := self._journal.kept()) is not None:
+            self._resume(state)
 
     def run(self, told: Callable[[Report], None]) -> dict[str, Json]:
         """Train, calibrate, judge, save: the figures of the card. ``told`` after each step. Interrupted, it keeps its
         state; run it again.
         """
         try:
-            while self.step < self.options.steps:
+            while not self.pace.over:
                 told(self._step())
-                if self.step % self.options.save_every == 0:
+                if self.pace.step % self.options.save_every == 0:
                     self._keep()
         finally:
             self._keep()
@@ -139,26 +140,21 @@ class Trainer:
 
     def _step(self) -> Report:
         options = self.options
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate()
         lessons = self._draw()
         self.network.train()
         logits = self.network(make_batch([lesson.features for lesson in lessons]))
         good = torch.tensor([lesson.good for lesson in lessons])
-        loss = focal(logits, good, options.focus)
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.own.parameters(), 1.0)
-        self._optimizer.step()
-        self.step += 1
+        losses = [focal(logits, good, options.focus)]
+        loss = descend(self._optimizer, self.network.own.parameters(), self._rate(), losses)
+        self.pace.tick()
         check: dict[str, float | None] = {}
-        if self.step % options.check_every == 0 or self.step == options.steps:
+        if self.pace.step % options.check_every == 0 or self.pace.over:
             check = {"train_auroc": self._auroc("train"), "tune_auroc": self._auroc("tune")}
             if (check["tune_auroc"] or 0.0) > self._best_auroc:
                 self._best_auroc = check["tune_auroc"] or 0.0
                 self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self._last = Report(self.step, float(loss.detach()), self._rate(), check)
-        self._log(self._last)
+        self._last = Report(self.pace.step, loss, self._rate(), check)
+        self._journal.log(self._last)
         return self._last
 
     def _draw(self) -> list[Lesson]:
@@ -193,7 +189,7 @@ class Trainer:
             shift=shift,
             threshold=least,
             card={
-                "steps": self.step,
+                "steps": self.pace.step,
                 "parameters": self.network.dims.parameters,
                 "drafts": {part: len(lessons) for part, lessons in self._parts.items()},
                 "conversations": {
@@ -207,13 +203,8 @@ class Trainer:
         save_checkpoint(self.folder / "verifier.npz", checkpoint)
         if self._last is not None:
             flat = {f"{name}_{key}": value for name in ("natural", "all") for key, value in _numbers(figures[name])}
-            self._log(replace(self._last, check={**self._last.check, **flat}))
-        draw_curves(self.folder / "log.jsonl", ("loss",), ("train_auroc", "tune_auroc"))
+            self._journal.log(replace(self._last, check={**self._last.check, **flat}))
         return figures
-
-    def _log(self, report: Report) -> None:
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(asdict(report)) + "\n")
 
     def _figures(self, lessons: Sequence[Lesson], p: Numbers, good: Flags, least: float) -> dict[str, Json]:
         through = spoken_at(p, good, least)
@@ -257,32 +248,28 @@ class Trainer:
         return np.concatenate(found), np.array([lesson.good for lesson in lessons])
 
     def _keep(self) -> None:
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "network": self.network.state_dict(),
                 "best": self._best,
                 "best_auroc": self._best_auroc,
                 "optimizer": self._optimizer.state_dict(),
-                "step": self.step,
+                "step": self.pace.step,
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "dropout": torch.get_rng_state(),
                 "drafter": self._drafter,
                 "lessons": self._name(),
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if (state["drafter"], state["lessons"]) != (self._drafter, self._name()):
             raise DragomanError(
                 f"{self.folder} holds the training on other drafts or labels: choose another folder, or delete it"
             )
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self._best, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
+        self.pace.step, self._best, self._best_auroc = int(state["step"]), state["best"], float(state["best_auroc"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"])
 
@@ -296,9 +283,7 @@ class Trainer:
         return found.hexdigest()[:16]
 
     def _rate(self) -> float:
-        warm = min(1.0, (self.step + 1) / 40)
-        done = min(1.0, self.step / self.options.steps)
-        return self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        return self.options.rate * self.pace.share()
 
 
 def focal(logits: Tensor, good: Tensor, focus: float) -> Tensor:

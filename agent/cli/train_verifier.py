@@ -61,7 +61,13 @@ def verifier(
 
             figures = trainer.run(told)
         if as_json:
-            emit("summary", verifier=str(target / "verifier.npz"), drafter=origin, steps=trainer.step, figures=figures)
+            emit(
+                "summary",
+                verifier=str(target / "verifier.npz"),
+                drafter=origin,
+                steps=trainer.pace.step,
+                figures=figures,
+            )
         else:
             _tell(figures)
             print(target / "verifier.npz")

@@ -8,11 +8,11 @@ does not take them along. The checks are on conversations that are never trained
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +24,8 @@ from dragoman.agent.duplex.adapter import Adapter, save_adapter
 from dragoman.agent.duplex.body import Body
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.shares import share_of
+from dragoman.models.training import Journal, descend
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class Preference:
         with torch.no_grad():
             self._before = {id(turn): self._logp(turn) for turn in (*self._turns, *self._checked)}
         self.step, self.steps = 0, max(1, round(options.epochs * len(self._turns) / options.turns))
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("loss",), ("right", "likeliest_good"))
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train to the end; ``told`` after each step. Interrupted, it saves; run it again."""
@@ -92,21 +92,12 @@ class Preference:
         save_adapter(self.folder / "adapter.npz", self.adapter(self.check()))
 
     def _step(self) -> Report:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate()
-        loss = 0.0
-        self._optimizer.zero_grad()
-        for turn in self._batch():
-            one = self._loss(turn) / self.options.turns
-            one.backward()  # type: ignore[no-untyped-call]
-            loss += float(one.detach())
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimizer.step()
+        losses = (self._loss(turn) / self.options.turns for turn in self._batch())
+        loss = descend(self._optimizer, self.network.parameters(), self._rate(), losses)
         self.step += 1
         check = self.check() if self.step % self.options.check_every == 0 or self.step == self.steps else {}
         report = Report(self.step, loss, self._rate(), check)
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(asdict(report)) + "\n")
+        self._journal.log(report)
         if check:
             self._save()
         return report
@@ -174,19 +165,16 @@ class Preference:
         return chosen
 
     def _save(self) -> None:
-        partial = self.folder / ".state.pt"
-        state = {
-            "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "step": self.step,
-            "of": self._name(),
-        }
-        torch.save(state, partial)
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("loss",), ("right", "likeliest_good"))
+        self._journal.keep(
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "step": self.step,
+                "of": self._name(),
+            }
+        )
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if state["of"] != self._name():
             raise DragomanError(f"{self.folder} holds a training on other drafts: choose another folder, or delete it")
         self.network.load_state_dict(state["network"])

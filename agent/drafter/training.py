@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +25,8 @@ from dragoman.agent.duplex.body import Body
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
+from dragoman.models.training import Journal, descend
 
 KEPT: Final = 16_384
 """Tokens that drafts are written with."""
@@ -93,9 +93,9 @@ class Trainer:
         )
         self._rng = Random(options.seed)
         self.pace, self.best = Pace(options.steps, options.minutes), math.inf
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("drafts",), ("drafts_loss", "first_right"))
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
         self._others = [word for one in self._dialogues for turn in one.turns for word in turn.text.split()]
 
     def run(self, told: Callable[[Report], None]) -> None:
@@ -111,23 +111,17 @@ class Trainer:
         while not self.pace.over:
             if self.pace.step % LOOK_EVERY == 0:
                 self._dialogues += self._more()
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._rate()
             lessons = [self._draw() for _ in range(options.lessons)]
-            loss = self._losses(lessons).mean()
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self._optimizer.step()
+            losses = [self._losses(lessons).mean()]
+            loss = descend(self._optimizer, self.network.parameters(), self._rate(), losses)
             self.pace.tick()
             check = self.check() if self.pace.step % options.check_every == 0 or self.pace.over else {}
             if check and check["drafts_loss"] < self.best:
                 self.best = check["drafts_loss"]
                 save_adapter(self.folder / "adapter.npz", self.adapter(check))
             tokens = sum(len(lesson.tokens) for lesson in lessons)
-            report = Report(self.pace.step, self.pace.spent, float(loss.detach()), tokens, self._rate(), check)
-            with (self.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            report = Report(self.pace.step, self.pace.spent, loss, tokens, self._rate(), check)
+            self._journal.log(report)
             told(report)
             if self.pace.step % options.save_every == 0:
                 self._save()
@@ -181,8 +175,7 @@ class Trainer:
         return make_lesson(self._rng.choice(self._dialogues), self.vocabulary, self._rng, self._others)
 
     def _save(self) -> None:
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "network": self.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -193,14 +186,10 @@ class Trainer:
                 "body": self._body.sha256,
                 "kept": list(self.vocabulary.kept),
                 "checked": [one.id for one in self._checked],
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("drafts",), ("drafts_loss", "first_right"))
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if state["body"] != self._body.sha256:
             raise DragomanError(f"{self.folder} holds the training of another body: choose another folder")
         try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ from dragoman.agent.duplex.endpoints import Replies, common_words, endpoints, ju
 from dragoman.agent.duplex.examples import Example
 from dragoman.agent.duplex.prosody import PROSODY
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
 from dragoman.models.shares import share_of
+from dragoman.models.training import Journal, descend
 from dragoman.verifier.figures import auroc
 
 
@@ -97,9 +97,9 @@ class Trainer:
         self._rng = np.random.default_rng(options.seed)
         lengths = np.array([example.conversation.frames for example in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("loss", "words"), ("auroc", "auroc_before"))
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
@@ -114,19 +114,13 @@ class Trainer:
 
     def _step(self) -> Report:
         rate = self.options.rate * self.pace.share()
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         self.network.train()
         loss, words = self._losses()
-        self._optimizer.zero_grad()
-        (loss + self.options.naming * words).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimizer.step()
+        descend(self._optimizer, self.network.parameters(), rate, [loss + self.options.naming * words])
         self.pace.tick()
         check = self.check() if self.pace.step % self.options.check_every == 0 else {}
         report = Report(self.pace.step, self.pace.spent, float(loss.detach()), float(words.detach()), rate, check)
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(asdict(report)) + "\n")
+        self._journal.log(report)
         return report
 
     def _losses(self) -> tuple[Tensor, Tensor]:
@@ -207,8 +201,7 @@ class Trainer:
     def save(self) -> None:
         """Write the endpointer and all that is needed to go on."""
         save_endpointer(self.folder / "endpointer.npz", self.endpointer())
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "network": self.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -217,14 +210,10 @@ class Trainer:
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "dropout": torch.get_rng_state(),
                 "ear": self._ear,
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("loss", "words"), _DRAWN)
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if state["ear"] != self._ear:
             raise DragomanError(f"{self.folder} holds the training on another ear: choose another folder")
         try:
@@ -237,9 +226,6 @@ class Trainer:
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["dropout"].cpu())
-
-
-_DRAWN: Final = ("auroc", "auroc_before")
 
 
 def _share(example: Example) -> float:

@@ -9,10 +9,10 @@ user has just said. The checks rehearse (``rehearsal``).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,8 @@ from dragoman.agent.duplex.windows import (
 )
 from dragoman.asr.causal.network import precision
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
+from dragoman.models.training import Journal, descend
 
 LOOK_EVERY: Final = 20
 """Steps after which it is looked whether there is more to train on."""
@@ -133,9 +133,9 @@ class Trainer:
         self.pace = Pace(options.steps, options.minutes, warm=40)
         self.policy = Policy()
         self._rng = np.random.default_rng(options.seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("frames", "ends", "words"), _DRAWN)
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
         self._take(self._examples)
 
     def run(self, told: Callable[[Report], None]) -> None:
@@ -153,15 +153,10 @@ class Trainer:
                 self._take([*self._examples, *found])
             stage = 1 if options.begin is None and self.pace.done < options.adapter_share else 2
             self.network.lora.requires_grad_(stage == 2)
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._rate()
             batch = make_batch([self._draw() for _ in range(options.windows)])
             self.network.train()
             losses = self.losses(batch, self._hidden(batch))
-            self._optimizer.zero_grad()
-            losses[0].backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self._optimizer.step()
+            descend(self._optimizer, self.network.parameters(), self._rate(), losses[:1])
             self.pace.tick()
             check = {}
             if self.pace.step % options.check_every == 0:
@@ -170,8 +165,7 @@ class Trainer:
             report = Report(
                 self.pace.step, self.pace.spent, stage, total, frames, ends, words, batch.size, self._rate(), check
             )
-            with (self.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            self._journal.log(report)
             told(report)
             if self.pace.step % options.save_every == 0:
                 self.save()
@@ -242,8 +236,7 @@ class Trainer:
     def save(self) -> None:
         """Write the adapter and all that is needed to go on."""
         save_adapter(self.folder / "adapter.npz", self.adapter())
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "network": self.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -255,11 +248,8 @@ class Trainer:
                 "body": self._body.sha256,
                 "policy": asdict(self.policy),
                 "checked": [example.conversation.id for example in self._checked],
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("frames", "ends", "words"), _DRAWN)
 
     def adapter(self) -> Adapter:
         """What was trained so far."""
@@ -299,8 +289,7 @@ class Trainer:
         except RuntimeError as error:
             raise DragomanError(f"{path} was trained with another rank or other layers: give the same") from error
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if (state["ear"], state["body"]) != (self._ear, self._body.sha256):
             raise DragomanError(f"{self.folder} holds the training on another ear or body: choose another folder")
         try:

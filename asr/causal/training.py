@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ from dragoman.asr.causal.teacher import Lesson, Teacher
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
+from dragoman.models.training import Journal, descend
 
 MASKS: Final[tuple[tuple[int, int | None, float], ...]] = (
     (8, 0, 0.14),
@@ -130,9 +130,9 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(self._learning, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.pace = Pace(options.steps, options.minutes, warm=60)
         self._rng = np.random.default_rng(options.seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("words", "opinion", "features"), ("words",))
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
@@ -148,14 +148,9 @@ class Trainer:
         while not self.pace.over:
             if self.pace.step % 50 == 0:
                 self._look_for_clips()
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._rate()
             mask = self._draw_mask()
             losses = self._losses(list(self._batch(self._rng)), mask)
-            self._optimizer.zero_grad()
-            losses[0].backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self._learning, 1.0)
-            self._optimizer.step()
+            descend(self._optimizer, self._learning, self._rate(), losses[:1])
             self.pace.tick()
             check = None
             if self.pace.step % self.options.check_every == 0 and checks:
@@ -163,8 +158,7 @@ class Trainer:
                     check = float(np.mean([float(self._losses(batch, CHECK_MASK)[1]) for batch in checks]))
             total, words, opinion, features = (float(loss.detach()) for loss in losses)
             report = Report(self.pace.step, self.pace.spent, total, words, opinion, features, self._rate(), check)
-            with (self.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            self._journal.log(report)
             told(report)
             if self.pace.step % self.options.save_every == 0:
                 self.save()
@@ -193,8 +187,7 @@ class Trainer:
         else:
             adapter = self._begun.mixed(Adapter(changes, self._sha256, card, self._begun.ear), self.options.strength)
         save_adapter(self.folder / "adapter.npz", adapter)
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "lora": self.network.lora.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -202,11 +195,8 @@ class Trainer:
                 "minutes": self.pace.spent,
                 "rng": json.dumps(self._rng.bit_generator.state),
                 "sha256": self._sha256,
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("words", "opinion", "features"), ("words",))
 
     def _begin(self, adapter: Adapter, path: Path) -> None:
         """Take over its changes."""
@@ -226,8 +216,7 @@ class Trainer:
                 f"{source} was trained with other ranks: give the same, or begin in another folder"
             ) from error
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if state["sha256"] != self._sha256:
             raise DragomanError(f"{self.folder} holds the training of another model: choose another folder")
         self._take_over(state["lora"], str(self.folder))

@@ -9,12 +9,11 @@ are told besides what the embedded translator held likely at each place (``guida
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dragoman.audio.types import DragomanError
-from dragoman.models.curves import draw_curves
 from dragoman.models.pace import Pace
+from dragoman.models.training import Journal, descend
 from dragoman.translation.bergamot import Base, read_base
 from dragoman.translation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dragoman.translation.marian import Weights
@@ -103,9 +102,9 @@ class Trainer:
         self._batches = drawn(self._lessons, options.tokens, Random(options.seed))
         self._rng = torch.Generator().manual_seed(options.seed)
         self._some = np.random.default_rng(options.seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "state.pt").is_file():
-            self._resume()
+        self._journal = Journal(folder, ("loss",), ("loss",))
+        if (state := self._journal.kept(self._device)) is not None:
+            self._resume(state)
         self._look()
         if not self._lessons:
             raise DragomanError(f"{data} holds no pairs: run `dragoman data translation --pair {'-'.join(pair)}`")
@@ -125,22 +124,16 @@ class Trainer:
         while not pace.over:
             if pace.step % LOOK_EVERY == 0:
                 self._look()
-            for group in self._optimizer.param_groups:
-                group["lr"] = options.rate * group["share"] * pace.share()
             rate = options.rate * pace.share()
             batch = batch_of(next(self._batches), self._base.shortlist, self._device, self._some)
-            loss, wrong = self.loss(batch, learning=True)
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.learned.parameters(), 1.0)
-            self._optimizer.step()
+            total, wrong = self.loss(batch, learning=True)
+            loss = descend(self._optimizer, self.network.learned.parameters(), rate, [total])
             pace.tick()
             check = None
             if pace.step % options.check_every == 0 or pace.over:
                 check = self._check = self.check()
-            report = Report(pace.step, pace.spent, float(loss.detach()), wrong, rate, check)
-            with (self.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            report = Report(pace.step, pace.spent, loss, wrong, rate, check)
+            self._journal.log(report)
             told(report)
             if pace.step % options.save_every == 0:
                 self.save()
@@ -198,8 +191,7 @@ class Trainer:
     def save(self) -> None:
         """Write the translator and all that is needed to go on."""
         save_checkpoint(self.folder / "translator.npz", self.checkpoint())
-        partial = self.folder / ".state.pt"
-        torch.save(
+        self._journal.keep(
             {
                 "network": self.network.learned.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -207,11 +199,8 @@ class Trainer:
                 "minutes": self.pace.spent,
                 "kind": self.kind,
                 "base": self._base.sha256,
-            },
-            partial,
+            }
         )
-        partial.replace(self.folder / "state.pt")
-        draw_curves(self.folder / "log.jsonl", ("loss",), ("loss",))
 
     def checkpoint(self) -> Checkpoint:
         """What was trained so far."""
@@ -233,8 +222,7 @@ class Trainer:
         made = Checkpoint(self.kind, Weights(self.network.arrays(), settings), self._base.sha256, card)
         return made.without(self._base.weights)
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", map_location=self._device, weights_only=True)
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if (state["kind"], state["base"]) != (self.kind, self._base.sha256):
             raise DragomanError(f"{self.folder} holds the training of another translator: choose another folder")
         self.network.learned.load_state_dict(state["network"])

@@ -26,6 +26,7 @@ from dragoman.agent.ports import (
 )
 from dragoman.agent.workers import Worker
 from dragoman.asr.vad import Ended, SpeechEdges, Started
+from dragoman.audio.frames import Frames
 from dragoman.audio.types import INPUT_RATE, Samples
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Ear:
         self._by_ear = by_ear
         self._kept = _JUDGED if by_ear else _MEMORY
         self._edges = SpeechEdges()
-        self._rest: Samples = np.zeros(0, np.float32)
+        self._frames = Frames(vad.hop)
         self._past: deque[Samples] = deque()
         self._past_length = 0
         self._turn: _OpenTurn | None = None
@@ -117,7 +118,7 @@ class Ear:
     @property
     def received(self) -> int:
         """Samples received so far, those of the detector's next window included."""
-        return self.heard + len(self._rest)
+        return self.heard + self._frames.waiting
 
     def tune(self, threshold: float) -> None:
         """Set how sure the detector must be of a voice; takes effect when no one speaks."""
@@ -130,12 +131,8 @@ class Ear:
 
         The clock moves in windows of the detector, so any chunking gives the same edges at the same times.
         """
-        hop = self._vad.hop
-        sound = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
-        whole = len(sound) - len(sound) % hop
-        for start in range(0, whole, hop):
-            self._window(sound[start : start + hop], detect)
-        self._rest = sound[whole:].copy()
+        for window in self._frames.push(pcm):
+            self._window(window, detect)
 
     def _window(self, window: Samples, detect: bool) -> None:
         self.heard += len(window)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
-
-import numpy as np
 
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.listening import STEP, Cutter, eager
 from dragoman.agent.ports import Recognizer, VoiceActivity
 from dragoman.agent.understanding import hesitates, understood
 from dragoman.asr.vad import WINDOW
+from dragoman.audio.frames import Frames
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 from dragoman.translation.segmenter import Heard, Source
 
@@ -37,7 +36,7 @@ class SegmentEar:
         self._live = live
         self._heard = Heard()
         self._detector = TextTurnDetector()
-        self._rest = np.zeros(0, np.float32)
+        self._frames = Frames(WINDOW)
         self._fresh = 0
         self._waiting = False
         self.heard = 0.0
@@ -45,12 +44,9 @@ class SegmentEar:
         self.language = language
         """ISO 639-1: fixed, or detected as soon as it can be told; None until then."""
 
-    def windows(self, pcm: Samples) -> Iterator[Samples]:
-        """Cut sound of any length for ``push``."""
-        sound = np.concatenate([self._rest, pcm])
-        whole = len(sound) - len(sound) % WINDOW
-        self._rest = sound[whole:]
-        yield from sound[:whole].reshape(-1, WINDOW)
+    def windows(self, pcm: Samples) -> Samples:
+        """Sound of any length cut for ``push``: [n, WINDOW], may be none."""
+        return self._frames.push(pcm)
 
     def push(self, window: Samples) -> Source | None:
         """Take a window; gives what a long silence closed."""
@@ -107,7 +103,7 @@ class SegmentEar:
 
     def finish(self) -> list[Source]:
         """The sound is over: all that was open. Blocking."""
-        for window in self.windows(np.zeros(-len(self._rest) % WINDOW, np.float32)):
+        for window in self._frames.flush():
             self.push(window)
         return [self.end(), self._heard.over()]
 

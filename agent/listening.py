@@ -14,6 +14,7 @@ import numpy as np
 
 from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, VoiceActivity
 from dragoman.asr.vad import WINDOW, Ended, SileroVad, SpeechEdges, Started
+from dragoman.audio.frames import Frames, in_frames
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 
 _MARGIN: Final = INPUT_RATE // 2
@@ -79,7 +80,7 @@ def transcribed(recognizer: Recognizer, sound: Iterable[Samples], language: str 
     Without ``language`` it is detected in the first segment of two seconds or more, and held from there on.
     """
     cutter = Cutter(recognizer, language)
-    for window in _windows(sound):
+    for window in in_frames(sound, WINDOW):
         cutter.push(window)
         if cutter.ended:
             yield from cutter.take()
@@ -93,13 +94,11 @@ async def captions(
 ) -> AsyncIterator[Caption | Segment]:
     """As ``transcribed``, with the words so far every 320 ms of a segment. Recognizes on a thread."""
     cutter = Cutter(recognizer, language)
-    rest = np.zeros(0, np.float32)
+    frames = Frames(WINDOW)
     fresh, shown = 0, None
     async for pcm in sound:
-        rest = np.concatenate([rest, pcm])
-        whole = len(rest) - len(rest) % WINDOW
-        for start in range(0, whole, WINDOW):
-            cutter.push(rest[start : start + WINDOW])
+        for window in frames.push(pcm):
+            cutter.push(window)
             fresh += WINDOW
             if cutter.ended:
                 for segment in await asyncio.to_thread(cutter.take):
@@ -111,9 +110,8 @@ async def captions(
                 if caption.text and (caption.text, caption.stable) != shown:
                     shown = caption.text, caption.stable
                     yield caption
-        rest = rest[whole:]
-    if len(rest):
-        cutter.push(np.pad(rest, (0, WINDOW - len(rest))))
+    for window in frames.flush():
+        cutter.push(window)
     for segment in await asyncio.to_thread(cutter.take):
         yield segment
 
@@ -209,15 +207,3 @@ def _timed(heard: HypothesisLike, seconds: float) -> Sequence[Word]:
     each = max(0.0, seconds - origin) / (len(texts) - len(known))
     rest = enumerate(texts[len(known) :])
     return [*known, *(Word(text, origin + i * each, origin + (i + 1) * each) for i, text in rest)]
-
-
-def _windows(sound: Iterable[Samples]) -> Iterator[Samples]:
-    rest = np.zeros(0, np.float32)
-    for block in sound:
-        rest = np.concatenate([rest, block])
-        whole = len(rest) - len(rest) % WINDOW
-        for start in range(0, whole, WINDOW):
-            yield rest[start : start + WINDOW]
-        rest = rest[whole:]
-    if len(rest):
-        yield np.pad(rest, (0, WINDOW - len(rest)))

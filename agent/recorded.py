@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import sleep_until
 from dragoman.audio.files import WavWriter
+from dragoman.audio.frames import in_frames
 from dragoman.audio.track import LevelTrack
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 
@@ -40,18 +41,6 @@ class TrackSink:
         self.levels.add(frame)
         if self._writer is not None:
             self._writer.write(frame)
-
-
-def frames(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """Cut blocks of any length into 20 ms frames; the last one is filled up with silence."""
-    rest = np.zeros(0, np.float32)
-    for block in blocks:
-        sound = np.concatenate((rest, block))
-        whole = len(sound) - len(sound) % FRAME
-        yield from sound[:whole].reshape(-1, FRAME)
-        rest = sound[whole:]
-    if len(rest):
-        yield np.pad(rest, (0, FRAME - len(rest)))
 
 
 async def converse(
@@ -84,7 +73,7 @@ async def converse(
             heard.add(frame)
             await session.hear(frame)
 
-        for frame in frames(blocks):
+        for frame in in_frames(blocks, FRAME):
             await send(frame)
         silence = np.zeros(FRAME, np.float32)
         quiet, tail = 0.0, 0.0

@@ -6,7 +6,6 @@ arrives, so silence costs no memory.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from dragoman.asr.inbox import Inbox
 from dragoman.asr.vad import WINDOW, Ended, SileroVad, SpeechEdges, Started
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 
@@ -32,7 +32,7 @@ class Window:
     """The open sound, and the speech found in it. ``accept`` may run beside one other method at a time."""
 
     def __init__(self) -> None:
-        self._inbox: deque[Samples] = deque()  # its append is atomic: all that the event loop does
+        self._inbox = Inbox()
         self._pcm = np.zeros(0, np.float32)
         self._start = 0
         self._vad = SileroVad()
@@ -53,8 +53,7 @@ class Window:
 
     def accept(self, pcm: Samples) -> None:
         """Keep ``pcm`` for the next scan. The caller may reuse its buffer."""
-        if len(pcm):
-            self._inbox.append(np.array(pcm, np.float32))
+        self._inbox.put(pcm)
 
     def scan(self) -> int | None:
         """Find the speech in what was accepted. Gives where to cut once there is more than fits.
@@ -69,8 +68,7 @@ class Window:
             if not self._inbox:
                 return None
             self._forget_silence()
-            # A second at a time: a caller that accepts an hour at once costs an hour's scan, not its copies.
-            self._pcm = np.concatenate([self._pcm, self._take(INPUT_RATE)])
+            self._pcm = np.concatenate([self._pcm, self._inbox.take()])
 
     def span(self, until: int | None = None) -> tuple[int, int] | None:
         """First and last position worth decoding (before ``until``): the speech with its margins, or None."""
@@ -147,16 +145,6 @@ class Window:
         surplus = len(self._pcm) - _KEPT
         if surplus > _KEPT and not self._regions and self._onset is None:
             self.drop(self._start + surplus)
-
-    def _take(self, count: int) -> Samples:
-        pieces: list[Samples] = []
-        while count > 0 and self._inbox:
-            piece = self._inbox.popleft()
-            if len(piece) > count:
-                self._inbox.appendleft(piece[count:])
-            pieces.append(piece[:count])
-            count -= len(pieces[-1])
-        return np.concatenate(pieces)
 
 
 def settled(words: Sequence[Word], regions: Sequence[tuple[int, int]], end: float) -> list[Word]:

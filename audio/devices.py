@@ -17,6 +17,7 @@ from typing import Final, ParamSpec, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dragoman.audio.frames import Frames
 from dragoman.audio.resample import StreamResampler
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 
@@ -73,7 +74,7 @@ class Microphone:
     def __init__(self, device: int | str | None = None) -> None:
         self._device = device
         self._frames: asyncio.Queue[Samples | None] = asyncio.Queue(_QUEUED_FRAMES + 1)
-        self._rest = np.zeros(0, np.float32)
+        self._cut = Frames(FRAME)
         self.dropped = 0
         self.overflows = 0
 
@@ -121,11 +122,8 @@ class Microphone:
 
     def _arrived(self, pcm: Samples, overflow: bool) -> None:
         self.overflows += overflow
-        sound = np.concatenate([self._rest, self._resampler.push(pcm)])
-        whole = len(sound) - len(sound) % FRAME
-        for start in range(0, whole, FRAME):
-            self._put(sound[start : start + FRAME])
-        self._rest = sound[whole:]
+        for frame in self._cut.push(self._resampler.push(pcm)):
+            self._put(frame)
 
     def _put(self, frame: Samples | None) -> None:
         while self._frames.qsize() >= _QUEUED_FRAMES:

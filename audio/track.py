@@ -6,6 +6,7 @@ from array import array
 
 import numpy as np
 
+from dragoman.audio.frames import Frames
 from dragoman.audio.levels import AUDIBLE_DB, FRAME_S
 from dragoman.audio.types import Samples
 
@@ -16,17 +17,12 @@ class LevelTrack:
     """RMS of each 10 ms of a sound that comes in pieces; 400 bytes a second. Times are seconds from its start."""
 
     def __init__(self, rate: int) -> None:
-        self._frame = round(rate * FRAME_S)
-        self._rest = np.zeros(0, np.float32)
+        self._frames = Frames(round(rate * FRAME_S))
         self._levels = array("f")
 
     def add(self, pcm: Samples) -> None:
         """Append sound, any length."""
-        sound = np.concatenate((self._rest, pcm))
-        whole = len(sound) - len(sound) % self._frame
-        frames = sound[:whole].reshape(-1, self._frame)
-        self._levels.extend(np.sqrt(np.mean(np.square(frames), axis=1)).tolist())
-        self._rest = sound[whole:]
+        self._levels.extend(np.sqrt(np.mean(np.square(self._frames.push(pcm)), axis=1)).tolist())
 
     @property
     def seconds(self) -> float:

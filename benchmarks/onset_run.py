@@ -17,10 +17,10 @@ import numpy as np
 
 from dragoman.agent import events as ev
 from dragoman.agent.parts import Parts
-from dragoman.agent.recorded import frames
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import sleep_until
+from dragoman.audio.frames import in_frames
 from dragoman.audio.track import LevelTrack
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples
 from dragoman.benchmarks.onset_machine import Machine
@@ -260,4 +260,4 @@ async def perform(
 def _sound(turn: HeldOut) -> Iterator[Samples]:
     after = len(turn.pcm) - round(turn.end_s * INPUT_RATE)
     rest = turn.background(max(0, round(2 * WAIT_S * INPUT_RATE) - after))
-    return frames((turn.pcm, rest))
+    return in_frames((turn.pcm, rest), FRAME)

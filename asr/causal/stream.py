@@ -22,8 +22,10 @@ from dragoman.asr.causal.runtime import FORMAT, CausalModel
 from dragoman.asr.causal.segment import AHEAD, BLOCK, STEP, Segment
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights, weights_sha256
+from dragoman.asr.inbox import Inbox
 from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
 from dragoman.asr.whisper import Hypothesis
+from dragoman.audio.frames import Frames
 from dragoman.audio.levels import dbfs
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
 from dragoman.models.built import built
@@ -122,8 +124,7 @@ class CausalStream:
         self._recognizer = recognizer
         self._fixed = language
         self._language = language or ""
-        self._inbox: deque[Samples] = deque()
-        self._rest = np.zeros(0, np.float32)
+        self._inbox, self._frames = Inbox(), Frames(WINDOW)
         self._vad, self._edges = SileroVad(), SpeechEdges()
         self._past: deque[Samples] = deque(maxlen=_BEFORE)
         self._spoken_until = 0.0
@@ -136,8 +137,7 @@ class CausalStream:
 
     def accept(self, pcm: Samples) -> None:
         """Take more sound, 16 kHz mono, any length. Does no work: it is heard by the next decode."""
-        if len(pcm):
-            self._inbox.append(np.array(pcm, np.float32))
+        self._inbox.put(pcm)
         if self._second is not None:
             self._second.accept(pcm)
 
@@ -170,26 +170,11 @@ class CausalStream:
 
     def _hear(self) -> None:
         while self._inbox:
-            # A second at a time: who accepts an hour at once pays for its sound, not for its copies.
-            sound = np.concatenate([self._rest, self._take(INPUT_RATE)])
-            whole = len(sound) - len(sound) % WINDOW
-            for start in range(0, whole, WINDOW):
-                self._window(sound[start : start + WINDOW])
-            self._rest = sound[whole:]
+            for window in self._frames.push(self._inbox.take()):
+                self._window(window)
             if self._segment is not None:
                 self._segment.advance()
                 self._spoken(self._segment)
-
-    def _take(self, count: int) -> Samples:
-        taken: list[Samples] = []
-        while self._inbox and count > 0:
-            pcm = self._inbox.popleft()
-            if len(pcm) > count:
-                self._inbox.appendleft(pcm[count:])
-                pcm = pcm[:count]
-            taken.append(pcm)
-            count -= len(pcm)
-        return np.concatenate(taken)
 
     def _window(self, window: Samples) -> None:
         """Feed a window to the segment while someone speaks and a little after; keep the last ones otherwise."""

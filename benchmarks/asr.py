@@ -60,7 +60,8 @@ def measure(
     model: Annotated[str, typer.Option(help="whisper-tiny.en or whisper-base; both where neither is named.")] = "",
     only: Annotated[str, typer.Option(help="Systems, separated by commas.")] = ",".join(SYSTEMS),
     chunks: Annotated[
-        str, typer.Option(help="Milliseconds per step; all systems run with the first, causal alone with the others.")
+        str,
+        typer.Option(help="Milliseconds of sound at a time: the first for all systems, others for causal alone."),
     ] = "320,160,640",
     limit: Annotated[int, typer.Option(help="At most so many clips of a language, drawn by seed.")] = 12,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
@@ -205,9 +206,7 @@ def _system(task: Task) -> Callable[[str, Samples], Heard]:
     if task.system.startswith("causal"):
         from dragoman.asr.causal.catalog import open_recognizer
 
-        recognizer = open_recognizer(
-            task.model, threads=task.threads, step_ms=task.chunk_ms, second_pass="second" in task.system
-        )
+        recognizer = open_recognizer(task.model, threads=task.threads, second_pass="second" in task.system)
     else:
         whisper = WhisperRecognizer(folder, (task.lang,), threads=task.threads)
         whisper.warm()

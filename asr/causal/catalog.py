@@ -17,8 +17,6 @@ from dragoman.models.catalog import Progress, cache_dir, resolve
 
 SHIPPED: Final = Path(__file__).parent / "adapters"
 
-FRAME_MS: Final = 20
-
 _SMALL: Final = 100_000_000
 """Bytes of weights: tiny has fewer, base more."""
 
@@ -43,7 +41,6 @@ def open_recognizer(
     *,
     second_pass: bool = False,
     threads: int = 1,
-    step_ms: int = 320,
     quantized: bool = True,
     adapter: Path | None = None,
     talk: bool = False,
@@ -51,9 +48,8 @@ def open_recognizer(
 ) -> CausalRecognizer:
     """Load the causal recognizer of a catalog model, and warm it up. Some seconds, more the first time.
 
-    ``step_ms``: how often there is something new, a multiple of 20. ``second_pass``: a turn's final text is redone by
-    the offline model. ``talk``: for conversations, where there is a decoder for them. Raises ``DragomanError`` when
-    the model or its adapter is missing, or they don't belong together.
+    ``second_pass``: a turn's final text is redone by the offline model. ``talk``: for conversations, where there is a
+    decoder for them. Raises ``DragomanError`` when the model or its adapter is missing, or they don't belong together.
     """
     path = adapter or adapter_path(model, talk=talk)
     if path is None:
@@ -66,7 +62,6 @@ def open_recognizer(
     second = made_to_yield(lambda: _second(folder, languages, threads)) if second_pass else None
     cache = cache_dir().parent / "causal"
     recognizer = open_causal(folder, loaded, cache, languages, second=second, threads=threads, quantized=quantized)
-    recognizer.step = max(1, step_ms // FRAME_MS)
     recognizer.warm()
     return recognizer
 

@@ -32,20 +32,10 @@ _TAIL: Final = 0.4
 
 
 class Segment:
-    """Sound from its first sample on. ``kept`` seconds of it can be heard again by the next one."""
+    """Sound from its first sample on. The end of it can be heard again by the next one (``restarted``)."""
 
-    def __init__(
-        self,
-        model: CausalModel,
-        transcript: Transcript,
-        *,
-        step: int = STEP,
-        block: int = BLOCK,
-        ahead: int = AHEAD,
-    ) -> None:
+    def __init__(self, model: CausalModel, transcript: Transcript) -> None:
         self._model = model
-        self._step = step
-        self._block, self._ahead = block, ahead
         self._mels = MelStream(model.dims.mels)
         self._queue: Mel = np.zeros((0, model.dims.mels), np.float32)
         self._state = model.fresh()
@@ -69,7 +59,7 @@ class Segment:
     @property
     def full(self) -> bool:
         """No more sound fits."""
-        return self.samples // (2 * HOP) >= FULL - self._step
+        return self.samples // (2 * HOP) >= FULL - STEP
 
     def pcm(self, start: int) -> Samples:
         """The sound from sample ``start`` on."""
@@ -86,8 +76,8 @@ class Segment:
     def advance(self, *, ended: bool = False) -> bool:
         """Encode the whole steps that are there and decode. False when there are none. ``ended``: no more comes."""
         stepped = False
-        while (steps := (len(self._queue) - 1) // (2 * self._step)) > 0:
-            self._encode(min(steps * self._step, max(self._step, _AT_ONCE)))
+        while (steps := (len(self._queue) - 1) // (2 * STEP)) > 0:
+            self._encode(min(steps * STEP, _AT_ONCE))
             stepped = True
         if stepped:
             self.reread(ended=ended)
@@ -103,7 +93,7 @@ class Segment:
         end.transcript = self.transcript.fork()
         end._mels = copy.deepcopy(self._mels)
         missing = int(_TAIL * INPUT_RATE)
-        grain = 2 * HOP * self._step
+        grain = 2 * HOP * STEP
         missing += -(self.samples + missing) % grain + HOP + INPUT_RATE // 50
         end._pcm = []
         end.feed(np.zeros(missing, np.float32), voiced=False)
@@ -113,19 +103,13 @@ class Segment:
     def _encode(self, count: int) -> None:
         mel = self._queue[: 2 * count + 1]
         self._queue = self._queue[2 * count :]
-        [(features, self._state)] = self._model.encode([self._state], [mel], block=self._block, ahead=self._ahead)
+        [(features, self._state)] = self._model.encode([self._state], [mel], block=BLOCK, ahead=AHEAD)
         rows = self._model.cross(features.values)
         self._cross[features.start : features.start + len(rows)] = rows
 
     def restarted(self, cut: int, said: tuple[Token, ...]) -> Segment:
         """A new segment that hears this one's sound again from sample ``cut`` on and knows the tokens said there."""
-        new = Segment(
-            self._model,
-            self.transcript.restarted(said),
-            step=self._step,
-            block=self._block,
-            ahead=self._ahead,
-        )
+        new = Segment(self._model, self.transcript.restarted(said))
         new.feed(self.pcm(cut))
         new.voiced = max(0, self.voiced - cut)
         return new

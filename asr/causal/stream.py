@@ -19,7 +19,7 @@ import numpy as np
 from dragoman.asr.causal.adapter import Adapter, adapted, check_base
 from dragoman.asr.causal.decoding import Transcript
 from dragoman.asr.causal.runtime import FORMAT, CausalModel
-from dragoman.asr.causal.segment import AHEAD, BLOCK, STEP, Segment
+from dragoman.asr.causal.segment import Segment
 from dragoman.asr.causal.tokens import Tokens
 from dragoman.asr.causal.weights import load_weights, weights_sha256
 from dragoman.asr.inbox import Inbox
@@ -68,16 +68,12 @@ class CausalRecognizer:
         *,
         second: _Offline | None = None,
         beam: int = 1,
-        step: int = STEP,
-        block: int = BLOCK,
-        ahead: int = AHEAD,
     ) -> None:
         """``second`` is the offline recognizer that redoes a turn's final text; ``beam`` 1 is greedy."""
         self.model, self.tokens = model, tokens
         self.languages = tuple(languages)
         self.second = second
         self.beam = beam
-        self.step, self.block, self.ahead = step, block, ahead
 
     def open(self, language: str | None = None) -> CausalStream:
         """An ear for a new turn. Raises ``DragomanError`` for a language that it was not trained for."""
@@ -93,12 +89,7 @@ class CausalRecognizer:
 
     def segment(self, language: str) -> Segment:
         """A new stretch of sound."""
-        return Segment(
-            self.model,
-            Transcript(self.model, self.tokens, language, width=self.beam),
-            block=self.block,
-            ahead=self.ahead,
-        )
+        return Segment(self.model, Transcript(self.model, self.tokens, language, width=self.beam))
 
     def detect(self, cross: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> tuple[str, float]:
         """The most probable of the languages, and its probability among them."""

@@ -13,7 +13,7 @@ from dragoman.audio.types import DragomanError
 
 
 class Tokens:
-    """The tokenizer of a model folder, for one language at a time."""
+    """The tokenizer of a model folder, for all languages that it knows."""
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -65,24 +64,14 @@ def seconds_of(path: str | Path) -> float | None:
 
 
 def save(path: str | Path, pcm: Samples, rate: int) -> None:
-    """Write mono sound as 16-bit WAV or FLAC, by the suffix; the file appears whole or not at all.
+    """Write sound [n], or [n, channels], as 16-bit WAV or FLAC, by the suffix; the file appears whole or not at all.
 
     What lies beyond [-1, 1] is clipped. Raises ``DragomanError`` when the folder or the suffix is no good.
     """
-    path = writable(Path(path), FORMATS)
     if not np.isfinite(pcm).all():
         raise DragomanError(f"{path}: not written, the sound holds values that are not numbers")
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            soundfile.write(name, pcm, rate, format=FORMATS[path.suffix.lower()], subtype="PCM_16")
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
+    with WavWriter(path, rate, channels=1 if pcm.ndim == 1 else pcm.shape[1]) as file:
+        file.write(pcm)
 
 
 class WavWriter:
@@ -91,7 +80,7 @@ class WavWriter:
     Until then it stands beside its place: a file that is there already is lost only to one that holds something.
     """
 
-    def __init__(self, path: str | Path, rate: int) -> None:
+    def __init__(self, path: str | Path, rate: int, *, channels: int = 1) -> None:
         self.path = writable(Path(path), FORMATS)
         self.rate = rate
         self.samples = 0
@@ -100,7 +89,7 @@ class WavWriter:
         try:
             with ExitStack() as place:
                 target = self.path if device else place.enter_context(replacing(self.path.resolve()))
-                self._file = soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format=kind)
+                self._file = soundfile.SoundFile(target, "w", rate, channels, subtype="PCM_16", format=kind)
                 self._place = place.pop_all()
         except (OSError, soundfile.LibsndfileError) as error:
             raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
@@ -139,7 +128,7 @@ _Block = tuple[int, Samples]
 
 
 def _converted(path: Path, first: _Block, rest: Iterator[_Block], resampler: StreamResampler) -> Iterator[Samples]:
-    for rate, pcm in _chain(first, rest):
+    for rate, pcm in itertools.chain((first,), rest):
         if rate != resampler.in_rate:  # a container may change its rate half-way
             yield resampler.flush()
             resampler = StreamResampler(rate, resampler.out_rate)
@@ -147,11 +136,6 @@ def _converted(path: Path, first: _Block, rest: Iterator[_Block], resampler: Str
             raise DragomanError(f"{path}: damaged, it holds samples that are not numbers")
         yield resampler.push(pcm)
     yield resampler.flush()
-
-
-def _chain(first: _Block, rest: Iterator[_Block]) -> Iterator[_Block]:
-    yield first
-    yield from rest
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from dragoman.agent.cli.demo import mix
 from dragoman.audio.files import FORMATS, WavWriter, blocks, load, save, seconds_of
 from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import writable
@@ -116,6 +117,19 @@ def test_saved_sound_comes_back(tmp_path, suffix):
     assert soundfile.info(path).subtype == "PCM_16"
     np.testing.assert_allclose(load(path, 24_000), np.clip(pcm, -1, 1), atol=1e-4)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_both_sides_of_a_conversation_are_one_file(tmp_path):
+    """The left one is one voice, the right one the other, as long as the longer; a bad target is one clear line."""
+    save(tmp_path / "left.wav", tone(24_000), 24_000)
+    save(tmp_path / "right.wav", tone(24_000)[:6_000], 24_000)
+    mix(tmp_path / "left.wav", tmp_path / "right.wav", tmp_path / "both.wav")
+    both, rate = soundfile.read(tmp_path / "both.wav")
+    assert (rate, both.shape) == (24_000, (len(tone(24_000)), 2))
+    assert np.abs(both[:6_000, 0] - both[:6_000, 1]).max() < 1e-4
+    assert not both[6_100:, 1].any()
+    with pytest.raises(DragomanError, match="does not exist"):
+        mix(tmp_path / "left.wav", tmp_path / "right.wav", tmp_path / "none" / "both.wav")
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):

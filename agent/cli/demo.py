@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import soundfile
 import typer
 
 from dragoman.agent.cli.output import console, errors
@@ -83,4 +82,4 @@ def mix(left: Path, right: Path, path: Path) -> None:
     both = np.zeros((max(map(len, sides)), 2), np.float32)
     for channel, side in enumerate(sides):
         both[: len(side), channel] = side
-    soundfile.write(path, both, OUTPUT_RATE)
+    save(path, both, OUTPUT_RATE)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dragoman.audio.text import language_code
 from dragoman.audio.types import INPUT_RATE, Samples
 
 
-def opened(path: str, seconds: float = 0.5) -> Iterator[Samples]:
+def opened(path: str | Path, seconds: float = 1.0) -> Iterator[Samples]:
     """The file's blocks, with the first one read: a bad file is found before models are loaded."""
     source = blocks(path, INPUT_RATE, seconds=seconds)
     return itertools.chain((next(source),), source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ import typer
 
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import language_of
+from dragoman.agent.cli.sources import language_of, opened
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.live import converse_aloud
@@ -23,8 +22,8 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.files import FORMATS, WavWriter, blocks
-from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.audio.files import FORMATS, WavWriter
+from dragoman.audio.types import OUTPUT_RATE
 from dragoman.audio.writing import writable
 
 
@@ -89,8 +88,7 @@ async def recorded(
     config: Config, settings: SessionSettings, source: Path, output: Path | None, json: bool, clock: str
 ) -> None:
     """Talk with a recording and print what happens; ``clock`` names the running loop's for the summary."""
-    sound = blocks(source)
-    first = next(sound)  # a bad file is found before the models are loaded
+    sound = opened(source)
     ends = listed_ends(source)
     parts = await _load(config, json)
     before = _rss_mb()
@@ -98,7 +96,7 @@ async def recorded(
     with ExitStack() as stack:
         writer = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
         stack.enter_context(view)
-        record = await converse(parts, settings, _again(first, sound), writer=writer, ends=ends, told=view.show)
+        record = await converse(parts, settings, sound, writer=writer, ends=ends, told=view.show)
     await parts.aclose()
     if json:
         memory = {"rss_first_mb": before, "rss_last_mb": _rss_mb()}
@@ -135,11 +133,6 @@ async def _aloud(
         emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))
     else:
         _print_latencies(record, "real")
-
-
-def _again(first: Samples, rest: Iterator[Samples]) -> Iterator[Samples]:
-    yield first
-    yield from rest
 
 
 def _print_latencies(record: ConversationRecord, clock: str) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
-import soundfile
 
 from dragoman.agent.duplex.conversation import SPLITS, Conversation, Split
 from dragoman.agent.duplex.frames import FRAME_S, Control, decided_s
 from dragoman.agent.duplex.mixing import Take
-from dragoman.audio.types import INPUT_RATE, DragomanError
+from dragoman.audio.files import save
+from dragoman.audio.types import INPUT_RATE
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
@@ -150,12 +150,9 @@ def timeline(conversation: Conversation) -> str:
 def save_sample(folder: Path, take: Take) -> Path:
     """Write a take to listen to, microphone left and agent right, and its timeline beside it. Gives its path."""
     path = folder / f"{take.conversation.id.replace('/', '-')}.wav"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.stack([take.conversation.pcm, take.agent], 1), INPUT_RATE, subtype="PCM_16")
-        path.with_suffix(".txt").write_text(timeline(take.conversation), encoding="utf-8")
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DragomanError(f"{path}: can't be written ({error})") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    save(path, np.stack([take.conversation.pcm, take.agent], 1), INPUT_RATE)
+    path.with_suffix(".txt").write_text(timeline(take.conversation), encoding="utf-8")
     return path
 
 

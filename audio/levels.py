@@ -54,12 +54,6 @@ def trim_silence(pcm: Samples, rate: int, *, threshold_db: float = AUDIBLE_DB) -
     return int(audible[0]) * size, min((int(audible[-1]) + 1) * size, len(pcm))
 
 
-def first_audible(pcm: Samples, rate: int) -> float:
-    """Seconds to the start of the first audible frame; the sound's length when nothing is audible."""
-    start, end = trim_silence(pcm, rate)
-    return start / rate if end else len(pcm) / rate
-
-
 def speech_end(pcm: Samples, rate: int) -> float:
     """Seconds to the end of the last audible frame; 0 when nothing is audible."""
     return trim_silence(pcm, rate)[1] / rate

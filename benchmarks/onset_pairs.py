@@ -68,7 +68,7 @@ def write_pairs(path: Path, groups: Sequence[Group], about: Mapping[str, Json]) 
     found = pairs_of(groups)
     if not found:
         return "no turn has two whole replies to compare: give --whole more turns, and --max-s more time"
-    sheets.write(path, KIND, found, about)
+    sheets.write(path, found, about)
     return f"{len(found)} pairs of replies to compare: dragoman bench pairs {path}"
 
 

@@ -62,5 +62,5 @@ class Sheet(sheets.Sheet[Item, Verdict]):
     def draw(cls, path: Path, items: Sequence[Item], drafter: str, count: int, seed: int) -> Sheet:
         """A new sheet of ``count`` items, or of all that there are. ``drafter``: digest of the adapter."""
         chosen = Random(f"{seed}/gold").sample(sorted(items, key=lambda item: item.name), min(count, len(items)))
-        sheets.write(path, _KIND, chosen, {"drafter": drafter})
+        sheets.write(path, chosen, {"drafter": drafter})
         return cls(path)

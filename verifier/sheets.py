@@ -64,7 +64,7 @@ class Sheet(Generic[ItemT, VerdictT]):
         self.passes = passes
         self.about: Mapping[str, Json] = data
         """What the items were made of."""
-        self._path, self._kind = path, kind
+        self._path = path
 
     def open_items(self, number: int) -> list[ItemT]:
         """What is still to be judged in a pass, in its order."""
@@ -102,12 +102,11 @@ class Sheet(Generic[ItemT, VerdictT]):
 
     def _set(self, number: int, one: Pass[VerdictT]) -> None:
         self.passes[number] = one
-        write(self._path, self._kind, self.items, self.about, self.passes)
+        write(self._path, self.items, self.about, self.passes)
 
 
 def write(
     path: Path,
-    kind: Kind[ItemT, VerdictT],
     items: Sequence[ItemT],
     about: Mapping[str, Json],
     passes: Mapping[int, Pass[VerdictT]] | None = None,

@@ -31,9 +31,6 @@ Situation: TypeAlias = Literal["chat", "answer", "list", "number"]
 """What a turn is: talk, the answer to the agent's question, things or digits one after the other."""
 
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
-USER_KINDS: Final[tuple[UserKind, ...]] = get_args(UserKind)
-PLACES: Final[tuple[Place, ...]] = get_args(Place)
-SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 
 PAUSE_S: Final = 0.3
 """Silence inside a turn is a pause from this length on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dragoman import verifier
-from dragoman.agent.drafter.catalog import adapter_path
+from dragoman.agent.drafter.catalog import require_adapter
 from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter
@@ -31,10 +31,7 @@ def open_verifier(language: str = "en", *, path: Path | None = None, drafter: Pa
 
     Raises ``DragomanError`` when either is missing, or the verifier was trained on another drafter.
     """
-    drafter = drafter or adapter_path(language)
-    path = path or verifier_path(language)
-    if drafter is None:
-        raise DragomanError(f"no drafter for the language {language}: train one with `dragoman train drafter`")
+    drafter, path = drafter or require_adapter(language), path or verifier_path(language)
     if path is None:
         raise DragomanError(f"no verifier for the drafts in {language}: train one with `dragoman train verifier`")
     return open_file(path, load_adapter(drafter).digest())

@@ -21,8 +21,7 @@ from dragoman.agent.duplex.adapter import Adapter, save_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.conversation import AgentUtterance, Conversation, Pause, UserEvent
 from dragoman.agent.duplex.ends import Ends
-from dragoman.agent.duplex.examples import ear_digest
-from dragoman.agent.duplex.features import Sounds, heard, open_ear
+from dragoman.agent.duplex.features import Sounds, ear_digest, heard, open_ear
 from dragoman.agent.duplex.frames import FRAME, FRAME_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.duplex.runtime import Decided, DuplexRuntime, Heard, Stream

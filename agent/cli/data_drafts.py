@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dragoman.agent.cli.output import Json, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.drafter.catalog import adapter_path, open_drafter
+from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
 from dragoman.agent.drafter.judging import Judge
 from dragoman.agent.drafter.labelled import LABELS, Origin, is_done, load_folder, load_labels, save_labels, save_shard
@@ -73,9 +73,7 @@ def drafts(
     """
     with errors():
         chosen, target = split_of_name(split), folder or default_folder()
-        path = adapter or adapter_path()
-        if path is None:
-            raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
+        path = adapter or require_adapter()
         origin = Origin(load_adapter(path).digest(), seed)
         if retell is not None:
             found = _retell(retell, target, path, origin, threads, as_json)

@@ -23,8 +23,8 @@ from dragoman.agent.cli.training import (
     training_bar,
     training_folder,
 )
-from dragoman.agent.duplex.examples import BODY, Examples, ear_digest
-from dragoman.agent.duplex.features import EAR
+from dragoman.agent.duplex.examples import BODY, Examples
+from dragoman.agent.duplex.features import EAR, ear_digest
 from dragoman.models.catalog import resolve
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import FolderOption, JsonOption, ThreadsOption, training_folder
-from dragoman.agent.drafter.catalog import adapter_path, open_drafter
+from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafts import Array
 from dragoman.agent.drafter.endings import fit, save_endings
 from dragoman.agent.drafter.pauses import Pause, load_pauses, pauses_path
@@ -35,9 +35,7 @@ def endings(
     No torch is needed, and it takes some minutes. It belongs to one drafter.
     """
     with errors():
-        path = adapter or adapter_path()
-        if path is None:
-            raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
+        path = adapter or require_adapter()
         known = [pause for source in data or [default_folder()] for pause in _pauses(source)]
         target = training_folder(folder, "endings")
         with progress_of("reading", quiet=as_json) as progress:

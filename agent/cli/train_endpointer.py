@@ -23,8 +23,8 @@ from dragoman.agent.cli.training import (
     training_folder,
 )
 from dragoman.agent.duplex.endpointer import load_endpointer, save_endpointer
-from dragoman.agent.duplex.examples import Examples, ear_digest
-from dragoman.agent.duplex.features import EAR
+from dragoman.agent.duplex.examples import Examples
+from dragoman.agent.duplex.features import EAR, ear_digest
 
 if TYPE_CHECKING:
     from dragoman.agent.duplex.endpointer_training import Report

@@ -20,7 +20,7 @@ from dragoman.agent.cli.training import (
     training_bar,
     training_folder,
 )
-from dragoman.agent.drafter.catalog import adapter_path
+from dragoman.agent.drafter.catalog import require_adapter
 from dragoman.agent.drafter.labelled import load_folder, load_labels
 from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.examples import BODY
@@ -54,9 +54,7 @@ def preference(
         from dragoman.agent.drafter.preference import Options, Preference
         from dragoman.agent.duplex.body import load_body
 
-        source, path = drafts or default_folder(), adapter or adapter_path()
-        if path is None:
-            raise DragomanError("there is no drafter: train one with `dragoman train drafter`")
+        source, path = drafts or default_folder(), adapter or require_adapter()
         begun = load_adapter(path)
         origin, drafted = load_folder(source)
         if origin.drafter != begun.digest():

@@ -24,6 +24,14 @@ def adapter_path(language: str = "en") -> Path | None:
     return find_adapter(f"drafter-{language}.npz", SHIPPED)
 
 
+def require_adapter(language: str = "en") -> Path:
+    """As ``adapter_path``. Raises ``DragomanError`` where there is none."""
+    path = adapter_path(language)
+    if path is None:
+        raise DragomanError(f"no drafter for the language {language}: train one with `dragoman train drafter`")
+    return path
+
+
 def endings_path(language: str = "en") -> Path | None:
     """What tells the ends of turns from the drafter's states, ``endings-<language>.npz``, if there is one."""
     return find_adapter(f"endings-{language}.npz", SHIPPED)
@@ -65,10 +73,7 @@ def open_drafter(
 
     Raises ``DragomanError`` when the adapter or the body is missing, or the adapter belongs to another body.
     """
-    path = adapter or adapter_path(language)
-    if path is None:
-        raise DragomanError(f"no drafter for the language {language}: train one with `dragoman train drafter`")
-    loaded = load_adapter(path)
+    loaded = load_adapter(adapter or require_adapter(language))
     file = resolve(body, progress=progress)
     loaded.check("", body_sha256(file))
     habits = open_habits(loaded.digest(), language)

@@ -8,8 +8,8 @@ from typing import Final
 from dragoman.agent.duplex.adapter import Adapter, load_adapter
 from dragoman.agent.duplex.body import body_sha256, load_body
 from dragoman.agent.duplex.endpointer import Endpointer, load_endpointer
-from dragoman.agent.duplex.examples import BODY, ear_digest
-from dragoman.agent.duplex.features import EAR
+from dragoman.agent.duplex.examples import BODY
+from dragoman.agent.duplex.features import EAR, ear_digest
 from dragoman.agent.duplex.runtime import FORMAT, DuplexRuntime
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import find_adapter

@@ -10,8 +10,6 @@ from dragoman.agent.duplex.conversation import Conversation, Split
 from dragoman.agent.duplex.features import check_features, features_path, load_features
 from dragoman.agent.duplex.store import load_conversations, shards
 from dragoman.agent.duplex.windows import Features
-from dragoman.asr.causal.adapter import load_adapter
-from dragoman.asr.causal.catalog import adapter_path
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
 
@@ -34,14 +32,6 @@ class Example:
         """What stands before it and what the user says in it, whoever speaks it."""
         turns = tuple(event.text for event in self.conversation.user if event.answered)
         return self.conversation.context, turns
-
-
-def ear_digest(name: str) -> str:
-    """Name of the encoder of a catalog model's causal adapter. Raises ``DragomanError`` when there is none."""
-    path = adapter_path(name)
-    if path is None:
-        raise DragomanError(f"no causal adapter for {name}: train one with `dragoman train asr --model {name}`")
-    return load_adapter(path).ear
 
 
 class Examples:

@@ -19,7 +19,7 @@ from dragoman.agent.duplex.frames import FRAME
 from dragoman.agent.duplex.prosody import PROSODY, ProsodyStream
 from dragoman.agent.duplex.store import load_conversations
 from dragoman.asr.causal.adapter import load_adapter
-from dragoman.asr.causal.catalog import adapter_path, open_recognizer
+from dragoman.asr.causal.catalog import open_recognizer, require_adapter
 from dragoman.asr.causal.features import BLOCK, FeatureStream
 from dragoman.asr.causal.runtime import CausalModel
 from dragoman.asr.causal.weights import Array
@@ -57,10 +57,12 @@ class Ear:
 
 def open_ear(name: str = EAR, *, threads: int = 1) -> Ear:
     """Load the ear of a catalog model. Some seconds. Raises ``DragomanError`` when it or its adapter is missing."""
-    model = open_recognizer(name, threads=threads, talk=True).model
-    path = adapter_path(name)
-    assert path is not None  # or there were no recognizer
-    return Ear(model, load_adapter(path).ear)
+    return Ear(open_recognizer(name, threads=threads, talk=True).model, ear_digest(name))
+
+
+def ear_digest(name: str) -> str:
+    """Name of the encoder of a catalog model's causal adapter. Raises ``DragomanError`` when there is none."""
+    return load_adapter(require_adapter(name)).ear
 
 
 class EarStream:

@@ -36,6 +36,14 @@ def adapter_path(model: str, *, talk: bool = False) -> Path | None:
     return other if load_adapter(other).ear == load_adapter(path).ear else path
 
 
+def require_adapter(model: str, *, talk: bool = False) -> Path:
+    """As ``adapter_path``. Raises ``DragomanError`` where there is none."""
+    path = adapter_path(model, talk=talk)
+    if path is None:
+        raise DragomanError(f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`")
+    return path
+
+
 def open_recognizer(
     model: str = "whisper-tiny.en",
     *,
@@ -51,10 +59,7 @@ def open_recognizer(
     ``second_pass``: a turn's final text is redone by the offline model. ``talk``: for conversations, where there is a
     decoder for them. Raises ``DragomanError`` when the model or its adapter is missing, or they don't belong together.
     """
-    path = adapter or adapter_path(model, talk=talk)
-    if path is None:
-        raise DragomanError(f"no causal adapter for {model}: train one with `dragoman train asr --model {model}`")
-    loaded = load_adapter(path)
+    loaded = load_adapter(adapter or require_adapter(model, talk=talk))
     folder = resolve(model, progress=progress)
     spoken = loaded.card.get("languages")
     languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)

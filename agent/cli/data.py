@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import numpy as np
 import platformdirs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent import recordings as human
 from dragoman.agent.cli.data_dialogues import dialogues
@@ -22,6 +20,7 @@ from dragoman.agent.cli.data_pauses import pauses
 from dragoman.agent.cli.data_translation import translation
 from dragoman.agent.cli.data_turns import turns
 from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.progress import counting_bar
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
     CLIPS_PER_SHARD,
@@ -45,8 +44,6 @@ HUMAN: Final = 0
 
 _FAST: Final = ("heart", "joe")
 """English voices that take a tenth of the time they speak, or less."""
-
-_T = TypeVar("_T")
 
 app = typer.Typer(help="Make the data that training needs.", no_args_is_help=True)
 app.command()(duplex)
@@ -87,14 +84,15 @@ def speech(
         count = max(1, round(hours * 360 / CLIPS_PER_SHARD))
         cast, script = _english_alone if quick else casting(packs), scripting(lang)
         seconds, clips, speakers = 0.0, 0, set[str]()
-        for number in _shown(range(first, first + count)):
-            path = make_shard(target, lang, seed, number, cast, script)
-            made = list(load_clips(path))
-            seconds += sum(clip.seconds for clip in made)
-            clips += len(made)
-            speakers |= {clip.speaker for clip in made}
-            if as_json:
-                emit("shard", path=str(path), clips=len(made))
+        with counting_bar(quiet=as_json) as bar:
+            for number in bar.track(range(first, first + count), description="shards"):
+                path = make_shard(target, lang, seed, number, cast, script)
+                made = list(load_clips(path))
+                seconds += sum(clip.seconds for clip in made)
+                clips += len(made)
+                speakers |= {clip.speaker for clip in made}
+                if as_json:
+                    emit("shard", path=str(path), clips=len(made))
         if as_json:
             emit("summary", folder=str(target), clips=clips, hours=seconds / 3600, speakers=len(speakers))
         else:
@@ -115,25 +113,19 @@ def recordings(
         target = folder or default_folder()
         recognizer = open_recognizer(model, lang)
         count, seconds = 0, 0.0
-        for number, path in enumerate(_shown(files)):
-            shard = shard_path(target, lang, HUMAN, number)
-            if not shard.is_file():
-                save_clips(shard, list(human.recorded_clips(path, recognizer, lang)))
-            clips = list(load_clips(shard))
-            count, seconds = count + len(clips), seconds + sum(clip.seconds for clip in clips)
-            if as_json:
-                emit("shard", path=str(shard), source=str(path), clips=len(clips))
+        with counting_bar(quiet=as_json) as bar:
+            for number, path in enumerate(bar.track(files, description="recordings")):
+                shard = shard_path(target, lang, HUMAN, number)
+                if not shard.is_file():
+                    save_clips(shard, list(human.recorded_clips(path, recognizer, lang)))
+                clips = list(load_clips(shard))
+                count, seconds = count + len(clips), seconds + sum(clip.seconds for clip in clips)
+                if as_json:
+                    emit("shard", path=str(shard), source=str(path), clips=len(clips))
         if as_json:
             emit("summary", folder=str(target), clips=count, hours=seconds / 3600)
         else:
             print(f"{target}: {count} clips, {seconds / 3600:.2f} hours from {len(files)} files")
-
-
-def _shown(items: Sequence[_T]) -> Iterator[_T]:
-    """The items, with a progress bar."""
-    columns = (TextColumn("working"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        yield from progress.track(items)
 
 
 def scripting(language: str) -> Script:

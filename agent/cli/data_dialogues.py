@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import console, emit, errors
-from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.drafter.dialogues import DIALOGUES, Dialogues, dialogue_shards, load_dialogues
 from dragoman.agent.duplex.answers import Answers
 from dragoman.agent.duplex.chat import installed_talks
@@ -60,9 +59,8 @@ async def _make(
     try:
         made = Dialogues(folder, seed, talks, answers)
         missing = [number for number in numbers if not made.path(split, number).is_file()]
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
-            for number in progress.track(missing, description="shards of dialogues"):
+        with counting_bar(quiet=as_json) as bar:
+            for number in bar.track(missing, description="shards of dialogues"):
                 found = await made.write(split, number)
                 if as_json:
                     emit("shard", path=str(made.path(split, number)), dialogues=len(found), asked=answers.asked)

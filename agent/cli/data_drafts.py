@@ -12,10 +12,9 @@ from typing import Annotated, Final
 
 import platformdirs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dragoman.agent.cli.output import Json, console, emit, errors
-from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
 from dragoman.agent.drafter.judging import Judge
@@ -175,16 +174,15 @@ def _draft(
         return
     with progress_of("loading models", quiet=as_json) as loading:
         drafter = Drafter(open_drafter(adapter=adapter, threads=threads, progress=loading), origin.seed, alternatives)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=as_json) as bars:
-        task = bars.add_task("turns", total=None)
+    with counting_bar(quiet=as_json) as bar:
+        task = bar.add_task("turns", total=None)
         for number, name in enumerate(missing):
             asked = sources.shard(name, lambda what, done, total: None)
-            bars.update(task, description=name, total=len(asked) * (len(missing) - number), completed=0)
+            bar.update(task, description=name, total=len(asked) * (len(missing) - number), completed=0)
             drafted: list[Drafted] = []
             for one in asked:
                 drafted += drafter.draft(one, sources.others)
-                bars.advance(task)
+                bar.advance(task)
             save_shard(target, name, drafted, origin)
             if as_json:
                 emit("shard", name=name, drafts=dict(Counter(one.kind for one in drafted)))

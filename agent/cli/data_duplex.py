@@ -13,10 +13,9 @@ from typing import Annotated, Final
 
 import platformdirs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dragoman.agent.cli.output import console, emit, errors
-from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.duplex.answers import Answers, Dialogue, Holder, PeoplesAnswers
 from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.factory import CONVERSATIONS, SHARD_S, Factory, split_of
@@ -125,13 +124,13 @@ async def _speak(factory: Factory, making: _Making, answers: Holder, ear: Ear | 
     ahead: asyncio.Task[list[Dialogue]] | None = asyncio.create_task(factory.write(missing[0]))
     stopped = threading.Event()
     try:
-        with _bar() as progress:
-            task = progress.add_task("conversations", total=len(missing) * CONVERSATIONS)
+        with counting_bar(quiet=as_json) as bar:
+            task = bar.add_task("conversations", total=len(missing) * CONVERSATIONS)
 
             def told() -> None:
                 if stopped.is_set():
                     raise DragomanError("stopped")
-                progress.advance(task)
+                bar.advance(task)
 
             for number, following in zip(missing, [*missing, None][1:], strict=True):
                 assert ahead is not None
@@ -156,8 +155,8 @@ async def _speak(factory: Factory, making: _Making, answers: Holder, ear: Ear | 
 
 def _hear(folder: Path, as_json: bool) -> None:
     ear = open_ear()
-    with _bar() as progress:
-        for shard in progress.track(shards(folder), description="features"):
+    with counting_bar(quiet=as_json) as bar:
+        for shard in bar.track(shards(folder), description="features"):
             path = make_features(shard, ear)
             if as_json:
                 emit("features", path=str(path))
@@ -174,8 +173,3 @@ def _tell(folder: Path, as_json: bool) -> None:
         emit("summary", **{"folder": str(folder), **summary})
     else:
         print(f"{folder}: {report.text()}")
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import platformdirs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.progress import counting_bar
 from dragoman.agent.cli.training import prepare_training
 from dragoman.asr.causal.texts import sentence
 from dragoman.audio.types import DragomanError
@@ -54,10 +54,9 @@ def translation(
         draw = drawing(text or [], words)
         translate = Teacher(source, target, device).translate
         into: Translate | None = None if source == "en" else Teacher("en", source, device).translate
-        columns = (TextColumn(f"translating ({pair})"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         made = 0
-        with Progress(*columns, console=console) as progress:
-            for number in progress.track(range(first, first + shards)):
+        with counting_bar(quiet=as_json) as bar:
+            for number in bar.track(range(first, first + shards), description=f"translating ({pair})"):
                 for split, english in drawn(draw, seed, number).items():
                     path = pair_path(goal, pair, split, seed, number)
                     if not path.is_file():

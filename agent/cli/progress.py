@@ -7,7 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from dragoman.agent.cli.output import console
 from dragoman.models.catalog import Progress as Told
@@ -27,6 +36,12 @@ def progress_of(label: str, quiet: bool = False) -> Iterator[Told]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopping ...")
         raise
+
+
+def counting_bar(*, quiet: bool) -> Progress:
+    """A bar for things that are made one by one, with their number and the time that is left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=quiet)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -95,7 +96,7 @@ def asr(
         )
         target = training_folder(folder, f"causal-{Path(model).name}")
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
-        with training_bar() as bar:
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
                 bar(
@@ -103,13 +104,11 @@ def asr(
                     f"step {report.step}  loss {report.loss:.3f}  words {report.words:.3f}  "
                     f"opinion {report.opinion:.3f}  features {report.features:.3f}",
                 )
-                if report.check is not None:
-                    console.print(f"step {report.step}: words of clips never trained on {report.check:.4f}")
                 if as_json:
                     emit("step", step=report.step, loss=report.loss, check=report.check)
+                elif report.check is not None:
+                    console.print(f"step {report.step}: words of clips never trained on {report.check:.4f}")
 
             trainer.run(told)
-        if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
-        else:
-            print(target / "adapter.npz")
+        pace = trainer.pace
+        finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import console, errors
+from dragoman.agent.cli.training import DeviceOption, JsonOption, finished, training_folder
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.verifying import RANKER
 from dragoman.asr.causal.catalog import TALK
@@ -122,22 +122,19 @@ def everything(
     minutes: Annotated[float, typer.Option(help="At most so many minutes for each training.")] = 170.0,
     speech_hours: Annotated[float, typer.Option(help="Speech for the ear.")] = 4.0,
     talk_hours: Annotated[float, typer.Option(help="Conversations for the fast path.")] = 8.0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
 ) -> None:
     """Make the data and train all that dragoman ships for English: ear, turn-taking, drafter, ranker, verifier.
 
     Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
     """
     with errors():
-        target = folder or Path(platformdirs.user_data_dir("dragoman")) / "training" / "all"
+        target = training_folder(folder, "all")
         adapters = target / "adapters"
         run(
             steps(target, minutes, speech_hours, talk_hours, device),
             adapters,
             lambda command, env: subprocess.run(command, env=dict(env), check=False).returncode,
         )
-        if as_json:
-            emit("summary", adapters=str(adapters))
-        else:
-            print(adapters)
+        finished(as_json, "adapters", adapters)

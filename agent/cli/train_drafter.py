@@ -19,6 +19,8 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    figures_of,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -66,21 +68,18 @@ def drafter(
             progress(f"reading {body}", 1, 1)
         target = training_folder(folder, "drafter")
         trainer = Trainer(loaded, found, target, options, device, lambda: list(source.new()))
-        with training_bar() as bar:
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
                 bar(trainer.pace.done, f"step {report.step}  drafts {report.drafts:.3f}")
-                if report.check:
-                    figures = "  ".join(f"{name} {value:.3f}" for name, value in report.check.items())
-                    console.print(f"step {report.step}, unseen dialogues: {figures}")
                 if as_json:
                     emit("step", step=report.step, loss=report.drafts, **report.check)
+                elif report.check:
+                    console.print(f"step {report.step}, unseen dialogues: {figures_of(report.check)}")
 
             trainer.run(told)
-        if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
-        else:
-            print(target / "adapter.npz")
+        pace = trainer.pace
+        finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent)
 
 
 class _Source:

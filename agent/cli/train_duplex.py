@@ -19,6 +19,8 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    figures_of,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -77,11 +79,10 @@ def duplex(
         trainer = Trainer(loaded, digest, examples, target, options, device, source.new)
 
         def shown(step: int, check: Mapping[str, float | None]) -> None:
-            if check:
-                figures = "  ".join(f"{name} {value:.3f}" for name, value in check.items() if value is not None)
-                console.print(f"step {step}, rehearsed: {figures}")
+            if check and not as_json:
+                console.print(f"step {step}, rehearsed: {figures_of(check)}")
 
-        with training_bar() as bar:
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
                 bar(
@@ -100,7 +101,5 @@ def duplex(
             trainer.save()
             progress("rehearsing", 1, 1)
         shown(trainer.pace.step, found)
-        if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.pace.step, minutes=trainer.pace.spent)
-        else:
-            print(target / "adapter.npz")
+        pace = trainer.pace
+        finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent)

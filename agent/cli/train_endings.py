@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import console, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.training import FolderOption, JsonOption, ThreadsOption, training_folder
+from dragoman.agent.cli.training import FolderOption, JsonOption, ThreadsOption, finished, training_folder
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafts import Array
 from dragoman.agent.drafter.endings import fit, save_endings
@@ -51,11 +51,9 @@ def endings(
         found = fit(np.stack(states), over, [pause.conversation for pause in known], load_adapter(path).digest())
         target.mkdir(parents=True, exist_ok=True)
         save_endings(target / "endings.npz", found)
-        if as_json:
-            emit("summary", endings=str(target / "endings.npz"), **found.card)
-        else:
+        if not as_json:
             console.print(str(found.card))
-            print(target / "endings.npz")
+        finished(as_json, "endings", target / "endings.npz", **found.card)
 
 
 def _pauses(folder: Path) -> list[Pause]:

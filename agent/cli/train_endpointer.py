@@ -18,6 +18,8 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    figures_of,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -59,20 +61,16 @@ def endpointer(
 
             def told(report: Report) -> None:
                 bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}  words {report.words:.2f}")
-                if report.check:
-                    figures = {name: round(value, 3) for name, value in report.check.items() if value is not None}
-                    if as_json:
-                        emit("step", step=report.step, loss=report.loss, **figures)
-                    else:
-                        console.print(f"step {report.step}: {'  '.join(f'{n} {v}' for n, v in figures.items())}")
+                if as_json and report.check:
+                    emit("step", step=report.step, loss=report.loss, **report.check)
+                elif report.check:
+                    console.print(f"step {report.step}, unseen conversations: {figures_of(report.check)}")
 
             trainer.run(told)
         made, name = trainer.endpointer(), "endpointer.npz"
         if join is not None:
             made, name = load_endpointer(join).joined(made), "joined.npz"
             save_endpointer(target / name, made)
-        if as_json:
-            emit("summary", endpointer=str(target / name), **made.card)
-        else:
+        if not as_json:
             console.print(f"{made.members} together; of this one: {trainer.endpointer().card['held']}")
-            print(target / name)
+        finished(as_json, "endpointer", target / name, **made.card)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data_drafts import default_folder
-from dragoman.agent.cli.output import console, emit, errors
-from dragoman.agent.cli.training import FolderOption, JsonOption, training_folder
+from dragoman.agent.cli.output import console, errors
+from dragoman.agent.cli.training import FolderOption, JsonOption, finished, training_folder
 from dragoman.agent.drafter.habits import learn, save_habits
 from dragoman.agent.drafter.labelled import load_folder
 
@@ -29,8 +29,6 @@ def habits(
         target = training_folder(folder, "habits") / "habits.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         save_habits(target, found)
-        if as_json:
-            emit("summary", habits=str(target), **found.card)
-        else:
+        if not as_json:
             console.print(str(found.card))
-            print(target)
+        finished(as_json, "habits", target, **found.card)

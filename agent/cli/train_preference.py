@@ -16,6 +16,8 @@ from dragoman.agent.cli.training import (
     JsonOption,
     RateOption,
     ThreadsOption,
+    figures_of,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -69,18 +71,14 @@ def preference(
             progress("reading the drafts", 0, 1)
             trainer = Preference(loaded, begun, turns, target, options, device)
             progress("reading the drafts", 1, 1)
-        with training_bar() as bar:
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
                 bar(report.step / trainer.steps, f"step {report.step}  loss {report.loss:.3f}")
-                if report.check:
-                    figures = "  ".join(f"{name} {value:.3f}" for name, value in report.check.items())
-                    console.print(f"step {report.step}, unseen turns: {figures}")
                 if as_json:
                     emit("step", step=report.step, loss=report.loss, **report.check)
+                elif report.check:
+                    console.print(f"step {report.step}, unseen turns: {figures_of(report.check)}")
 
             trainer.run(told)
-        if as_json:
-            emit("summary", adapter=str(target / "adapter.npz"), steps=trainer.step)
-        else:
-            print(target / "adapter.npz")
+        finished(as_json, "adapter", target / "adapter.npz", steps=trainer.step)

@@ -9,9 +9,16 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import console, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.training import JsonOption, ThreadsOption, prepare_training, training_folder
+from dragoman.agent.cli.training import (
+    FolderOption,
+    JsonOption,
+    ThreadsOption,
+    finished,
+    prepare_training,
+    training_folder,
+)
 from dragoman.agent.duplex.chat import installed_talks, ranker_talks
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.store import load_conversations, shards
@@ -20,7 +27,7 @@ from dragoman.verifier.sentences import open_sentences
 
 
 def ranker(
-    folder: Annotated[Path | None, typer.Option(help="Where it lies; a stopped run goes on.")] = None,
+    folder: FolderOption = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder of `dragoman data duplex`: talks that are spoken there are left out.")
     ] = None,
@@ -43,11 +50,9 @@ def ranker(
             encoder = open_sentences(threads=threads, progress=progress)
             towers = train(pairs, encoder, target, Options(epochs=epochs, seed=seed), progress)
         save_ranker(target / "ranker.npz", towers)
-        if as_json:
-            emit("summary", ranker=str(target / "ranker.npz"), digest=towers.digest(), **towers.card)
-        else:
+        if not as_json:
             console.print(f"on talks that it never met: {towers.card['figures']}")
-            print(target / "ranker.npz")
+        finished(as_json, "ranker", target / "ranker.npz", digest=towers.digest(), **towers.card)
 
 
 def _heard(folder: Path) -> Iterator[Conversation]:

@@ -17,6 +17,7 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -53,17 +54,14 @@ def translation(
         options = Options(steps, minutes, rate, encoder_rate, tokens, guided, begin, check_every=check_every, seed=seed)
         target = training_folder(folder, f"{kind}-{pair}")
         trainer = Trainer(kind, languages, data or default_folder(), target, options, device)
-        with training_bar() as bar:
+        with training_bar(quiet=as_json) as bar:
 
             def told(report: Report) -> None:
                 bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}")
-                if report.check is not None:
-                    console.print(f"step {report.step}: loss of texts never trained on {report.check:.4f}")
                 if as_json:
                     emit("step", step=report.step, loss=report.loss, check=report.check)
+                elif report.check is not None:
+                    console.print(f"step {report.step}: loss of texts never trained on {report.check:.4f}")
 
             trainer.run(told)
-        if as_json:
-            emit("summary", translator=str(target / "translator.npz"), steps=trainer.pace.step)
-        else:
-            print(target / "translator.npz")
+        finished(as_json, "translator", target / "translator.npz", steps=trainer.pace.step)

@@ -15,6 +15,8 @@ from dragoman.agent.cli.training import (
     JsonOption,
     RateOption,
     ThreadsOption,
+    figures_of,
+    finished,
     prepare_training,
     training_bar,
     training_folder,
@@ -60,17 +62,10 @@ def verifier(
                     emit("step", step=report.step, loss=report.loss, **report.check)
 
             figures = trainer.run(told)
-        if as_json:
-            emit(
-                "summary",
-                verifier=str(target / "verifier.npz"),
-                drafter=origin,
-                steps=trainer.pace.step,
-                figures=figures,
-            )
-        else:
+        if not as_json:
             _tell(figures)
-            print(target / "verifier.npz")
+        done = trainer.pace.step
+        finished(as_json, "verifier", target / "verifier.npz", drafter=origin, steps=done, figures=figures)
 
 
 def _lessons(folder: Path) -> tuple[str, list[Lesson], dict[str, Json]]:
@@ -91,7 +86,7 @@ def _tell(figures: Mapping[str, Json]) -> None:
     for name in ("natural", "all"):
         found = figures[name]
         assert isinstance(found, Mapping)
-        shown = "  ".join(f"{key} {value:.3f}" for key, value in found.items() if isinstance(value, float))
+        shown = figures_of({key: value for key, value in found.items() if isinstance(value, float)})
         console.print(f"held-out drafts, {name}: {shown}")
     if not figures["precision_reached_on_tune"]:
         console.print("[bold]no threshold reaches the wanted precision:[/] the best that there is was taken")

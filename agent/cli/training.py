@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ import platformdirs
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dragoman.agent.cli.output import console
+from dragoman.agent.cli.output import Json, console, emit
 from dragoman.audio.types import DragomanError
 
 FolderOption = Annotated[Path | None, typer.Option("--folder", help="Where checkpoints lie; a stopped run goes on.")]
@@ -42,9 +42,22 @@ def training_folder(given: Path | None, name: str) -> Path:
 
 
 @contextmanager
-def training_bar(*, quiet: bool = False) -> Iterator[Callable[[float, str], None]]:
+def training_bar(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     """A bar that is told how much is done, in [0, 1], and where training is."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as bars:
         task = bars.add_task("training", total=1.0)
         yield lambda done, where: bars.update(task, completed=done, description=where)
+
+
+def figures_of(check: Mapping[str, float | None]) -> str:
+    """What a check found, on a line."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in check.items() if value is not None)
+
+
+def finished(as_json: bool, what: str, path: Path, **more: Json) -> None:
+    """Tell where ``what`` was trained lies, and with ``as_json`` what else is known of it."""
+    if as_json:
+        emit("summary", **{what: str(path)}, **more)
+    else:
+        print(path)

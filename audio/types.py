@@ -1,7 +1,8 @@
-"""The few types that every folder shares: samples, words in time, and the two sample rates."""
+"""The few types that every folder shares: samples, words in time, JSON, and the two sample rates."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono sound, shape [n], float32 in [-1, 1]."""
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
+"""What can be written as JSON."""
 
 INPUT_RATE: Final = 16_000
 """Samples per second of everything that is heard. The conversation's time is counted in these."""

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
-from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Word
+from dragoman.audio.types import INPUT_RATE, DragomanError, Json, Samples, Word
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer, percentile, rate
 from dragoman.models.catalog import resolve
 

@@ -19,9 +19,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.catalog import Progress
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
-from dragoman.agent.cli.output import Json
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.duplex_run import DUPLEX, FORESEEN, READY_MS, SILENCE, SMART, Results
 from dragoman.benchmarks.scoring import percentile
 from dragoman.benchmarks.turn_taking import Rows, Tally, at_rate, interval, resampled

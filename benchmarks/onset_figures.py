@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from dragoman.agent.cli.output import Json
+from dragoman.audio.types import Json
 from dragoman.benchmarks.onset_modes import MODES, Clock, Mode, System
 from dragoman.benchmarks.onset_run import WAIT_S, Take
 from dragoman.benchmarks.onset_turns import HeldOut

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from dragoman.agent.cli.output import Json
 from dragoman.agent.drafter.catalog import adapter_path as drafter_path
 from dragoman.agent.openings import Judge
 from dragoman.agent.ports import Recognizer, Synthesizer
 from dragoman.agent.verifying import open_ranker, open_verifier, verifier_path
 from dragoman.asr import open_recognizer
 from dragoman.asr.vad import SileroVad
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.onset_bench import Bench, Plan
 from dragoman.benchmarks.onset_figures import Group, Run, against, groups, row
 from dragoman.benchmarks.onset_judging import Fit, seam_ratio

@@ -11,11 +11,11 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from dragoman.audio.types import Json
 from dragoman.benchmarks.onset_figures import Group, paired, with_interval
 from dragoman.benchmarks.onset_modes import Mode, System
 from dragoman.benchmarks.turn_taking import resampled
 from dragoman.verifier import sheets
-from dragoman.verifier.figures import Json
 
 Choice: TypeAlias = Literal["first", "second", "tie"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)

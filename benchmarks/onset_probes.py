@@ -17,12 +17,11 @@ import numpy as np
 from dragoman.agent.ports import Role, Synthesizer
 from dragoman.audio.levels import trim_silence
 from dragoman.audio.resample import resample
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Json
 from dragoman.benchmarks.onset_figures import Run, draws_of, with_interval
 from dragoman.benchmarks.onset_modes import Mode
 from dragoman.benchmarks.onset_turns import BEFORE_S, HeldOut
 from dragoman.benchmarks.turn_taking import Numbers, Rows
-from dragoman.verifier.figures import Json
 
 About: TypeAlias = Literal["name", "number", "yes-no"]
 

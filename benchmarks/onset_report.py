@@ -10,9 +10,8 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
-from dragoman.agent.cli.output import Json
 from dragoman.agent.openings import Judge
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.onset_figures import Group
 from dragoman.benchmarks.onset_modes import MODES
 from dragoman.verifier.model import Verifier

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 
 from dragoman.agent.cli.demo import Line, speak_script
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.record import TurnRecord, listed_ends
@@ -24,7 +24,7 @@ from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import blocks
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.tts import open_voice
 
 QUESTIONS: Final = (

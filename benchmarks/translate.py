@@ -23,11 +23,11 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.llm.prediction import open_predictor
 from dragoman.asr import open_recognizer
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.interpreting import (
     Engine,
     Interpreted,

@@ -25,13 +25,12 @@ from typing import Final
 
 import numpy as np
 
-from dragoman.agent.cli.output import Json
 from dragoman.agent.interpreter import Event, Interpreter, Recognized, Revised, Spoken, Translated
 from dragoman.agent.ports import HypothesisLike, Recognizer, RecognizerStream, Synthesizer, VoiceActivity
 from dragoman.agent.workers import Worker
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.clock import run_virtual, sleep_until
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples, Speech
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Json, Samples, Speech
 from dragoman.benchmarks.onset_cores import Bill, Cores, CoreWorker
 from dragoman.benchmarks.scoring import percentile
 from dragoman.translation.steering import Steering, Translation, Translator, steered

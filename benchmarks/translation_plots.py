@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from dragoman.agent.cli.output import Json
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 
 _LIMIT_NE: Final = 0.2
 _LAG: Final = "last_changed_p50_s"

@@ -20,9 +20,9 @@ from typing import Annotated, Final
 
 import typer
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.translation_clips import PAIRS, BilingualClip, listed, spoken
 from dragoman.benchmarks.translation_scores import quality
 from dragoman.translation import BergamotTranslator, LearnedTranslator

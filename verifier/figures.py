@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
-Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
 BINS: Final = 10
 """Groups of equal size in which probabilities are compared with what was true."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from dragoman.audio.types import Json
 from dragoman.verifier import sheets
-from dragoman.verifier.figures import Json
 from dragoman.verifier.labels import VERDICTS, Verdict
 
 RUBRIC: Final = """\

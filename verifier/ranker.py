@@ -15,12 +15,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from dragoman.audio.reading import expecting
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.models.catalog import Progress
 from dragoman.verifier.contradictions import Dialogue
 from dragoman.verifier.features import Array
-from dragoman.verifier.figures import Json
 from dragoman.verifier.sentences import open_sentences
 
 INNER: Final = 256

@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.audio.writing import replacing
 from dragoman.models.catalog import Progress
 from dragoman.models.shares import share_of
 from dragoman.verifier.features import Array
-from dragoman.verifier.figures import Json, auroc
+from dragoman.verifier.figures import auroc
 from dragoman.verifier.labels import OTHERS, Candidate, label
 from dragoman.verifier.ranker import INNER, PASSING, Encoder, Ranker, Towers, last_turns
 

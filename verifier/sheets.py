@@ -14,9 +14,9 @@ from random import Random
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from dragoman.audio.reading import expecting
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.audio.writing import replacing
-from dragoman.verifier.figures import Json, kappa
+from dragoman.verifier.figures import kappa
 
 
 class Named(Protocol):

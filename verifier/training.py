@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.pace import Pace
 from dragoman.models.shares import share_of
 from dragoman.models.training import Journal, descend
 from dragoman.verifier.calibration import logistic, scaling, threshold
 from dragoman.verifier.features import SCALARS, Features
-from dragoman.verifier.figures import Flags, Json, Numbers, auroc, calibration_error, spoken_at
+from dragoman.verifier.figures import Flags, Numbers, auroc, calibration_error, spoken_at
 from dragoman.verifier.labels import Verdict
 from dragoman.verifier.model import Checkpoint, Dims, save_checkpoint
 from dragoman.verifier.network import VerifierNetwork, make_batch

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from dragoman.agent.cli.output import Json
 from dragoman.agent.ports import Role
-from dragoman.audio.types import Word
+from dragoman.audio.types import Json, Word
 from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, event
 
 Kind: TypeAlias = Literal["input_text", "input_audio", "output_text", "output_audio"]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from dragoman.agent.cli.output import Json
+from dragoman.audio.types import Json
 
 ServerEvent: TypeAlias = dict[str, Json]
 """An event for the client, ready for JSON."""

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dragoman.agent import events as on
-from dragoman.agent.cli.output import Json
-from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.audio.types import OUTPUT_RATE, Json, Samples, Word
 from dragoman.tts.speakable import Cleaner
 from dragoman.web.items import HEARD_SLACK_S, Item, View
 from dragoman.web.protocol import ServerEvent

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from dragoman.agent.cli.output import Json
-from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.audio.types import OUTPUT_RATE, Json, Samples, Word
 from dragoman.web.codec import Encoder, Format
 from dragoman.web.items import Item
 from dragoman.web.protocol import ServerEvent, event

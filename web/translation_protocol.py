@@ -11,8 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from dragoman.agent.cli.output import Json
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.web.protocol import ProtocolError, explained, merge
 
 FRAME_MS: Final = 200

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dragoman.agent import events as on
-from dragoman.agent.cli.output import Json
+from dragoman.audio.types import Json
 from dragoman.web.items import Item, View
 from dragoman.web.protocol import ServerEvent, event
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import platformdirs
 import typer
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
@@ -28,7 +28,7 @@ from dragoman.agent.llm.opening import open_responder
 from dragoman.agent.verifying import open_ranker
 from dragoman.asr.causal.catalog import open_recognizer
 from dragoman.asr.causal.stream import CausalRecognizer
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.catalog import Progress as Told
 from dragoman.verifier.labels import Candidate, Label, counts, label
 from dragoman.verifier.ranker import Ranker

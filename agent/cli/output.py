@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from dragoman.audio.types import DragomanError
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Mapping[str, Json] | None"
+from dragoman.audio.types import DragomanError, Json
 
 console = Console(stderr=True, highlight=False)
 """Everything that is for people; standard output is kept for results."""

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.files import FORMATS, save
-from dragoman.audio.types import OUTPUT_RATE, DragomanError, Speech
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Json, Speech
 from dragoman.audio.writing import writable
 from dragoman.tts import open_voice, voices
 from dragoman.tts.speakable import speakable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragoman.agent.cli.data_drafts import default_folder
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.training import (
     FolderOption,
     JsonOption,
@@ -22,7 +22,7 @@ from dragoman.agent.cli.training import (
     training_folder,
 )
 from dragoman.agent.drafter.labelled import load_folder, load_labels
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.verifier.features import features_of
 
 if TYPE_CHECKING:

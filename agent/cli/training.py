@@ -13,8 +13,8 @@ import platformdirs
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dragoman.agent.cli.output import Json, console, emit
-from dragoman.audio.types import DragomanError
+from dragoman.agent.cli.output import console, emit
+from dragoman.audio.types import DragomanError, Json
 
 FolderOption = Annotated[Path | None, typer.Option("--folder", help="Where checkpoints lie; a stopped run goes on.")]
 StepsOption = Annotated[int, typer.Option("--steps", help="At most so many steps.")]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
-from dragoman.agent.cli.output import Json, console, emit, errors
+from dragoman.agent.cli.output import console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, language_of, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
@@ -21,7 +21,7 @@ from dragoman.agent.subtitles import SUFFIXES, SubtitleFile
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.text import language_code
-from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Json, Samples
 from dragoman.audio.writing import writable
 
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dragoman.agent import events as ev
-from dragoman.agent.cli.output import Json, emit
+from dragoman.agent.cli.output import emit
 from dragoman.agent.record import ConversationRecord, TurnRecord
-from dragoman.audio.types import Word
+from dragoman.audio.types import Json, Word
 
 _NAMES = {
     ev.UserStarted: "user_started",

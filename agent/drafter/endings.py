@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from dragoman.agent.drafter.drafts import Array
 from dragoman.audio.reading import expecting
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.arrays import load_arrays, save_arrays
 from dragoman.models.shares import share_of
 from dragoman.verifier.calibration import logistic, scaling
 from dragoman.verifier.features import normed
-from dragoman.verifier.figures import Json, auroc, calibration_error
+from dragoman.verifier.figures import auroc, calibration_error
 
 Flags = npt.NDArray[np.bool_]
 

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 
 from dragoman.audio.reading import expecting
+from dragoman.audio.types import Json
 from dragoman.models.arrays import load_arrays, save_arrays
-from dragoman.verifier.figures import Json
 
 MOST: Final = 12
 """Tokens that are guessed at a time."""

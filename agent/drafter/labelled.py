@@ -13,9 +13,8 @@ from typing import Any, Final
 from dragoman.agent.drafter.drafting import Drafted
 from dragoman.agent.drafter.drafts import Draft, load_drafts, save_drafts
 from dragoman.audio.reading import ANEW, expecting
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.audio.writing import replacing
-from dragoman.verifier.figures import Json
 from dragoman.verifier.labels import Label
 
 LABELS: Final = "labels.json"

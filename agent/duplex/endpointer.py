@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dragoman.audio.reading import expecting
-from dragoman.audio.types import DragomanError
+from dragoman.audio.types import DragomanError, Json
 from dragoman.models.arrays import load_arrays, save_arrays
-from dragoman.verifier.figures import Json
 
 Array = npt.NDArray[np.float32]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from dragoman.agent.duplex.conversation import SPLITS, Conversation, Split
 from dragoman.agent.duplex.frames import FRAME_S, Control, decided_s
 from dragoman.agent.duplex.mixing import Take
 from dragoman.audio.files import save
-from dragoman.audio.types import INPUT_RATE
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
+from dragoman.audio.types import INPUT_RATE, Json
 
 _GAPS: Final = (-0.3, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
 _PAUSES: Final = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 4.0)

@@ -103,9 +103,11 @@ class Ear:
         self._second = second
         self._unrefined: tuple[_OpenTurn, int] | None = None
         self._refine = asyncio.Event()
-        self._closed = asyncio.Event()
         self._cut = 0
         """Where a turn was ended by hand: what was said before belongs to it."""
+        self.free = asyncio.Event()
+        """Unset while a turn that was ended by hand waits for its words."""
+        self.free.set()
         self.heard = 0
         """Samples heard so far: the conversation's clock."""
         self.language: str | None = None
@@ -119,6 +121,11 @@ class Ear:
     def received(self) -> int:
         """Samples received so far, those of the detector's next window included."""
         return self.heard + self._frames.waiting
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be kept for the next turn before the one that was ended by hand has its words."""
+        return not self.free.is_set() and self.heard - self._cut >= _LONGEST - INPUT_RATE
 
     def tune(self, threshold: float) -> None:
         """Set how sure the detector must be of a voice; takes effect when no one speaks."""
@@ -176,18 +183,13 @@ class Ear:
         """The open turn is ended or dropped by hand: what comes from now on is another's."""
         if self._turn is not None and not self._turn.whole:
             self._turn.whole, self._cut = True, self.heard
-
-    async def settled(self) -> None:
-        """Wait until a turn that was ended by hand has its words."""
-        while self._turn is not None and self._turn.whole:
-            self._closed.clear()
-            await self._closed.wait()
+            self.free.clear()
 
     def close(self, turn: int) -> None:
         """``turn`` needs no more recognition."""
         if self._turn is not None and self._turn.number == turn:
             self._turn = None
-            self._closed.set()
+            self.free.set()
 
     def transcribe(self, turn: int, revision: int, quick: bool) -> None:
         """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn; ``quick``: a partial will do."""

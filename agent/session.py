@@ -70,7 +70,7 @@ class Session:
         )
         self._warmer = Warmer(parts.responder, self._prompt)
         self._fast = FastPath(parts, lambda: self.settings, self._floor, self._tell, self._apply, self._problem)
-        self._sound: asyncio.Queue[Samples | on.Commit | on.Clear] = asyncio.Queue(_MOST_WAITING)
+        self._sound: asyncio.Queue[tuple[Samples | on.Commit | on.Clear, bool]] = asyncio.Queue(_MOST_WAITING)
         self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -129,7 +129,8 @@ class Session:
 
     async def hear(self, pcm: Samples) -> None:
         """Give it sound, 16 kHz mono, any length; waits while the session is behind."""
-        await self._sound.put(pcm)
+        for start in range(0, len(pcm), _STEP):
+            await self._sound.put((pcm[start : start + _STEP], self.settings.turn_detection))
 
     def events(self) -> AsyncIterator[ev.SessionEvent]:
         """Everything that happens, for one reader; ends after ``close``."""
@@ -137,11 +138,11 @@ class Session:
 
     async def commit(self) -> None:
         """End the turn by hand, after all the sound that was given before."""
-        await self._sound.put(on.Commit())
+        await self._sound.put((on.Commit(), self.settings.turn_detection))
 
     async def clear(self) -> None:
         """Drop the open turn and its sound, after all that was given before."""
-        await self._sound.put(on.Clear())
+        await self._sound.put((on.Clear(), self.settings.turn_detection))
 
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
         """Ask for a reply to the history as it is; ignored while there is one."""
@@ -183,22 +184,20 @@ class Session:
 
     async def _listen(self) -> None:
         while True:
-            pcm = await self._sound.get()
-            if not isinstance(pcm, np.ndarray):
-                await self._ear.settled()  # one turn at a time: what comes meanwhile is the next one's
+            given, detect = await self._sound.get()
+            if self._ear.full or not isinstance(given, np.ndarray):
+                await self._ear.free.wait()  # what comes behind the end of a turn is not that turn's
+            if not (detect or self._engine.open_turn or isinstance(given, on.Clear)):
+                self._tell(on.SpeechStarted(self._ear.heard))  # a turn that is ended by hand gets its words, if none
+            if not isinstance(given, np.ndarray):
                 self._ear.cut()
-                self._tell(pcm)
+                self._tell(given)
                 continue
-            for start in range(0, len(pcm), _STEP):
-                piece = pcm[start : start + _STEP]
-                if self.settings.half_duplex and self._player.audible:
-                    piece = piece * 0
-                if not self.settings.turn_detection and self._engine.open_turn == 0:
-                    self._tell(on.SpeechStarted(self._ear.heard))
-                self._ear.hear(piece, detect=self.settings.turn_detection)
-                if self._fast.turns is not None:
-                    self._fast.turns.hear(piece)
-                await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
+            sound = given * 0 if self.settings.half_duplex and self._player.audible else given
+            self._ear.hear(sound, detect=detect)
+            if self._fast.turns is not None:
+                self._fast.turns.hear(sound)
+            await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
 
     # ---- turn-taking by a model
 

@@ -183,18 +183,19 @@ def test_what_is_said_after_a_commit_belongs_to_the_next_turn(at_once: bool) -> 
 
 
 def test_turns_that_are_given_at_once_are_each_their_own() -> None:
-    """A client need not wait for words before it ends, or drops, what it says next."""
+    """A client need not wait for words before it ends, or drops, what it says next; longer ones than are kept, too."""
     parts = scripted(["x"], ["y"])
     parts.recognizer = Measuring(1.0)
 
     async def drive(session: Session) -> None:
-        for seconds in (1, 2, 4, 8):
+        for seconds in (1, 2, 4, 40, 8):
             await session.hear(speech((0, seconds), seconds=seconds))
             await (session.clear() if seconds == 2 else session.commit())
         await asyncio.sleep(1)
 
     _, events = held(parts, drive, turn_detection=False)
-    assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(s, abs=0.1) for s in (1, 4, 8)]
+    said = [float(turn.text) for turn in only(events, ev.UserTurn)]
+    assert said == [pytest.approx(seconds, abs=0.1) for seconds in (1, 4, 40, 8)]
 
 
 @pytest.mark.parametrize("said", ["", "What time is it?"])
@@ -212,6 +213,27 @@ def test_a_turn_that_was_open_by_hand_ends_by_itself_when_voices_are_detected(sa
     assert [turn.text for turn in only(events, ev.UserTurn)] == [said] * bool(said)
     assert [done.heard for done in only(events, ev.ReplyDone)] == ["It is noon."]
     assert session.phase == "idle"
+
+
+@pytest.mark.parametrize("detected", [True, False])
+def test_a_turn_that_is_open_when_turn_detection_changes_has_an_end(detected: bool) -> None:
+    """What came before is ended by whoever ends turns now, and a reply that is asked for then is given."""
+    parts = scripted([""], ["Yes."])
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech(seconds=1), at_once=True)
+        await asyncio.sleep(0.1)
+        session.configure(replace(session.settings, turn_detection=detected))
+        if not detected:
+            await session.commit()
+        await hear(session, speech(seconds=1), at_once=True)
+        await asyncio.sleep(0.1)
+        session.respond()
+        await asyncio.sleep(1)
+
+    _, events = held(parts, drive, turn_detection=not detected)
+    assert len(only(events, ev.UserBackchannel if detected else ev.UserTurn)) == 1
+    assert len(only(events, ev.ReplyDone)) == 1
 
 
 def anticipating(**responder: float) -> Parts:

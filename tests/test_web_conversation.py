@@ -499,8 +499,9 @@ def test_response_answers_the_last_of_several_commits() -> None:
         desk.conversation.received(16_000)
         desk.send("input_audio_buffer.commit")
     desk.send("response.create")
-    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
     assert desk.session.calls == [("commit",), ("commit",)]
+    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
+    assert len(desk.session.calls) == 2
     desk.happen(on.UserTurn(2, "How are you?", 1.0, 2.0, entry=2))
     assert desk.session.calls[2:] == [("respond", None, None)]
 

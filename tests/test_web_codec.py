@@ -70,6 +70,14 @@ def test_any_chunking_decodes_alike(cuts: list[int]) -> None:
     np.testing.assert_allclose(heard, expected, atol=1e-5)
 
 
+def test_half_a_sample_ends_with_its_stream() -> None:
+    """What comes after a flush is not shifted by it."""
+    decoder, sound = Decoder(Pcm()), base64.b64encode((tone(0.2) * 32767).astype("<i2").tobytes()).decode()
+    decoder.decode(base64.b64encode(b"\1\2\3").decode())
+    decoder.flush()
+    np.testing.assert_array_equal(decoder.decode(sound), Decoder(Pcm()).decode(sound))
+
+
 @pytest.mark.parametrize("text", ["~~~", "é", "AAA\u200b", "\ud800"])
 def test_what_is_not_base64_is_refused(text: str) -> None:
     """An error, not noise."""

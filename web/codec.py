@@ -70,7 +70,8 @@ class Decoder:
         return self._resampler.push(pcm.astype(np.float32) / np.float32(32768))
 
     def flush(self) -> Samples:
-        """What the resampler still holds: call it where the stream ends."""
+        """What the resampler still holds: call it where the stream ends. Half a sample is none."""
+        self._odd = b""
         return self._resampler.flush()
 
 

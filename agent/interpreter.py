@@ -202,11 +202,11 @@ class Interpreter:
                     source = await run.ear.run(ear.end)
                 if source is not None:
                     await run.heard(source, ear)
+                await asyncio.sleep(0)  # sound that waits must not keep the loop to itself
             if ear.fresh:
                 source = await run.ear.run(ear.partial)
                 if source is not None:
                     await run.heard(source, ear, open_=True)
-            await asyncio.sleep(0)  # a source that is always ready must not keep the loop to itself
         for source in await run.ear.run(ear.finish):
             await run.heard(source, ear)
         run.over = True

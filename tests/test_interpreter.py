@@ -461,3 +461,32 @@ def test_a_pair_or_voice_that_does_not_fit_is_told() -> None:
         interpreter([], translator=Upper(frozenset({("de", "fr")})))
     with pytest.raises(DragomanError, match="the voice speaks fr, not pt"):
         interpreter([], voice=Tone("fr"))
+
+
+def test_minutes_that_come_at_once_leave_others_served() -> None:
+    """Each window of sound is a turn of the loop."""
+    turns = 0
+    heard_at: list[int] = []
+
+    class Watched(Loudness):
+        def probability(self, window: Samples) -> float:
+            heard_at.append(turns)
+            return super().probability(window)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def at_once() -> AsyncIterator[Samples]:
+        yield sound((60, 0.0))
+
+    async def main() -> None:
+        busy = asyncio.create_task(others())
+        run = Interpreter(Ear([]), Watched, Upper(), source="en", target="pt").run(at_once())
+        assert [event async for event in run] == []
+        busy.cancel()
+
+    asyncio.run(main())
+    assert len(set(heard_at)) == len(heard_at) > 1800

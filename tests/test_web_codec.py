@@ -41,7 +41,7 @@ def test_a_tone_survives_the_wire(form: Format) -> None:
     """Encoded and decoded, a tone is the same tone to within the format's noise."""
     encoder, decoder = Encoder(form), Decoder(form)
     wire = [*encoder.encode(tone(1.0)), *encoder.flush()]
-    heard = np.concatenate([*(decoder.decode(piece) for piece in wire), decoder.flush()])
+    heard = np.concatenate([*(pcm for piece in wire for pcm in decoder.decode(piece)), decoder.flush()])
     wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(heard)) / 16_000)
     middle = slice(2000, 14_000)
     noise = np.sqrt(np.mean((heard[middle] - wanted[middle]) ** 2))
@@ -64,22 +64,32 @@ def test_any_chunking_decodes_alike(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(data)]
     decoder = Decoder(Pcm())
     pieces = [data[a:b] for a, b in itertools.pairwise(edges)]
-    heard = np.concatenate([*(decoder.decode(base64.b64encode(p).decode()) for p in pieces), decoder.flush()])
+    wire = [base64.b64encode(piece).decode() for piece in pieces]
+    heard = np.concatenate([*(pcm for piece in wire for pcm in decoder.decode(piece)), decoder.flush()])
     whole = Decoder(Pcm())
-    expected = np.concatenate([whole.decode(base64.b64encode(data).decode()), whole.flush()])
+    expected = np.concatenate([*whole.decode(base64.b64encode(data).decode()), whole.flush()])
     np.testing.assert_allclose(heard, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_long_chunks_are_cut(form: Format) -> None:
+    """A client may send minutes at once: they are decoded a little at a time."""
+    data = np.zeros(rate_of(form) * (2 if isinstance(form, Pcm) else 1), np.uint8).tobytes()
+    pieces = list(Decoder(form).decode(base64.b64encode(data).decode()))
+    assert len(pieces) == 5
+    assert max(map(len, pieces)) < 4000
 
 
 def test_half_a_sample_ends_with_its_stream() -> None:
     """What comes after a flush is not shifted by it."""
     decoder, sound = Decoder(Pcm()), base64.b64encode((tone(0.2) * 32767).astype("<i2").tobytes()).decode()
-    decoder.decode(base64.b64encode(b"\1\2\3").decode())
+    assert len(list(decoder.decode(base64.b64encode(b"\1\2\3").decode()))) == 1
     decoder.flush()
-    np.testing.assert_array_equal(decoder.decode(sound), Decoder(Pcm()).decode(sound))
+    np.testing.assert_array_equal([*decoder.decode(sound)], [*Decoder(Pcm()).decode(sound)])
 
 
 @pytest.mark.parametrize("text", ["~~~", "é", "AAA\u200b", "\ud800"])
 def test_what_is_not_base64_is_refused(text: str) -> None:
     """An error, not noise."""
     with pytest.raises(ProtocolError, match="base64"):
-        Decoder(Pcm()).decode(text)
+        list(Decoder(Pcm()).decode(text))

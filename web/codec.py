@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -54,8 +55,10 @@ class Decoder:
         self._odd = b""
         self._resampler = StreamResampler(rate_of(form), INPUT_RATE)
 
-    def decode(self, text: str) -> Samples:
-        """The samples that are complete so far. Raises ``ProtocolError`` on what is not base64."""
+    def decode(self, text: str) -> Iterator[Samples]:
+        """The samples that are complete so far, a fifth of a second at a time: a chunk may hold minutes. Raises
+        ``ProtocolError`` on what is not base64.
+        """
         try:
             data = base64.b64decode(text, validate=True)
         except ValueError as error:  # not binascii.Error alone: letters beyond ASCII raise another
@@ -67,7 +70,9 @@ class Decoder:
             pcm = np.frombuffer(data[:whole], "<i2")
         else:
             pcm = levels(self._form.type)[np.frombuffer(data, np.uint8)]
-        return self._resampler.push(pcm.astype(np.float32) / np.float32(32768))
+        step = rate_of(self._form) // 5
+        for start in range(0, len(pcm), step):
+            yield self._resampler.push(pcm[start : start + step].astype(np.float32) / np.float32(32768))
 
     def flush(self) -> Samples:
         """What the resampler still holds: call it where the stream ends. Half a sample is none."""

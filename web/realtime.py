@@ -187,7 +187,8 @@ class Connection:
         transcript: str | None = None
         try:
             if isinstance(message, ask.Append):
-                await self._hear(self._decoder.decode(message.audio))
+                for pcm in self._decoder.decode(message.audio):
+                    await self._hear(pcm)
             elif isinstance(message, ask.Commit | ask.Clear):
                 await self._hear(self._decoder.flush())
             elif isinstance(message, ask.ItemCreate):
@@ -212,7 +213,11 @@ class Connection:
     async def _transcribe(self, item: ask.MessageItem) -> str | None:
         config = self._conversation.config.audio.input
         decoder = Decoder(config.format)
-        sounds = [decoder.decode(part.audio) for part in item.content if part.audio]
+        sounds: list[Samples] = []
+        for part in item.content:
+            for piece in decoder.decode(part.audio or ""):
+                sounds.append(piece)
+                await asyncio.sleep(0)  # others are served in between
         if not sounds:
             return None
         language = config.transcription.language if config.transcription else None

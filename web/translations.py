@@ -34,7 +34,8 @@ time. Raises ``DragomanError``."""
 
 _LIFETIME_S: Final = 24 * 3600
 _WAITING: Final = 600
-"""Pieces of sound that may wait while models load: beyond them the client is not read."""
+"""Pieces of sound, of a fifth of a second at most, that may wait while models load: beyond them the client is not
+read."""
 
 
 class Appended:
@@ -170,11 +171,12 @@ class TranslationConnection:
 
     async def _take(self, message: ask.TranslationUpdate | ask.TranslationAppend) -> None:
         if isinstance(message, ask.TranslationAppend):
-            pcm = self._decoder.decode(message.audio)
-            self._telling.received += len(pcm)
-            if self._run is None:
-                self._run = self._tasks.create_task(self._interpret(self._config.target), name="interpret")
-            await self._sound.put(pcm)
+            for pcm in self._decoder.decode(message.audio):
+                self._telling.received += len(pcm)
+                if self._run is None:
+                    self._run = self._tasks.create_task(self._interpret(self._config.target), name="interpret")
+                await self._sound.put(pcm)
+                await asyncio.sleep(0)  # others are served in between
             return
         config = self._config.merged(message.session)
         if config.target != self._config.target:

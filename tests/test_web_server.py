@@ -286,6 +286,8 @@ def test_key_opens_the_door(headers: dict[str, str], protocols: list[str] | None
     [
         {"Origin": "http://elsewhere.example"},
         {"Host": "elsewhere.example", "Origin": "http://elsewhere.example"},
+        {"Host": "["},
+        {"Origin": "http://["},
     ],
 )
 def test_foreign_pages_are_refused(headers: dict[str, str]) -> None:

@@ -29,11 +29,15 @@ class Access:
             if any(hmac.compare_digest(given.encode(), self._key.encode()) for given in _keys(request, offered)):
                 return None
             return "a key is needed: send it as 'Authorization: Bearer KEY'"
-        host = urlsplit("//" + request.headers.get("host", ""))
+        origin = request.headers.get("origin")
+        try:
+            host = urlsplit("//" + request.headers.get("host", ""))
+            page = host if origin is None else urlsplit(origin)
+        except ValueError as error:
+            return f"the Host or Origin header can't be read: {error}"
         if self._local and host.hostname not in _LOOPBACK:
             return f"this server is for this machine only, not for {host.hostname!r}; set a key to open it"
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host.netloc:
+        if page.netloc != host.netloc:
             return f"pages from {origin} may not connect; set a key to let them"
         return None
 

@@ -552,6 +552,16 @@ def test_deleted_answer_is_cut_to_nothing() -> None:
     assert desk.session.calls == [("truncate", 1, 0.0)]
 
 
+def test_answer_that_is_deleted_while_it_comes_is_ended_before() -> None:
+    """By the client, and nothing is told of an item that is gone."""
+    desk = Desk()
+    item = item_of(desk.happen(*spoken_reply()))
+    *cut, deleted = desk.send("conversation.item.delete", item_id=item)
+    assert cut[-1]["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert types([deleted]) == ["deleted"]
+    assert desk.happen(on.ReplyDone(1, 2.0, "interrupted", "Hello there, old friend.", "")) == []
+
+
 CLIENTS = {
     "openai-agents-js": {
         "type": "realtime",

@@ -211,13 +211,14 @@ class Conversation:
         ]
 
     def _delete(self, item_id: str) -> list[ServerEvent]:
-        item = self._items.get(item_id)
+        item, cut = self._items.get(item_id), list[ServerEvent]()
         if item.entry:
             self._control.forget(item.entry)
         elif item.reply:
             self._control.truncate(item.reply, item.offset)
+            cut = self._replies.cut(item.reply)
         self._items.remove(item_id)
-        return [event("conversation.item.deleted", item_id=item_id)]
+        return [*cut, event("conversation.item.deleted", item_id=item_id)]
 
     def _truncate(self, message: ask.ItemTruncate) -> list[ServerEvent]:
         item = self._items.get(message.item_id)

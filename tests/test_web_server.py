@@ -187,6 +187,8 @@ def test_nonsense_leaves_the_session_open() -> None:
             assert error["error"]["code"] == "invalid_json"
             await send(socket, "input_audio_buffer.append", audio="~", event_id="bad")
             assert (await told(socket, "error"))["error"]["event_id"] == "bad"
+            await send(socket, "conversation.item.create", item={"type": "function_call_output"}, event_id="worse")
+            assert (await told(socket, "error"))["error"]["event_id"] == "worse"
             await send(socket, "input_audio_buffer.clear")
             await told(socket, "input_audio_buffer.cleared")
 

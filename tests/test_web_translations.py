@@ -260,6 +260,7 @@ def test_what_can_not_be_done_is_an_error_and_the_session_goes_on(message: dict[
         await say(socket, {**message, "event_id": "mine"})
         error = (await received(socket, until="error"))[-1]
         assert says in error["error"]["message"]  # type: ignore[index]
+        assert error["error"]["event_id"] == "mine"  # type: ignore[index]
         await say(socket, CLOSE)
         assert (await received(socket))[-1]["type"] == "session.closed"
 

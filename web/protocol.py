@@ -25,10 +25,14 @@ MAX_TEXT_BYTES = 2**15
 class ProtocolError(Exception):
     """A client's event that can't be done; becomes an ``error`` event, and the session goes on."""
 
-    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "invalid_value", param: str | None = None, cause: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.param = param
+        self.cause = cause
+        """The event's own id, where it can't be read otherwise."""
 
 
 def event(type_: str, **fields: Json) -> ServerEvent:
@@ -334,11 +338,17 @@ def parse(text: str | bytes) -> ClientEvent:
     try:
         return _client_event.validate_json(text)
     except ValidationError as error:
-        raise explained(error, "") from error
+        raise explained(error, "", text) from error
 
 
-def explained(error: ValidationError, prefix: str) -> ProtocolError:
-    """What is wrong, as the client is told; ``prefix`` is where it stands in the event."""
+class _Identified(BaseModel):
+    event_id: str
+
+
+def explained(error: ValidationError, prefix: str, given: str | bytes = "") -> ProtocolError:
+    """What is wrong, as the client is told; ``prefix`` is where it stands in the event. What is wrong with all that was
+    ``given`` is told with its id, if it has one.
+    """
     first = error.errors(include_url=False, include_input=False)[0]
     where = [str(part) for part in first["loc"]]
     param = ".".join([prefix, *where] if prefix else where[1:]) or None
@@ -349,4 +359,8 @@ def explained(error: ValidationError, prefix: str) -> ProtocolError:
     }
     place = f" ({param})" if param else ""
     kind = first["type"] if first["type"] != "union_tag_invalid" or not where else ""  # a tag inside names no event
-    return ProtocolError(f"{first['msg']}{place}", code=code.get(kind, "invalid_value"), param=param)
+    try:
+        cause = _Identified.model_validate_json(given).event_id
+    except ValidationError:
+        cause = None
+    return ProtocolError(f"{first['msg']}{place}", code=code.get(kind, "invalid_value"), param=param, cause=cause)

@@ -180,7 +180,7 @@ class Connection:
                 message = ask.parse(frame.get("text") or frame.get("bytes") or "")
                 events = await self._take(message)
             except ProtocolError as error:
-                events = self._conversation.refuse(error)
+                events = self._conversation.refuse(error, error.cause)
             await self._send(events)
 
     async def _take(self, message: ask.ClientEvent) -> list[ServerEvent]:

@@ -132,4 +132,4 @@ def parse(text: str | bytes) -> TranslationClientEvent:
     try:
         return _client_event.validate_json(text)
     except ValidationError as error:
-        raise explained(error, "") from error
+        raise explained(error, "", text) from error

@@ -167,7 +167,9 @@ class TranslationConnection:
                     return
                 await self._take(message)
             except ProtocolError as error:
-                await self._send([error_event(str(error), code=error.code, param=error.param, cause=cause)])
+                await self._send(
+                    [error_event(str(error), code=error.code, param=error.param, cause=cause or error.cause)]
+                )
 
     async def _take(self, message: ask.TranslationUpdate | ask.TranslationAppend) -> None:
         if isinstance(message, ask.TranslationAppend):

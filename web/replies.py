@@ -190,6 +190,8 @@ class Replies:
         return response.begin(self._view.items.add(item))
 
     def _speak(self, response: Response, pcm: Samples, words: tuple[Word, ...]) -> list[ServerEvent]:
+        if not response.speaks:  # it began to be spoken, and then only text was wanted
+            return []
         self.spoke = True
         local = tuple(word.shifted(-response.item.offset) for word in words)
         timed: list[Json] = [[word.text, round(word.start * 1000), round(word.end * 1000)] for word in local]

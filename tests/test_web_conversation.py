@@ -464,6 +464,23 @@ def test_text_session_sends_no_sound() -> None:
     assert content == [{"type": "output_text", "text": "Hello."}]
 
 
+def test_response_in_another_format_is_refused() -> None:
+    """It would be noise to its client."""
+    desk = Desk()
+    for form, answer in (({"type": "audio/pcmu"}, "error"), ({"type": "audio/pcm", "rate": 24000}, "created")):
+        told = desk.send("response.create", response={"audio": {"output": {"format": form, "voice": "marin"}}})
+        assert types(told) == [answer]
+
+
+def test_reply_that_was_spoken_when_text_was_asked_for_is_written() -> None:
+    """A response of text has no sound, whatever the session had prepared."""
+    desk = Desk()
+    desk.send("session.update", session={"output_modalities": ["text"]})
+    said = desk.happen(*spoken_reply(), on.ReplyHeld(1, 2.0, 0.5), on.ReplyResumed(1, 3.0, 0.5), on.ReplyWritten(1))
+    assert "output_text.delta" in types(said)
+    assert not [each for each in types(said) if "audio" in each and "speech" not in each]
+
+
 def test_typed_message_goes_into_the_history() -> None:
     """conversation.item.create: added and done, remembered; delete: forgotten."""
     desk = Desk()

@@ -260,6 +260,10 @@ class Conversation:
             raise ProtocolError(
                 "output_modalities can only be changed by session.update", param="response.output_modalities"
             )
+        if wanted.audio and wanted.audio.output.format not in (None, self.config.audio.output.format):
+            raise ProtocolError(
+                "the format can only be changed by session.update", param="response.audio.output.format"
+            )
         promised = self._replies.promise(wanted.metadata, wanted.max_output_tokens)
         self._asked = wanted
         self._proceed()

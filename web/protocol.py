@@ -291,9 +291,22 @@ class ItemTruncate(_Event):
     audio_end_ms: int = Field(ge=0)
 
 
+class ResponseOutput(BaseModel):
+    """How one response is to sound."""
+
+    format: AudioFormat | None = None
+
+
+class ResponseAudio(BaseModel):
+    """The speaker's side of one response."""
+
+    output: ResponseOutput = ResponseOutput()
+
+
 class ResponseParams(BaseModel):
     """How one response differs from the session's."""
 
+    audio: ResponseAudio | None = None
     conversation: str = "auto"
     input: list[object] | None = None
     instructions: str | None = None

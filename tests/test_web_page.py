@@ -162,7 +162,8 @@ def test_page_fits_a_phone(address: str, tmp_path: Path) -> None:
         assert box["y"] + box["height"] <= 640
 
 
-KEYS = (("This server asks for a key.", "wrong"), ("That key is not right.", "secret"))
+KEY = "s/e(c)r+e%74=="
+KEYS = (("This server asks for a key.", "пароль"), ("That key is not right.", "wrong"), ("That key is not right.", KEY))
 """What a locked server's page says, and what is answered."""
 
 
@@ -222,7 +223,7 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
     with browser(tmp_path) as page:
         with locked_server(limit=0) as address:
             page.goto(address)
-            page.evaluate("sessionStorage.setItem('dragoman-key', 'secret')")
+            page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
             page.fill("#text", "Are you there?")
             page.keyboard.press("Enter")
             page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
@@ -242,7 +243,7 @@ def locked_server(limit: int = 4) -> Iterator[str]:
 
     backend = Backend(ScriptedSession, transcribe, SessionSettings())
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(backend, key="secret", limit=limit)
+        app = create_app(backend, key=KEY, limit=limit)
         config = uvicorn.Config(app, ws="websockets-sansio", log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -257,6 +257,7 @@ def test_full_server_says_so() -> None:
     [
         ({"Authorization": "Bearer secret"}, None, True),
         ({}, ["realtime", "openai-insecure-api-key.secret"], True),
+        ({}, ["realtime", "openai-insecure-api-key.%73ecret"], True),
         ({"Authorization": "Bearer wrong"}, None, False),
         ({}, None, False),
         ({"Origin": "http://elsewhere.example", "Authorization": "Bearer secret"}, None, True),
@@ -386,6 +387,8 @@ def test_failed_session_says_so() -> None:
         (["--certificate", __file__, "--certificate-key", "none.pem"], "--certificate-key none.pem: can't be read"),
         (["--certificate", __file__], "not a certificate with its private key"),
         (["--certificate-key", __file__], "needs --certificate"),
+        (["--key", ""], "--key: give one or more"),
+        (["--key", "my clé"], "--key: give one or more"),
     ],
 )
 def test_bad_input_is_one_clear_line(options: list[str], message: str) -> None:

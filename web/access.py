@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -45,4 +45,5 @@ class Access:
 def _keys(request: HTTPConnection, offered: list[str] | None) -> list[str]:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     keys = [token.strip()] if kind.lower() == "bearer" else []
-    return keys + [name.removeprefix(_KEY_PROTOCOL) for name in offered or [] if name.startswith(_KEY_PROTOCOL)]
+    named = [name.removeprefix(_KEY_PROTOCOL) for name in offered or [] if name.startswith(_KEY_PROTOCOL)]
+    return keys + named + [unquote(name) for name in named]  # a browser can't name a subprotocol "a/b=" as it is

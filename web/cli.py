@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -54,6 +55,8 @@ def serve(
 ) -> None:
     """Serve the Realtime protocol at /v1/realtime, and a page to talk at /."""
     with errors():
+        if key is not None and not re.fullmatch("[!-~]+", key):
+            raise DragomanError("--key: give one or more letters, digits and signs, without spaces or accents")
         language = language_of(lang)
         config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, slots=min(limit, 4))
         settings = SessionSettings(instructions=instructions, language=language)

@@ -4,8 +4,11 @@ const KEY = "dragoman-key";
 
 export const key = {
   get: () => sessionStorage.getItem(KEY),
-  set: (value) => sessionStorage.setItem(KEY, value),
+  set: (value) => sessionStorage.setItem(KEY, value.trim()),
 };
+
+// As the name of a subprotocol, which may hold fewer signs than a key.
+const named = (text) => encodeURIComponent(text).replace(/[()]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`);
 
 export class Refused extends Error {
   constructor(message, status) {
@@ -17,6 +20,7 @@ export class Refused extends Error {
 export class Client extends EventTarget {
   // Ask by HTTP first: a refused WebSocket doesn't say why.
   static async open() {
+    if (/[^!-~]/.test(key.get() ?? "")) throw new Refused("That key is not right.", 401); // no header can carry it
     const headers = key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
     const answer = await fetch("v1/models", { headers }).catch(() => {
       throw new Error("The server does not answer. Is it running?");
@@ -27,7 +31,7 @@ export class Client extends EventTarget {
     if (!answer.ok) throw new Refused((await answer.json()).error.message, answer.status);
     const address = new URL("v1/realtime?model=dragoman&extensions=dragoman", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const protocols = key.get() ? ["realtime", `openai-insecure-api-key.${key.get()}`] : ["realtime"];
+    const protocols = key.get() ? ["realtime", `openai-insecure-api-key.${named(key.get())}`] : ["realtime"];
     const client = new Client(new WebSocket(address, protocols));
     await client.ready;
     return client;

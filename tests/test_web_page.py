@@ -151,6 +151,26 @@ def test_refused_microphone_is_explained(address: str, tmp_path: Path) -> None:
         assert page.is_enabled("#talk")
 
 
+def test_typed_conversation_goes_on_without_a_microphone(address: str, tmp_path: Path) -> None:
+    """It is the same one after the microphone was refused; where it ends, what was not heard is struck out."""
+    with browser(tmp_path) as page:
+        page.goto(address)
+        page.fill("#text", "What is the capital of France?")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        page.click("#talk")
+        page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
+        assert page.get_attribute("body", "data-phase") == "idle"
+        assert page.inner_text("#state") == "Ready"
+        page.fill("#text", "Please tell me a very long story about a brave little dog.")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#log .open .coming", timeout=WAIT_MS)
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        assert page.locator("#log .open").count() == 0
+
+
 def test_page_fits_a_phone(address: str, tmp_path: Path) -> None:
     """Nothing is wider than a narrow screen, and the button is in view."""
     with browser(tmp_path) as page:

@@ -63,16 +63,16 @@ async function connect() {
 async function start() {
   get("talk").disabled = true;
   problem("");
-  phase("opening");
+  if (!live) phase("opening");
   try {
     const { sound } = await connect();
     await sound.listen();
     live.listening = true;
     shown(true);
-    phase("idle");
+    if (["opening", "idle"].includes(document.body.dataset.phase)) phase("idle");
     get("welcome").hidden = true;
   } catch (error) {
-    await stop();
+    if (!live?.typed) await stop(); // what is typed goes on without a microphone
     refused(error, start);
   } finally {
     get("talk").disabled = false;
@@ -84,6 +84,7 @@ async function stop() {
   live = null;
   shown(false);
   phase("off");
+  log.end();
   was?.client.close();
   await was?.sound.close();
 }
@@ -137,6 +138,7 @@ async function say() {
       throw new Error("The connection was lost. Send it again to reconnect.");
     }
     talk.client.send("response.create");
+    talk.typed = true;
     field.value = "";
   } catch (error) {
     refused(error, say);

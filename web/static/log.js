@@ -131,6 +131,16 @@ export class Log {
     });
   }
 
+  // The conversation is over: what was still to come of an answer does not.
+  end() {
+    for (const entry of new Set(this.items.values())) {
+      if (!(entry instanceof Answer) || entry.state !== "coming") continue;
+      if (entry.text || entry.before) entry.end("unheard");
+      else entry.node.remove();
+    }
+    this.last = null;
+  }
+
   heardWhole(item) {
     return this.items.get(item)?.state === "heard";
   }

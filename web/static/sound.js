@@ -29,6 +29,10 @@ export class Sound extends EventTarget {
     this.stream = await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
     });
+    if (this.context.state === "closed") {
+      this.release();
+      throw new Error("The connection was lost. Start again to reconnect.");
+    }
     this.source = this.context.createMediaStreamSource(this.stream);
     this.microphone = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     this.microphone.port.onmessage = ({ data }) => this.captured(data);
@@ -76,11 +80,15 @@ export class Sound extends EventTarget {
     return this.epoch + ms / 1000;
   }
 
-  async close() {
+  release() {
     this.stream?.getTracks().forEach((track) => {
       track.onended = null;
       track.stop();
     });
+  }
+
+  async close() {
+    this.release();
     await this.context.close();
     this.tell("stopped", { item: null, ms: 0 }); // for whoever waits for it: the speaker answers no more
   }

@@ -149,9 +149,11 @@ class Session:
         self._asked = (instructions, max_tokens)
         self._tell(on.Ask())
 
-    def cancel(self) -> None:
-        """Stop the reply that is written or played."""
+    def cancel(self) -> int:
+        """Stop the reply that is written or played; gives its number, 0 if there is none."""
+        reply = self._engine.reply
         self._tell(on.Cancel())
+        return reply if self._engine.reply != reply else 0
 
     def truncate(self, reply: int, seconds: float) -> None:
         """Only ``seconds`` of ``reply`` were heard: the history keeps the words before."""
@@ -189,15 +191,15 @@ class Session:
                 await self._ear.free.wait()  # what comes behind the end of a turn is not that turn's
             if not (detect or self._engine.open_turn or isinstance(given, on.Clear)):
                 self._tell(on.SpeechStarted(self._ear.heard))  # a turn that is ended by hand gets its words, if none
-            if not isinstance(given, np.ndarray):
+            if isinstance(given, np.ndarray):
+                sound = given * 0 if self.settings.half_duplex and self._player.audible else given
+                self._ear.hear(sound, detect=detect)
+                if self._fast.turns is not None:
+                    self._fast.turns.hear(sound)
+                await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
+            else:
                 self._ear.cut()
                 self._tell(given)
-                continue
-            sound = given * 0 if self.settings.half_duplex and self._player.audible else given
-            self._ear.hear(sound, detect=detect)
-            if self._fast.turns is not None:
-                self._fast.turns.hear(sound)
-            await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
 
     # ---- turn-taking by a model
 
@@ -336,9 +338,8 @@ class Session:
 
     async def _write(self, order: Order) -> None:
         try:
-            settings = self.settings
-            language = settings.language or self._ear.spoken or "en"
-            voice = await self._parts.voice(language, settings.voice) if settings.speak else None
+            language = self.settings.language or self._ear.spoken or "en"
+            voice = await self._parts.voice(language, self.settings.voice) if self.settings.speak else None
             await self._writer.write(order, voice)
         except Exception as error:  # a voice that can't be opened must not end the conversation
             self._tell(on.ReplyFailed(order.reply, str(error) or repr(error)))

@@ -380,6 +380,19 @@ def test_cancel_ends_the_response_at_once() -> None:
     assert late == []
 
 
+def test_request_after_a_cancel_is_not_taken_for_the_one_before() -> None:
+    """The session tells of the cancelled reply when the client has asked for another already."""
+    desk = Desk()
+    desk.send("response.create")
+    desk.session.reply = 1
+    desk.send("response.cancel")
+    (created,) = desk.send("response.create", response={"metadata": {"which": "second"}})
+    assert desk.happen(on.ReplyStarted(1, 0, 0.1), on.ReplyDone(1, 0.1, "cancelled", "", "")) == []
+    *_, done = desk.happen(*spoken_reply(2), on.ReplyWritten(2))
+    assert done["response"]["id"] == created["response"]["id"]
+    assert (done["response"]["status"], done["response"]["metadata"]) == ("completed", {"which": "second"})
+
+
 def test_cancel_without_a_response_is_an_error() -> None:
     """Nothing to cancel."""
     (error,) = Desk().send("response.cancel")

@@ -177,6 +177,23 @@ def test_text_that_the_language_model_can_not_read_is_refused() -> None:
     asyncio.run(main())
 
 
+def test_answer_that_is_asked_for_after_a_cancel_is_given() -> None:
+    """All three at once: the first response is the cancelled one, the second is answered."""
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(scripted([], ["Good day.", "Good night."])))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            for kind in ("response.create", "response.cancel", "response.create"):
+                await send(socket, kind)
+            done = [(await told(socket, "response.done"))["response"]["status"] for _ in range(2)]
+            assert done == ["cancelled", "completed"]
+
+    asyncio.run(main())
+
+
 def test_nonsense_leaves_the_session_open() -> None:
     """An error event, and the next event is served."""
 

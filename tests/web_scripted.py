@@ -38,6 +38,8 @@ class ScriptedControl:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.reply = 0
+        """The reply that a cancel stops."""
         self._messages = itertools.count(1)
 
     def commit(self) -> None:
@@ -49,8 +51,9 @@ class ScriptedControl:
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
         self.calls.append(("respond", instructions, max_tokens))
 
-    def cancel(self) -> None:
+    def cancel(self) -> int:
         self.calls.append(("cancel",))
+        return self.reply
 
     def truncate(self, reply: int, seconds: float) -> None:
         self.calls.append(("truncate", reply, round(seconds, 3)))

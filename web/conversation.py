@@ -30,8 +30,8 @@ class Control(Protocol):
     def respond(self, *, instructions: str | None, max_tokens: int | None) -> None:
         """Reply to the history as it is."""
 
-    def cancel(self) -> None:
-        """Stop the reply."""
+    def cancel(self) -> int:
+        """Stop the reply; gives its number, 0 if there is none."""
 
     def truncate(self, reply: int, seconds: float) -> None:
         """Only so much of ``reply`` was heard."""
@@ -292,10 +292,9 @@ class Conversation:
             return []
         if active is None or response_id not in (None, active.id):
             raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
-        if self._asked is None:
-            self._control.cancel()
-        self._asked = None  # the session had not been asked yet
-        return self._replies.cancel()
+        stopped = self._control.cancel() if self._asked is None else 0  # else the session had not been asked yet
+        self._asked = None
+        return self._replies.cancel(stopped)
 
     # ---- the session's events
 

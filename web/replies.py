@@ -57,6 +57,8 @@ class Replies:
         self._view = view
         self._promised: Response | None = None
         self._reply: _Reply | None = None
+        self._cancelled = 0
+        """A reply whose response was cancelled before it began: it and older ones are nobody's."""
         self.spoke = False
         """Whether any sound was sent."""
 
@@ -82,10 +84,13 @@ class Replies:
         response.max_output_tokens = limit or response.max_output_tokens
         return response.create()
 
-    def cancel(self) -> list[ServerEvent]:
-        """The client ended the response in progress."""
+    def cancel(self, stopped: int) -> list[ServerEvent]:
+        """The client ended the response in progress, and with it the session's reply ``stopped``, which it may yet tell
+        of.
+        """
         promised, self._promised = self._promised, None
         if promised is not None:
+            self._cancelled = stopped or self._cancelled
             return promised.end("cancelled", "", reason="client_cancelled")
         return self._stop("client_cancelled")
 
@@ -97,6 +102,8 @@ class Replies:
 
     def started(self, number: int) -> list[ServerEvent]:
         """A reply begins: it is the promised response, if there is one."""
+        if number <= self._cancelled:
+            return []
         promised, self._promised = self._promised, None
         response = promised or self._new_response()
         self._reply = reply = _Reply(number, response.item, response)
@@ -165,6 +172,8 @@ class Replies:
         """It is over, and the history holds what was heard of it."""
         outcome, reason = _OUTCOMES[happened.status], _REASONS.get(happened.status)
         reply = self._reply
+        if happened.reply <= self._cancelled:
+            return []
         if reply is None or reply.number != happened.reply:
             promised, self._promised = self._promised, None
             return promised.end(outcome, "", reason=reason, message=happened.reason) if promised else []

@@ -254,6 +254,20 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
         assert page.input_value("#text") == "Are you there?"
 
 
+def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> None:
+    """A server that goes away is not taken for a microphone that is missing."""
+    with browser(tmp_path) as page:
+        with locked_server() as address:
+            page.goto(address)
+            page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+            page.fill("#text", "Are you there?")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#log .user", timeout=WAIT_MS)
+            page.click("#talk")
+            page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
+        page.get_by_text("The connection was lost").wait_for(timeout=WAIT_MS)
+
+
 @contextmanager
 def locked_server(limit: int = 4) -> Iterator[str]:
     """A server with a key and no models behind it."""

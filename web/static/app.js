@@ -228,7 +228,7 @@ function attend(talk) {
   client.addEventListener("closed", ({ detail }) => {
     if (live !== talk) return;
     stop();
-    problem(detail || get("problem").textContent || "The connection was lost. Start again to reconnect.");
+    problem(detail || "The connection was lost. Start again to reconnect.");
   });
 }
 

@@ -38,6 +38,8 @@ _LONGEST = 30 * INPUT_RATE
 """Samples that are kept for the next turn while one that was ended by hand waits for its words."""
 _JUDGED = 8 * INPUT_RATE
 """Samples that a pause is judged by, where that is done by ear."""
+_BITE = 2 * INPUT_RATE
+"""Samples that are recognized in one go at most."""
 _LEAST = round(0.4 * INPUT_RATE)
 """No partial before so much sound: a recognizer invents words in less."""
 
@@ -267,14 +269,19 @@ class Ear:
         self._told(on.Transcript(turn.number, revision, text, complete))
 
     async def _decode(self, turn: _OpenTurn, decode: Callable[[], HypothesisLike]) -> HypothesisLike | None:
-        pending, turn.pending, turn.fresh = turn.pending, [], 0
+        sound = np.concatenate(turn.pending) if turn.pending else np.zeros(0, np.float32)
+        turn.pending, turn.fresh = [], 0
 
-        def work() -> HypothesisLike:
-            for pcm in pending:
-                turn.stream.accept(pcm)
+        def work(pcm: Samples, decode: Callable[[], HypothesisLike]) -> HypothesisLike:
+            turn.stream.accept(pcm)
             return decode()
 
-        return await self._computed(self._worker, work)
+        while len(sound) > _BITE:  # a client may send minutes at once; others are heard in between
+            bite, sound = sound[:_BITE], sound[_BITE:]
+            heard = await self._computed(self._worker, partial(work, bite, turn.stream.partial))
+            if heard is None or turn is not self._turn:
+                return None
+        return await self._computed(self._worker, partial(work, sound, decode))
 
     async def _computed(self, worker: Worker, work: Callable[[], T | None]) -> T | None:
         try:

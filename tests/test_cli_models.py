@@ -158,3 +158,12 @@ def test_a_missing_brain_is_a_warning(call, empty):
     brain = [level for what, level in levels.items() if what.startswith("model qwen")]
     assert "fail" not in brain
     assert "warn" in brain
+
+
+def test_a_cache_that_can_not_be_a_folder_is_no_room_for_models(call, tmp_path, monkeypatch):
+    """Nothing could be got into it, however free the disk is."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DRAGOMAN_CACHE", str(tmp_path / "file"))
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "file can't be written; set DRAGOMAN_CACHE to another folder" in result.stdout

@@ -111,7 +111,7 @@ def _machine() -> Iterator[Finding]:
     existing = next(parent for parent in (root, *root.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     detail = f"{free / 1e9:.1f} GB free for models in {root}"
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         yield Finding("fail", "disk", f"{existing} can't be written", "set DRAGOMAN_CACHE to another folder")
     elif free < _SPARE_BYTES:
         yield Finding("warn", "disk", detail, "free some, or set DRAGOMAN_CACHE to another disk")

@@ -14,6 +14,7 @@ import pytest
 
 from dragoman.audio.types import DragomanError
 from dragoman.models import catalog, machine, store
+from dragoman.models.built import built
 from dragoman.models.entries import ENTRIES, Entry, File, HubFile, Part
 
 HALVES = (b"first half, ", b"second half")
@@ -357,3 +358,23 @@ def test_stamps_are_json_that_a_person_can_read(site, cache):
     paths = {Path(json.loads(stamp.read_text())["path"]).name for stamp in (cache / ".checked").iterdir()}
     assert paths == {"model.bin", "note.json"}
     assert store.cache_dir() == cache
+
+
+@pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: file.write_bytes(b"gr")])
+def test_what_is_built_once_is_built_again_where_it_was_damaged(tmp_path, harm):
+    """A file that was lost or cut short is noticed; nothing else is left beside the folder."""
+    times = []
+
+    def write(folder):
+        times.append(folder)
+        folder.mkdir()
+        (folder / "graph.onnx").write_bytes(b"graph")
+
+    folder = tmp_path / "kept" / "tiny"
+    built(folder, "building", write)
+    built(folder, "building", write)
+    assert len(times) == 1
+    harm(folder / "graph.onnx")
+    assert (built(folder, "building", write) / "graph.onnx").read_bytes() == b"graph"
+    assert len(times) == 2
+    assert list(folder.parent.iterdir()) == [folder]

@@ -12,8 +12,8 @@ from typing import Final
 from dragoman.audio.types import DragomanError
 
 _BROKEN: Final = (
-    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
 )
 
 
@@ -25,7 +25,8 @@ def expecting(what: str, path: Path, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        raise DragomanError(f"{path}: not {what} ({error})" + (f"; {remedy}" if remedy else "")) from error
+        reason = str(error).partition("\n")[0]
+        raise DragomanError(f"{path}: not {what} ({reason})" + (f"; {remedy}" if remedy else "")) from error
 
 
 ANEW: Final = "delete it and make it anew"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from dragoman.audio.writing import replacing
 
@@ -24,6 +25,6 @@ def save_arrays(
 
 def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """The header, and the arrays by name. What is wrong with a file is for ``audio.reading.expecting`` to tell."""
-    with path.open("rb") as file, np.load(file) as data:
+    with path.open("rb") as file, NpzFile(file) as data:
         arrays = {name: data[name] for name in data.files}
     return dict(json.loads(arrays.pop("header").tobytes())), arrays

@@ -18,6 +18,7 @@ from dragoman.agent.duplex import adapter as duplex
 from dragoman.agent.duplex.endpointer import load_endpointer
 from dragoman.agent.duplex.store import load_conversations
 from dragoman.asr.causal import adapter as causal
+from dragoman.asr.causal import catalog
 from dragoman.asr.causal.corpus import load_clips
 from dragoman.audio.types import DragomanError
 from dragoman.translation import checkpoint as translation
@@ -33,8 +34,15 @@ def _archive(header: bytes) -> bytes:
     return file.getvalue()
 
 
+def _array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
 CONTENTS = {
     "missing": None,
+    "one array": _array(),
     "text": b"no",
     "cut off": _archive(b"{}")[:5000],
     "damaged": _archive(b"{}").replace(b"\0" * 64, b"\1" * 64, 1),
@@ -71,3 +79,9 @@ def test_a_broken_file_is_told_in_one_line(what: str, content: str, tmp_path: Pa
         LOADERS[what](path)
     assert str(told.value).startswith(f"{path}: not {what} (")
     assert "\n" not in str(told.value)
+
+
+def test_an_adapter_of_another_model_is_told_as_that() -> None:
+    """Not by the languages that it was trained for."""
+    with pytest.raises(DragomanError, match="the adapter belongs to other weights"):
+        catalog.open_recognizer("whisper-tiny.en", second_pass=True, adapter=catalog.SHIPPED / "whisper-base.npz")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dragoman.asr.causal.adapter import load_adapter
+from dragoman.asr.causal.adapter import check_base, load_adapter
 from dragoman.asr.causal.stream import CausalRecognizer, open_causal
+from dragoman.asr.causal.weights import weights_sha256
 from dragoman.asr.engine import MAX_SECONDS
 from dragoman.asr.whisper import FINAL_S, WhisperRecognizer
 from dragoman.audio.priority import made_to_yield
@@ -61,6 +62,7 @@ def open_recognizer(
     """
     loaded = load_adapter(adapter or require_adapter(model, talk=talk))
     folder = resolve(model, progress=progress)
+    check_base(loaded, weights_sha256(folder))
     spoken = loaded.card.get("languages")
     languages = tuple(map(str, spoken)) if isinstance(spoken, list) and spoken else ("en",)
     # Its words are awaited by nobody, those of the causal model are.

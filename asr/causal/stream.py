@@ -16,12 +16,12 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.asr.causal.adapter import Adapter, adapted, check_base
+from dragoman.asr.causal.adapter import Adapter, adapted
 from dragoman.asr.causal.decoding import Transcript
 from dragoman.asr.causal.runtime import FORMAT, CausalModel
 from dragoman.asr.causal.segment import Segment
 from dragoman.asr.causal.tokens import Tokens
-from dragoman.asr.causal.weights import load_weights, weights_sha256
+from dragoman.asr.causal.weights import load_weights
 from dragoman.asr.inbox import Inbox
 from dragoman.asr.vad import WINDOW, SileroVad, SpeechEdges
 from dragoman.asr.whisper import Hypothesis
@@ -264,11 +264,9 @@ def open_causal(
     threads: int = 1,
     quantized: bool = True,
 ) -> CausalRecognizer:
-    """Load it: the stock weights in ``folder`` with an adapter. The graphs are built once, into ``cache``.
-
-    Takes some seconds, the first time some more. Raises ``DragomanError`` when the adapter is for other weights.
+    """Load it: the stock weights in ``folder`` with an adapter that was trained for them. The graphs are built once,
+    into ``cache``. Takes some seconds, the first time some more.
     """
-    check_base(adapter, weights_sha256(folder))
     graphs = cache / f"{adapter.digest()}-{FORMAT}-{'int8' if quantized else 'float'}"
 
     def write(into: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 try:
     import typer
 
@@ -23,7 +25,13 @@ for command in (talk, transcribe, say, translate, serve, demo, models, doctor, d
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. A terminal that is closed, or a service manager, ends it as Ctrl-C does: nothing that was
+    heard or said until then is lost.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job would ignore Ctrl-C
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     app()
 
 

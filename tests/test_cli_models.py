@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -113,6 +114,34 @@ def test_ctrl_c_is_no_traceback():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_however_it_is_ended_the_track_is_kept(tmp_path, number):
+    """Also where the terminal is closed, or a service manager stops it."""
+    code = (
+        "import asyncio, os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job would ignore it
+        "import numpy as np\n"
+        "from dragoman import __main__ as command\n"
+        "from dragoman.agent.cli.output import errors\n"
+        "from dragoman.audio.files import WavWriter\n"
+        "async def work():\n"
+        "    with WavWriter(sys.argv[1], 24_000) as track:\n"
+        "        track.write(np.zeros(240, np.float32))\n"
+        "        os.kill(os.getpid(), getattr(signal, sys.argv[2]))\n"
+        "        await asyncio.Event().wait()\n"
+        "def app():\n"
+        "    with errors():\n"
+        "        asyncio.run(work())\n"
+        "command.app = app\n"
+        "command.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out.wav"), number], capture_output=True, text=True
+    )
+    assert done.returncode != -getattr(signal, number), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.wav"]
 
 
 def test_ctrl_c_is_answered_while_models_are_loaded(capsys):

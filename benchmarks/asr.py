@@ -63,7 +63,7 @@ def measure(
         str,
         typer.Option(help="Milliseconds of sound at a time: the first for all systems, others for causal alone."),
     ] = "320,160,640",
-    limit: Annotated[int, typer.Option(help="At most so many clips of a language, drawn by seed.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many clips of a language, drawn by seed.")] = 12,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
     two_threads: Annotated[bool, typer.Option(help="Measure the load on two threads too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
@@ -75,6 +75,9 @@ def measure(
         wanted = [name for name in only.split(",") if name]
         if unknown := set(wanted) - set(SYSTEMS):
             raise DragomanError(f"no system is called {sorted(unknown)[0]!r}: there are {', '.join(SYSTEMS)}")
+        if model not in ("", *MODELS):
+            raise DragomanError(f"no recognizer here is called {model!r}: there are {', '.join(MODELS)}")
+        steps = _steps(chunks)
         clips = read_index(data)
         deadline = time.monotonic() + max_s
         results: list[dict[str, Json]] = []
@@ -91,7 +94,7 @@ def measure(
                 if not chosen:
                     continue
                 ends = {clip.file: word_ends(data, clip, name, lang) for clip in chosen}
-                for index, chunk in enumerate(map(int, chunks.split(","))):
+                for index, chunk in enumerate(steps):
                     for system in wanted:
                         if time.monotonic() > deadline or (system.startswith("causal") and not _available(name)):
                             continue
@@ -113,6 +116,16 @@ def measure(
         else:
             for result in results:
                 print(_line(result))
+
+
+def _steps(chunks: str) -> list[int]:
+    """Milliseconds; raises ``DragomanError`` unless each is a whole number of the ear's frames."""
+    from dragoman.asr.causal.catalog import FRAME_MS
+
+    steps = [int(chunk) if chunk.strip().isdecimal() else 0 for chunk in chunks.split(",")]
+    if any(step < FRAME_MS or step % FRAME_MS for step in steps):
+        raise DragomanError(f"--chunks takes multiples of {FRAME_MS} such as 320,160, not {chunks!r}")
+    return steps
 
 
 def _available(model: str) -> bool:

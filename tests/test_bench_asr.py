@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from dragoman.audio.types import Word
+from dragoman.benchmarks import cli
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer
 
 ENDS = [Word("one", 0.0, 1.0), Word("two", 1.0, 2.0), Word("three", 2.0, 3.0)]
@@ -55,3 +58,23 @@ def test_the_interval_holds_the_rate() -> None:
 def test_texts_are_normalized_as_whispers_makers_do() -> None:
     """Case, marks and numbers don't count."""
     assert normalizer("en")("It's twenty-five dollars, Mr. Smith!") == ["it", "is", "$25", "mister", "smith"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--chunks", "x"], "--chunks takes multiples of 20"),
+        (["--chunks", "320,0"], "--chunks takes multiples of 20"),
+        (["--chunks", "333"], "--chunks takes multiples of 20"),
+        (["--model", "nope"], "there are whisper-tiny.en, whisper-base"),
+        (["--limit", "-1"], "--limit"),
+    ],
+)
+def test_what_can_not_be_measured_is_told_at_once(tmp_path, options, complaint) -> None:
+    """Not after minutes, nor as nothing, nor under another name than what was measured."""
+    app = typer.Typer()
+    cli.register(app)
+    result = CliRunner().invoke(app, ["bench", "asr", "--data", str(tmp_path), *options], env={"COLUMNS": "200"})
+    assert result.exit_code != 0
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr

@@ -12,8 +12,10 @@ from random import Random
 import numpy as np
 import pytest
 from drafter_small import runtime as small_runtime
+from typer.testing import CliRunner
 from verifier_small import conversation
 
+from dragoman.__main__ import app
 from dragoman.agent.drafter.corruption import CORRUPTIONS, Corruption, spoil
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, turns_of
 from dragoman.agent.drafter.judging import Judge
@@ -222,3 +224,10 @@ def test_the_index_is_plain_json(runtime: DrafterRuntime, tmp_path: Path) -> Non
     data = json.loads((tmp_path / "verifier-1-00002.json").read_text())
     assert data["origin"]["drafter"] == "d0"
     assert data["drafts"][0]["dialogue"][-1] == ["user", SAID]
+
+
+def test_a_folder_without_conversations_is_told_before_anything_is_drafted(tmp_path):
+    """Rather than to draft for half an hour to something else."""
+    result = CliRunner().invoke(app, ["data", "drafts", "--data", str(tmp_path), "--folder", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "has no conversations of the split verifier: run `dragoman data duplex`" in result.stderr.replace("\n", " ")

@@ -82,6 +82,8 @@ def drafts(
                 print(target)
             return
         # Before anything is drafted, for hours maybe: that it is missing.
+        if data is not None and not shards(data, chosen):
+            raise DragomanError(f"{data} has no conversations of the split {chosen}: run `dragoman data duplex`")
         by = judge if judge is not None else open_ranker(ranker, threads=threads)
         target.mkdir(parents=True, exist_ok=True)
         _draft(

@@ -32,18 +32,27 @@ def recordings(folder: Path) -> list[Path]:
 
 
 def recorded_clips(path: Path, recognizer: Recognizer, language: str) -> Iterator[Clip]:
-    """The stretches of speech in a recording, each a clip. Blocking: about the recognizer's time."""
+    """The stretches of speech in a recording, each a clip. Blocking: about the recognizer's time. Raises
+    ``DragomanError`` when the recording or its text can't be read.
+    """
+    told = _text(path.with_suffix(".txt"))
     pcm = load(path)
     segments = list(transcribed(recognizer, blocks(path), language))
     heard = [word for segment in segments for word in segment.words]
-    text = path.with_suffix(".txt")
-    words = timed(text.read_text(encoding="utf-8").split(), heard) if text.is_file() else heard
+    words = heard if told is None else timed(told, heard)
     for segment in segments:
         start, end = max(0.0, segment.start - _BEFORE), min(len(pcm) / INPUT_RATE, segment.end + _AFTER)
         inside = [word for word in words if segment.start - 0.05 <= word.end <= segment.end + 0.05]
         if inside and end - start <= LONGEST_S:
             sound = pcm[int(start * INPUT_RATE) : int(end * INPUT_RATE)]
             yield Clip(sound, tuple(word.shifted(-start) for word in inside), language, path.stem)
+
+
+def _text(path: Path) -> list[str] | None:
+    try:
+        return path.read_text(encoding="utf-8").split() if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DragomanError(f"{path}: no text that can be read ({error})") from error
 
 
 def timed(texts: Sequence[str], heard: Sequence[Word]) -> list[Word]:

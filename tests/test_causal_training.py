@@ -239,6 +239,15 @@ def test_a_transcript_takes_the_times_of_what_was_heard() -> None:
     assert 0.2 <= words[1].start < words[1].end <= 1.0
 
 
+def test_a_recording_s_text_that_can_not_be_read_is_one_clear_line(tmp_path: Path) -> None:
+    """Before the recording is heard, which takes long."""
+    from dragoman.agent.recordings import recorded_clips
+
+    (tmp_path / "talk.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(DragomanError, match=r"talk\.txt: no text that can be read"):
+        next(recorded_clips(tmp_path / "talk.wav", object(), "en"))
+
+
 def test_recordings_become_clips(english_recognizer, spoken, tmp_path: Path) -> None:
     """A file of speech gives a clip with its words inside it."""
     from dragoman.agent.recordings import recorded_clips, recordings

@@ -111,9 +111,9 @@ def measure(
 def read_index(data: Path) -> list[Clip]:
     """The clips that ``index.json`` lists. Raises ``DragomanError``."""
     try:
-        entries: list[Mapping[str, str]] = json.loads((data / "index.json").read_text())
+        entries: list[Mapping[str, str]] = json.loads((data / "index.json").read_text(encoding="utf-8"))
         return [Clip(entry["file"], entry["lang"], entry["transcript"]) for entry in entries]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DragomanError(f"{data}/index.json: no usable list of clips ({error})") from error
 
 

@@ -6,9 +6,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dragoman.audio.types import Word
+from dragoman.audio.types import DragomanError, Word
 from dragoman.benchmarks import cli
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer
+from dragoman.benchmarks.wer import read_index
 
 ENDS = [Word("one", 0.0, 1.0), Word("two", 1.0, 2.0), Word("three", 2.0, 3.0)]
 
@@ -58,6 +59,13 @@ def test_the_interval_holds_the_rate() -> None:
 def test_texts_are_normalized_as_whispers_makers_do() -> None:
     """Case, marks and numbers don't count."""
     assert normalizer("en")("It's twenty-five dollars, Mr. Smith!") == ["it", "is", "$25", "mister", "smith"]
+
+
+def test_a_list_of_another_shape_is_one_clear_line(tmp_path) -> None:
+    """It is JSON, but no list of clips."""
+    (tmp_path / "index.json").write_text('{"clips": []}')
+    with pytest.raises(DragomanError, match="no usable list of clips"):
+        read_index(tmp_path)
 
 
 @pytest.mark.parametrize(

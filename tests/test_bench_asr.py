@@ -71,9 +71,8 @@ def test_a_list_of_another_shape_is_one_clear_line(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--chunks", "x"], "--chunks takes multiples of 20"),
-        (["--chunks", "320,0"], "--chunks takes multiples of 20"),
-        (["--chunks", "333"], "--chunks takes multiples of 20"),
+        (["--chunks", "x"], "--chunks takes milliseconds"),
+        (["--chunks", "320,0"], "--chunks takes milliseconds"),
         (["--model", "nope"], "there are whisper-tiny.en, whisper-base"),
         (["--limit", "-1"], "--limit"),
     ],

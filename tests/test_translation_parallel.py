@@ -70,7 +70,7 @@ def test_a_checkpoint_of_another_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DragomanError, match="trained from other weights"):
         checkpoint.whole(small(1, 1, parallel=True), "b" * 64)
     (tmp_path / "x.npz").write_bytes(b"nothing")
-    with pytest.raises(DragomanError, match="no translator"):
+    with pytest.raises(DragomanError, match="not a translator"):
         load_checkpoint(tmp_path / "x.npz")
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     heard or said until then is lost.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job would ignore Ctrl-C
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # Windows has but the first
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     app()

@@ -111,6 +111,25 @@ def test_spoken_question_is_answered_aloud(address: str, english_voice: Voice, t
         assert page.is_hidden("#problem")
 
 
+def test_conversation_that_was_stopped_goes_on(address: str, tmp_path: Path) -> None:
+    """Who starts again, or reconnects, need not say it all anew; nothing stands there twice."""
+    with browser(tmp_path, silence(1.0)) as page:
+        page.goto(address)
+        for text in ("My name is Ada, and I live in Lisbon.", "What is my name, and where do I live?"):
+            page.fill("#text", text)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(f"#log li:nth-child({page.locator('#log li').count() + 2}):not(.open)", timeout=WAIT_MS)
+            page.focus("#scroll")
+            for state in ("true", "false"):
+                page.keyboard.press("Space")
+                page.wait_for_selector(f"#talk[aria-pressed={state}]:enabled")
+        assert page.locator("#log li").count() == 4
+        answer = page.locator("#log li").last.inner_text()
+        assert "Ada" in answer
+        assert "Lisbon" in answer
+        assert page.is_hidden("#problem")
+
+
 def test_interrupted_answer_shows_what_was_heard(address: str, english_voice: Voice, tmp_path: Path) -> None:
     """A voice over the answer silences it; the server learns the time, and the rest is struck out."""
     wish = english_voice.synthesize("Please tell me a very long story about a brave little dog.").pcm

@@ -18,6 +18,8 @@ const STATES = {
   held: "Hearing you",
 };
 
+const REMEMBERED = 40; // messages that a new connection is told of those before it
+
 const log = new Log(get("log"), get("scroll"));
 const meter = new Meter(get("meter"));
 let live = null; // {client, sound, listening}
@@ -55,9 +57,16 @@ async function connect() {
       throw error;
     }
     attend(live);
+    for (const { id, role, text } of log.all().slice(-REMEMBERED)) tell(client, role, text, id);
     return live;
   })().finally(() => (opening = null));
   return opening;
+}
+
+// Put a message into the conversation; false where the connection is gone.
+function tell(client, role, text, id) {
+  const type = role === "user" ? "input_text" : "output_text";
+  return client.send("conversation.item.create", { item: { type: "message", id, role, content: [{ type, text }] } });
 }
 
 async function start() {
@@ -130,10 +139,7 @@ async function say() {
     const talk = await connect();
     get("welcome").hidden = true;
     await interrupt(talk);
-    const sent = talk.client.send("conversation.item.create", {
-      item: { type: "message", role: "user", content: [{ type: "input_text", text }] },
-    });
-    if (!sent) {
+    if (!tell(talk.client, "user", text)) {
       await stop();
       throw new Error("The connection was lost. Send it again to reconnect.");
     }

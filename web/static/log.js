@@ -6,6 +6,7 @@ class Entry {
   constructor(list, role) {
     this.node = document.createElement("li");
     this.node.className = role;
+    this.role = role;
     const who = this.node.appendChild(document.createElement("p"));
     who.className = "who";
     who.append(role === "user" ? "You" : "dragoman");
@@ -50,6 +51,10 @@ class Answer extends Entry {
   resume() {
     this.before = [this.before, ...split(this.text).slice(0, this.heard)].filter(Boolean).join(" ");
     this.begin();
+  }
+
+  get said() {
+    return [this.before, ...split(this.text).slice(0, this.heard)].filter(Boolean).join(" ");
   }
 
   // The fast path's words, and how sure the verifier is of them.
@@ -113,7 +118,8 @@ export class Log {
       if (!this.items.has(item)) this.items.set(item, (this.last = new Entry(this.list, "user")));
       const entry = this.items.get(item);
       const words = split(text);
-      entry.show([words.slice(0, stable).join(" ")], [words.slice(stable).join(" "), "guess"]);
+      entry.said = words.slice(0, stable).join(" ");
+      entry.show([entry.said], [words.slice(stable).join(" "), "guess"]);
     });
   }
 
@@ -124,6 +130,7 @@ export class Log {
   }
 
   answer(item) {
+    if (this.items.has(item)) return; // it was said before the connection
     this.keepInView(() => {
       if (this.last instanceof Answer && this.last.state === "unheard") this.last.resume();
       else this.last = new Answer(this.list);
@@ -139,6 +146,12 @@ export class Log {
       else entry.node.remove();
     }
     this.last = null;
+  }
+
+  // All that was said, and of the answers what was heard, each under its last item.
+  all() {
+    const ids = new Map([...this.items].map(([id, entry]) => [entry, id]));
+    return [...ids].map(([{ role, said }, id]) => ({ id, role, text: said })).filter(({ text }) => text);
   }
 
   heardWhole(item) {

@@ -220,8 +220,7 @@ class Opener:
             (dialogue, text), self._newest = self._newest, None
             try:
                 await self._drafter.read(dialogue, text)
-            except Exception as error:  # the draft will tell, too
-                self._failed(error)
+            except Exception:  # the draft will tell, once
                 return
 
     async def _open(self, turn: int, dialogue: Dialogue, text: str, rate: float) -> None:

@@ -118,15 +118,16 @@ def test_conversation_that_was_stopped_goes_on(address: str, tmp_path: Path) -> 
         for text in ("My name is Ada, and I live in Lisbon.", "What is my name, and where do I live?"):
             page.fill("#text", text)
             page.keyboard.press("Enter")
-            page.wait_for_selector(f"#log li:nth-child({page.locator('#log li').count() + 2}):not(.open)", timeout=WAIT_MS)
+            answer = page.locator("#log li").count() + 2
+            page.wait_for_selector(f"#log li:nth-child({answer}):not(.open)", timeout=WAIT_MS)
             page.focus("#scroll")
             for state in ("true", "false"):
                 page.keyboard.press("Space")
                 page.wait_for_selector(f"#talk[aria-pressed={state}]:enabled")
         assert page.locator("#log li").count() == 4
-        answer = page.locator("#log li").last.inner_text()
-        assert "Ada" in answer
-        assert "Lisbon" in answer
+        told = page.locator("#log li").last.inner_text()
+        assert "Ada" in told
+        assert "Lisbon" in told
         assert page.is_hidden("#problem")
 
 

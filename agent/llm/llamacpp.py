@@ -62,6 +62,8 @@ class _Request:
     cancelled: threading.Event
     waits: bool = True
     """The engine is not at it: it is to be served yet, or lets others go first."""
+    read: float | None = None
+    """Share of the prompt that is in the slot's cache; None: the engine has not begun."""
 
     @property
     def reads_ahead(self) -> bool:
@@ -83,7 +85,7 @@ class _TooLong:
 
 @dataclass(slots=True)
 class _Slot:
-    """A cache of the engine's, and the ``prompt`` that was read into it last."""
+    """A cache of the engine's, and what was read into it last of a ``prompt``."""
 
     number: int
     prompt: str = ""
@@ -248,7 +250,8 @@ class LlamaCppResponder:
         except Exception as error:
             request.put(DragomanError(f"the language model failed: {error}"))
         finally:
-            slot.prompt = request.prompt
+            if request.read is not None:
+                slot.prompt = request.prompt[: int(len(request.prompt) * request.read)]
             with self._taking:
                 self._free.append(slot)
             request.put(None)
@@ -273,8 +276,6 @@ class LlamaCppResponder:
 
     def _receive(self, request: _Request, until: float, event: dict[str, object]) -> bool:
         """Pass on what the engine says. True makes it stop: nobody wants it any more, or it is others' turn."""
-        if request.cancelled.is_set():
-            return True
         match event:
             case {"error": {"n_prompt_tokens": int(tokens)}}:
                 request.put(_TooLong(tokens))
@@ -286,9 +287,10 @@ class LlamaCppResponder:
                     self.watch()
                 request.put(text)
             case {"prompt_progress": {"total": int(total), "processed": int(processed)}}:
+                request.read = processed / max(1, total)
                 late = time.monotonic() >= until and total - processed > _BATCH
-                request.waits = late and self._wanted_by_others(request)
-        return request.waits
+                request.waits = late and not request.cancelled.is_set() and self._wanted_by_others(request)
+        return request.waits or request.cancelled.is_set()
 
     def _wanted_by_others(self, request: _Request) -> bool:
         """Whether somebody else uses the engine; who only reads ahead lets replies go first."""

@@ -119,7 +119,7 @@ def measure(
 
 
 def _steps(chunks: str) -> list[int]:
-    """Milliseconds; raises ``DragomanError`` unless each is a whole number of the ear's frames."""
+    """Milliseconds of sound at a time. Raises ``DragomanError`` unless each is a whole number above 0."""
     steps = [int(chunk) if chunk.strip().isdecimal() else 0 for chunk in chunks.split(",")]
     if min(steps) <= 0:
         raise DragomanError(f"--chunks takes milliseconds such as 320,160, not {chunks!r}")

@@ -282,7 +282,7 @@ class LlamaCppResponder:
             case {"error": error}:
                 message = error.get("message", error) if isinstance(error, dict) else error
                 request.put(DragomanError(f"the language model failed: {message}"))
-            case {"choices": [{"text": str(text)}, *_]} if text:
+            case {"choices": [{"text": str(text)}, *_]} if text and not request.cancelled.is_set():
                 if self.watch is not None:
                     self.watch()
                 request.put(text)

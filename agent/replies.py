@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -41,12 +41,16 @@ class Order:
 
 
 class ReplyWriter:
-    """Carries out orders; every result goes to a callback on the event loop, with the reply's number."""
+    """Carries out orders, each in a task; every result goes to a callback on the event loop, with the reply's number.
+
+    ``voice`` opens what reads replies aloud; None: they are text alone.
+    """
 
     def __init__(
         self,
         responder: Responder,
         worker: Worker,
+        voice: Callable[[], Awaitable[Synthesizer | None]],
         *,
         wrote: Callable[[int, str], None],
         spoke: Callable[[int, Samples, on.ReplySpeech], None],
@@ -54,23 +58,46 @@ class ReplyWriter:
     ) -> None:
         self._responder = responder
         self._worker = worker
+        self._voice = voice
         self._wrote = wrote
         self._spoke = spoke
         self._ended = ended
+        self._written: dict[int, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
-    async def write(self, order: Order, voice: Synthesizer | None) -> None:
-        """Write ``order`` to its end, aloud with ``voice`` or as text alone.
+    def begin(self, tasks: asyncio.TaskGroup, order: Order) -> None:
+        """Write ``order`` to its end. A failure is told, not raised."""
+        task = tasks.create_task(self._write(order), name=f"reply {order.reply}")
+        self._written[order.reply] = task
+        task.add_done_callback(lambda _: self._written.pop(order.reply, None))
 
-        A failure is told, not raised; cancelling stops the language model.
+    def stop(self, reply: int | None = None) -> None:
+        """Write no more of ``reply`` (None: of any), nor tell of it; one that ends by itself just now does so."""
+        for number in [*self._written] if reply is None else [reply]:
+            task = self._written.pop(number, None)
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    async def left(self) -> None:
+        """Until the replies that were stopped have let the language model go, with what it has read of this
+        conversation. Who asks before finds that taken, and has the whole of it read again.
         """
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _write(self, order: Order) -> None:
         clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_AHEAD)
         try:
+            await self.left()
+            voice = await self._voice()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(order, voice, clauses))
                 group.create_task(self._speak(order, voice, clauses))
         except* DragomanError as errors:
             self._ended(on.ReplyFailed(order.reply, str(errors.exceptions[0])))
-        except* Exception as errors:
+        except* Exception as errors:  # nor must a voice that can't be opened end the conversation
             self._ended(on.ReplyFailed(order.reply, f"internal error: {errors.exceptions[0]!r}"))
         else:
             self._ended(on.ReplyWritten(order.reply))

@@ -24,7 +24,7 @@ from dragoman.agent.openings import Prefix
 from dragoman.agent.outbox import Outbox
 from dragoman.agent.parts import Parts
 from dragoman.agent.player import NoSink, Player
-from dragoman.agent.ports import Message, Role, Sink
+from dragoman.agent.ports import Message, Role, Sink, Synthesizer
 from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
 from dragoman.agent.turn_taking import Standing
@@ -66,15 +66,14 @@ class Session:
             parts.sound_detector,
         )
         self._writer = ReplyWriter(
-            parts.responder, parts.speaking, wrote=self._wrote, spoke=self._spoke, ended=self._ended
+            parts.responder, parts.speaking, self._voice, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
-        self._warmer = Warmer(parts.responder, self._prompt)
+        self._warmer = Warmer(parts.responder, self._prompt, after=self._writer.left)
         self._fast = FastPath(parts, lambda: self.settings, self._floor, self._tell, self._apply, self._problem)
         self._sound: asyncio.Queue[tuple[Samples | on.Commit | on.Clear, bool]] = asyncio.Queue(_MOST_WAITING)
         self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-        self._writing: dict[int, asyncio.Task[None]] = {}
         self._early: Order | None = None
         self._newest: Order | None = None
         self._reply_text: dict[int, str] = {}
@@ -115,7 +114,8 @@ class Session:
                 await self._closing.wait()
                 self._warmer.stop()
                 self._fast.close()
-                for task in (*servants, *self._writing.values()):
+                self._writer.stop()
+                for task in servants:
                     task.cancel()
             if self._failure is not None:
                 raise self._failure
@@ -272,8 +272,7 @@ class Session:
                 self._fast.drop(draft)
             case do.DropReply(reply):
                 self._out.forget()
-                self._stop_writing(reply)
-                self._playout.stop(reply)
+                self._stop(reply)
             case do.Release(reply, turn):
                 self._announce(reply, turn)
                 self._playout.release(reply)
@@ -334,17 +333,11 @@ class Session:
         if self._tasks is None:
             self._early = order  # asked for before ``run``
         else:
-            self._writing[order.reply] = self._tasks.create_task(self._write(order), name=f"reply {order.reply}")
+            self._writer.begin(self._tasks, order)
 
-    async def _write(self, order: Order) -> None:
-        try:
-            language = self.settings.language or self._ear.spoken or "en"
-            voice = await self._parts.voice(language, self.settings.voice) if self.settings.speak else None
-            await self._writer.write(order, voice)
-        except Exception as error:  # a voice that can't be opened must not end the conversation
-            self._tell(on.ReplyFailed(order.reply, str(error) or repr(error)))
-        finally:
-            self._writing.pop(order.reply, None)
+    async def _voice(self) -> Synthesizer | None:
+        language = self.settings.language or self._ear.spoken or "en"
+        return await self._parts.voice(language, self.settings.voice) if self.settings.speak else None
 
     def _wrote(self, reply: int, text: str) -> None:
         if reply in self._reply_text:
@@ -371,8 +364,7 @@ class Session:
 
     def _end_reply(self, end: do.EndReply) -> None:
         text = self._reply_text.get(end.reply, "").strip()
-        self._stop_writing(end.reply)
-        self._playout.stop(end.reply)
+        self._stop(end.reply)
         self._said("assistant", end.heard)
         if end.reply in self._entries:
             self.memory.rewrite(self._entries[end.reply], end.heard)
@@ -380,11 +372,10 @@ class Session:
         if self._reads_ahead is not None:
             self._warmer.begin(self._reads_ahead)
 
-    def _stop_writing(self, reply: int) -> None:
+    def _stop(self, reply: int) -> None:
         self._reply_text.pop(reply, None)
-        task = self._writing.pop(reply, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+        self._writer.stop(reply)
+        self._playout.stop(reply)
 
     # ---- telling
 

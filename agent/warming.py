@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dragoman.agent.ports import Message, Responder
 
@@ -15,12 +15,20 @@ _EVERY = 2
 class Warmer:
     """At most one reading at a time; a newer one, or the reply itself, stops it (what was read stays read).
 
-    ``prompt`` gives the messages that a reply to the given words would read; None: the history alone.
+    ``prompt`` gives the messages that a reply to the given words would read; None: the history alone. ``after`` lasts
+    while a reply that was stopped still holds the model.
     """
 
-    def __init__(self, responder: Responder, prompt: Callable[[str | None], Sequence[Message]]) -> None:
+    def __init__(
+        self,
+        responder: Responder,
+        prompt: Callable[[str | None], Sequence[Message]],
+        *,
+        after: Callable[[], Awaitable[None]],
+    ) -> None:
         self._responder = responder
         self._prompt = prompt
+        self._after = after
         self._task: asyncio.Task[None] | None = None
         self._said = ""
         self._read_words = 0
@@ -65,5 +73,6 @@ class Warmer:
         self._task = tasks.create_task(self._warm(self._prompt(said), open_end), name="warm")
 
     async def _warm(self, messages: Sequence[Message], open_end: bool) -> None:
+        await self._after()
         with contextlib.suppress(Exception):  # the reply will meet the same trouble, and say so
             await self._responder.warm(messages, open_end=open_end)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 import numpy as np
@@ -132,6 +133,35 @@ def test_barge_in_stops_the_voice_and_cuts_the_history() -> None:
         Message("user", "No, stop that please."),
         Message("assistant", second.heard),
     ]
+
+
+def test_the_model_is_asked_when_it_is_free_again() -> None:
+    """Who asks while a stopped reply still holds the model finds its cache of the conversation taken: after an
+    interruption, and where the second pass changes a turn whose reply is being written.
+    """
+    beside: list[tuple[str, int]] = []
+
+    class Model(ScriptedResponder):
+        async def reply(
+            self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        ) -> AsyncGenerator[str, None]:
+            beside.append(("reply", self.running))
+            async with aclosing(super().reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+        async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+            beside.append(("warm", self.running))
+
+    parts = scripted(["Tell me astronomy.", "No, stop that please."], [])
+    parts.responder = Model(["once upon a time " * 20, "there was a fox " * 20, "Fine."], per_word=0.2)
+    assert isinstance(parts.recognizer, ScriptedRecognizer)
+    parts.recognizer.second = {"Tell me astronomy.": "Tell me a story."}
+    events, _ = converse_now(parts, speech((0.5, 1.5), (5.1, 6.2), seconds=7))
+    assert [done.status for done in only(events, ev.ReplyDone)] == ["interrupted", "completed"]
+    assert [what for what, _ in beside].count("reply") == 3
+    assert ("warm", 0) in beside
+    assert all(others == 0 for _, others in beside)
 
 
 def test_a_backchannel_does_not_stop_the_agent() -> None:
@@ -370,6 +400,7 @@ def test_nothing_grows() -> None:
 
     session = run_virtual(main(), measured=False)
     assert len(session.memory.messages("")) == 240
-    assert len(session._reply_text) + len(session._writing) + len(session._out._withheld) <= 1
+    writer = session._writer
+    assert len(session._reply_text) + len(writer._written) + len(writer._leaving) + len(session._out._withheld) <= 1
     assert len(session._entries) <= 64
     assert session._ear._past_length <= 3 * 16_000

@@ -23,12 +23,16 @@ class Reader(ScriptedResponder):
         self.read.append(messages[-1].content)
 
 
+async def at_once() -> None:
+    """Nobody holds the model."""
+
+
 def test_the_words_of_a_pause_are_read_where_that_was_worth_it_before() -> None:
     """A recognizer whose shown words are the turn's is trusted the next time; no other is."""
 
     async def main() -> list[str]:
         reader = Reader()
-        warmer = Warmer(reader, lambda said: [Message("user", said or "")])
+        warmer = Warmer(reader, lambda said: [Message("user", said or "")], after=at_once)
         async with asyncio.TaskGroup() as tasks:
             for shown, turn in (("who", "who"), ("is it", "is it he"), ("is it", "is it")):
                 warmer.begin(tasks)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Json, Samples, Word
@@ -66,7 +66,7 @@ def measure(
     limit: Annotated[int, typer.Option(min=1, help="At most so many clips of a language, drawn by seed.")] = 12,
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
     two_threads: Annotated[bool, typer.Option(help="Measure the load on two threads too.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the causal recognizer with re-decoding, local agreement and the offline model."""
     from dragoman.benchmarks.wer import read_index  # here: what it needs takes a second to import

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
 from dragoman.models.catalog import Progress
@@ -56,7 +56,7 @@ def measure(
     begin: Annotated[str, typer.Option(help="Thresholds to begin at besides the adapter's own: 0.3,0.8.")] = "",
     seed: Annotated[int, typer.Option(help="Of the conversations that are made, and of the pauses.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw cut-off rate against gap (PNG).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure when the agent begins to speak and when it stops, against silence thresholds and smart-turn."""
     with errors():

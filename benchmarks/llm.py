@@ -16,7 +16,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.llm import open_responder, system_prompt
 from dragoman.agent.ports import Message, Responder
@@ -45,7 +45,7 @@ def run(
     limit: Annotated[int, typer.Option(help="Questions of each kind.")] = 6,
     threads: Annotated[int, typer.Option(help="The engine's threads.")] = 1,
     max_s: Annotated[float, typer.Option("--max-s", help="Stop asking after so many seconds.")] = 300.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Measure one language model."""
     with errors():

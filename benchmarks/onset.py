@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.console import Console
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError
 
@@ -56,7 +56,7 @@ def measure(
     pairs: Annotated[
         Path | None, typer.Option(help="File of whole replies to compare blind: see `dragoman bench pairs`.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how soon replies begin: two cascades, first words without a verifier, and relay."""
     with errors():

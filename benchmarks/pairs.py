@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from dragoman.agent.cli import asking
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.benchmarks.onset_pairs import KIND, RIVAL, Choice, Pair, PairSheet, preference
 
 _KEYS: Final[dict[str, Choice]] = {"1": "first", "2": "second", "t": "tie"}
@@ -31,7 +31,7 @@ def compare(
     sheet: Annotated[Path, typer.Argument(help="The JSON file of `dragoman bench onset --pairs`.")],
     number: Annotated[int, typer.Option("--pass", help="Pass over the pairs: 1, then 2.", min=1)] = 1,
     reader: Annotated[str | None, typer.Option(help="Who compares; your user name unless given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare replies without knowing which system wrote them. Stop when you like: it goes on there."""
     with errors():

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 
 from dragoman.agent.cli.demo import Line, speak_script
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.record import TurnRecord, listed_ends
@@ -65,7 +65,7 @@ def talk(
     limit: Annotated[int, typer.Option(min=1, help="At most so many questions.")] = len(QUESTIONS),
     max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
     seed: Annotated[int, typer.Option(help="Of the language model.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Ask twenty questions aloud; print the answers and their onset latency."""
     with errors():

@@ -23,7 +23,7 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.llm.prediction import open_predictor
 from dragoman.asr import open_recognizer
@@ -119,7 +119,7 @@ def measure(
     ] = 0.0,
     real: Annotated[bool, typer.Option("--real", help="With --talk: in real time.")] = False,
     plots: Annotated[Path | None, typer.Option(help="Folder for the plots, as PNG.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Compare re-translation with policies that only append, and with the offline translation."""
     with errors():

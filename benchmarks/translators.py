@@ -20,7 +20,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
 from dragoman.benchmarks.translation_clips import PAIRS, BilingualClip, listed, spoken
@@ -73,7 +73,7 @@ def measure(
     pairs: Annotated[Path | None, typer.Option(help="Folder of `dragoman data translation`: its test pairs.")] = None,
     engine: Annotated[str, typer.Option(help="Translators, separated by commas; none: all there are.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many test pairs of each kind.")] = 400,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Compare the embedded translator with those that were trained on what it says."""
     with errors():

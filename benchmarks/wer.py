@@ -18,7 +18,7 @@ from typing import Annotated, Final, ParamSpec
 import typer
 from faster_whisper import WhisperModel
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.asr.whisper import Hypothesis, WhisperRecognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
@@ -55,7 +55,7 @@ def measure(
     only: Annotated[str, typer.Option(help="Clips whose name contains this.")] = "",
     limit: Annotated[int, typer.Option(help="At most so many clips.")] = 1_000,
     max_s: Annotated[float, typer.Option(help="Start no clip after so many seconds.")] = 1_000,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the word error rate of plain faster-whisper and of dragoman's partials and finals."""
     with errors():

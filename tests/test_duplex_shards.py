@@ -190,7 +190,8 @@ def test_the_command_makes_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hours", "-1"], "can't be less than 0"),
+        (["--hours", "-1"], "are numbers of 0 or more"),
+        (["--hours", "nan"], "are numbers of 0 or more"),
         (["--hours", "0"], "no conversations are there"),
         (["--kokoro-share", "2"], "from 0 to 1"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from dragoman.agent.interpreter import Event, Hearing, Recognized, Revised, Spok
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import DragomanError, Samples
 from dragoman.translation.retranslation import Update
+from dragoman.web import translations
 from dragoman.web.app import create_app
 from dragoman.web.realtime import Backend
 from dragoman.web.translations import Appended, Telling
@@ -130,6 +132,18 @@ TOLD: tuple[Event, ...] = (
     Recognized(1, "Yes.", 3.0, 3.2, 4.0),
     Revised(Update(1, 1, "Sim.", "", 1, True), 4.1, 4.0),
 )
+
+
+def test_a_session_ends_when_it_said_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose time is over as it begins."""
+    monkeypatch.setattr(translations, "_LIFETIME_S", 0)
+
+    async def test(socket: ClientConnection) -> None:
+        created, closed = await received(socket)
+        assert created["session"]["expires_at"] <= time.time()  # type: ignore[index]
+        assert closed["type"] == "session.closed"
+
+    run(Interpreters(TOLD), test)
 
 
 def test_text_and_speech_are_appended() -> None:

@@ -140,11 +140,11 @@ class TranslationConnection:
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
-        """Interpret until the client leaves or closes the session. Raises ``TooSlow``."""
+        """Interpret until the client leaves or closes the session, or its time is over. Raises ``TooSlow``."""
         try:
             async with self._tasks:
                 await self._send([self._session("session.created")])
-                await self._receive()
+                await self._receive(asyncio.get_running_loop().time() + _LIFETIME_S)
                 await self._settle()
                 await self._send([event("session.closed")])
                 await self._socket.close()
@@ -153,10 +153,14 @@ class TranslationConnection:
         except* TooSlow as errors:
             raise first_of(errors) from None
 
-    async def _receive(self) -> None:
-        """Until the client closes the session. Raises ``WebSocketDisconnect`` where it is gone."""
+    async def _receive(self, until: float) -> None:
+        """Until the client closes the session, or that moment. Raises ``WebSocketDisconnect`` where it is gone."""
         while True:
-            frame = await self._socket.receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    frame = await self._socket.receive()
+            except TimeoutError:
+                return
             if frame["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect
             cause: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Annotated, Final
@@ -19,7 +20,7 @@ from dragoman.agent.cli.data_gold import gold
 from dragoman.agent.cli.data_pauses import pauses
 from dragoman.agent.cli.data_translation import translation
 from dragoman.agent.cli.data_turns import turns
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import counting_bar
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
@@ -74,12 +75,14 @@ def speech(
     first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
     packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the fast English voices, pitched.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let many synthetic voices speak sentences, and keep the clips with the time of each word."""
     with errors():
         if lang not in LANGUAGES:
             raise DragomanError(f"no training texts in {lang!r}: there are {', '.join(LANGUAGES)}")
+        if not 0 <= hours < inf:
+            raise DragomanError(f"{hours:g} hours can't be made: give a number of 0 or more")
         target = folder or default_folder()
         count = max(1, round(hours * 360 / CLIPS_PER_SHARD))
         cast, script = _english_alone if quick else casting(packs), scripting(lang)
@@ -105,7 +108,7 @@ def recordings(
     folder: Annotated[Path | None, typer.Option(help="Where to keep the clips.")] = None,
     lang: Annotated[str, typer.Option(help="Language of the speech.")] = "en",
     model: Annotated[str, typer.Option(help="The offline recognizer that gives words and their times.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make training clips of your own recordings. What is done is kept, and not done again."""
     with errors():

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.drafter.dialogues import DIALOGUES, Dialogues, dialogue_shards, load_dialogues
 from dragoman.agent.duplex.answers import Answers
@@ -29,7 +29,7 @@ def dialogues(
     llm: Annotated[str, typer.Option(help="Writes the answers: a name, a .gguf or http://...")] = "auto",
     at_once: Annotated[int, typer.Option(help="Answers that are asked for at a time.", min=1)] = 4,
     threads: Annotated[int, typer.Option(help="Threads of the embedded language model.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let the slow path answer what people wrote to each other: the drafter learns to begin as it does.
 

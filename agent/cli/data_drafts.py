@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import platformdirs
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
@@ -64,7 +64,7 @@ def drafts(
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
     seed: Annotated[int, typer.Option(help="Of how turns are heard and spoilt.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let the drafter draft in talks that it never met, natural and spoilt, and label what it drafts.
 

@@ -8,13 +8,14 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated, Final
 
 import platformdirs
 import typer
 
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import counting_bar, progress_of
 from dragoman.agent.duplex.answers import Answers, Dialogue, Holder, PeoplesAnswers
 from dragoman.agent.duplex.chat import installed_talks
@@ -56,7 +57,7 @@ def duplex(
     threads: Annotated[int, typer.Option(help="Threads of the embedded language model.", min=1)] = 1,
     kokoro_share: Annotated[float, typer.Option(help="Share of Kokoro's voices: varied, but slow to make.")] = 0.1,
     features: Annotated[bool, typer.Option("--features", help="Keep what the causal ear hears, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let synthetic users talk with the agent, and keep the conversations with what is to be decided at each frame.
 
@@ -64,8 +65,8 @@ def duplex(
     drafter, for the verifier, for tests.
     """
     with errors():
-        if hours < 0 or first < 0:
-            raise DragomanError("hours and the number of the first shard can't be less than 0")
+        if not 0 <= hours < inf or first < 0:
+            raise DragomanError("hours and the number of the first shard are numbers of 0 or more")
         target = folder or default_folder()
         numbers = range(first, first + (max(1, round(hours * 3600 / SHARD_S)) if hours else 0))
         missing = [number for number in numbers if not shard_path(target, split_of(number), seed, number).is_file()]

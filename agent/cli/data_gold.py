@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from dragoman.agent.cli import asking
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.drafter.labelled import load_folder
 from dragoman.audio.types import DragomanError
 from dragoman.verifier.gold import RUBRIC, Item, Sheet
@@ -26,7 +26,7 @@ def gold(
     reader: Annotated[str | None, typer.Option(help="Who judges; your user name unless given.")] = None,
     rubric: Annotated[bool, typer.Option("--rubric", help="Print the rubric, and nothing else.")] = False,
     seed: Annotated[int, typer.Option(help="Of the items of a new sheet.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge drafts by a rubric, without knowing what any model thinks of them. Stop when you like: it goes on there.
 

@@ -9,7 +9,7 @@ import typer
 
 from dragoman.agent.cli.data_drafts import split_of_name
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses
 from dragoman.agent.duplex.features import EAR
@@ -23,7 +23,7 @@ def pauses(
     split: Annotated[str, typer.Option(help="Which conversations: drafter, verifier or test.")] = "verifier",
     most: Annotated[int | None, typer.Option(help="At most so many shards.", min=1)] = None,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Listen to made conversations as a session would, and keep the words of each turn at each of its pauses.
 

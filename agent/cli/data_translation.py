@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import platformdirs
 import typer
 
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import counting_bar
 from dragoman.agent.cli.training import prepare_training
 from dragoman.asr.causal.texts import sentence
@@ -42,7 +42,7 @@ def translation(
     words: Annotated[Path | None, typer.Option(help="Folder of WordNet's files (data.noun ...).")] = None,
     threads: Annotated[int, typer.Option(help="Threads on the CPU.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let the embedded translator translate sentences and their beginnings. What is made is not made again."""
     with errors():

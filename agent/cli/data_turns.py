@@ -9,7 +9,7 @@ import platformdirs
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.duplex.store import shards
 from dragoman.agent.duplex.turn_clips import make_turns
@@ -20,7 +20,7 @@ def turns(
     conversations: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep the clips.")] = None,
     most: Annotated[int | None, typer.Option(help="Of so many shards at most.", min=1)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Cut what users say out of made conversations, of the drafter's split: `dragoman train asr --decoder-only` learns
     from it to write fillers and half sentences. Takes seconds; a stopped run goes on.

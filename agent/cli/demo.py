@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dragoman.agent.cli.output import console, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.talk import recorded
 from dragoman.agent.config import Config
 from dragoman.agent.settings import SessionSettings
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the sound files.")] = Path("out/demo"),
     llm: Annotated[str, typer.Option(help="Language model, as for talk.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Hold a conversation with a spoken visitor, who also interrupts; needs no microphone."""
     with errors():

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from dragoman.agent.cli.output import emit, errors
+from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.llm.servers import discover
 from dragoman.agent.settings import DEFAULT_PORT
 from dragoman.models.catalog import ENTRIES, brain_for_this_machine, cache_dir, needed, status
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="doctor")(doctor)
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> None:
+def doctor(json: JsonOption = False) -> None:
     """Check this machine. The status is 1 when something that every conversation needs is missing."""
     with errors():
         counts: dict[Level, int] = {"ok": 0, "warn": 0, "fail": 0}

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import ENTRIES, Profile, Status, find, get, needed, status
@@ -35,9 +35,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="models", help="List the models, or get those that are missing.")
 
 
-def models(
-    context: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False
-) -> None:
+def models(context: typer.Context, json: JsonOption = False) -> None:
     """List the models that dragoman knows: what for, how large, where they are."""
     if context.invoked_subcommand is not None:
         return
@@ -57,7 +55,7 @@ def get_models(
     profile: Annotated[
         _Profile | None, typer.Option("--for", help="All that the demo, the tests, or everything needs.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Get models into the cache, and check them."""
     with errors():

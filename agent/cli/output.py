@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from dragoman.audio.types import DragomanError, Json
 
 console = Console(stderr=True, highlight=False)
 """Everything that is for people; standard output is kept for results."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
 
 
 def emit(type_: str, **fields: Json) -> None:

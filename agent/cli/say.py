@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.files import FORMATS, save
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Json, Speech
@@ -30,7 +30,7 @@ def say(
     voice: Annotated[str, typer.Option(help="Name of a voice.")] = "auto",
     rate: Annotated[float, typer.Option(help="Pace, 0.5 to 2.")] = 1.0,
     list_voices: Annotated[bool, typer.Option("--voices", help="List the voices and end.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Say TEXT into a sound file."""
     with errors():

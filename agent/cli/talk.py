@@ -10,7 +10,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import language_of, opened
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
@@ -52,7 +52,7 @@ def talk(
     device: Annotated[str | None, typer.Option(help="Sound device: a number or a part of its name.")] = None,
     pace: Annotated[bool, typer.Option(help="Play a recording in real time, or as fast as the models can.")] = True,
     seed: Annotated[int | None, typer.Option(help="Make the language model's replies repeatable.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Talk with the agent: aloud, or as a recording (--input) that may also interrupt it."""
     with errors():

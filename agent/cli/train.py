@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data import default_folder
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
@@ -22,7 +22,6 @@ from dragoman.agent.cli.train_verifier import verifier
 from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
-    JsonOption,
     MinutesOption,
     RateOption,
     StepsOption,

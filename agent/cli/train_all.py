@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from dragoman.agent.cli.output import console, errors
-from dragoman.agent.cli.training import DeviceOption, JsonOption, finished, training_folder
+from dragoman.agent.cli.output import JsonOption, console, errors
+from dragoman.agent.cli.training import DeviceOption, finished, training_folder
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.verifying import RANKER
 from dragoman.asr.causal.catalog import TALK

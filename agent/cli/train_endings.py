@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import console, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.training import FolderOption, JsonOption, ThreadsOption, finished, training_folder
+from dragoman.agent.cli.training import FolderOption, ThreadsOption, finished, training_folder
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafts import Array
 from dragoman.agent.drafter.endings import fit, save_endings

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data_drafts import default_folder
-from dragoman.agent.cli.output import console, errors
-from dragoman.agent.cli.training import FolderOption, JsonOption, finished, training_folder
+from dragoman.agent.cli.output import JsonOption, console, errors
+from dragoman.agent.cli.training import FolderOption, finished, training_folder
 from dragoman.agent.drafter.habits import learn, save_habits
 from dragoman.agent.drafter.labelled import load_folder
 

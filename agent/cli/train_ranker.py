@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import console, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
     FolderOption,
-    JsonOption,
     ThreadsOption,
     finished,
     prepare_training,

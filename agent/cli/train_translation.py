@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragoman.agent.cli.data_translation import default_folder, pair_of
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
-    JsonOption,
     MinutesOption,
     RateOption,
     StepsOption,

@@ -22,7 +22,6 @@ MinutesOption = Annotated[float, typer.Option("--minutes", help="At most so many
 RateOption = Annotated[float, typer.Option("--rate", help="Highest learning rate.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads on the CPU.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines.")]
 
 
 def prepare_training(threads: int) -> None:

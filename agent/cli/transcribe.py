@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, language_of, microphone, opened
 from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
@@ -31,7 +31,7 @@ def transcribe(
     model: Annotated[str, typer.Option(help="causal, tiny.en, base, a folder or a hub id.")] = "auto",
     stream: Annotated[bool, typer.Option("--stream", help="Show words while they are heard.")] = False,
     pace: Annotated[bool, typer.Option("--pace", help="With --stream: hear a file no faster than it sounds.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Write down the speech in FILE, or of the microphone, segment by segment; with --stream word by word."""
     with errors():

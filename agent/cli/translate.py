@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, language_of, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
@@ -47,7 +47,7 @@ def translate(
         str,
         typer.Option(help="auto, bergamot, nar, apertium, a CTranslate2 folder, http://host:port\\[#model], llm:NAME."),
     ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Interpret what is said in FILE, or into the microphone: sentence by sentence, or with --stream word by word."""
     with errors():

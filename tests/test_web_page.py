@@ -96,6 +96,12 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * OUTPUT_RATE), np.float32)
 
 
+def write(page: Page, text: str) -> None:
+    """What a person types, and sends."""
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
 def test_spoken_question_is_answered_aloud(address: str, english_voice: Voice, tmp_path: Path) -> None:
     """Space starts; the log shows the question and the whole answer, which was really played."""
     question = english_voice.synthesize("What is the capital of France?").pcm
@@ -116,8 +122,7 @@ def test_conversation_that_was_stopped_goes_on(address: str, tmp_path: Path) -> 
     with browser(tmp_path, silence(1.0)) as page:
         page.goto(address)
         for text in ("My name is Ada, and I live in Lisbon.", "What is my name, and where do I live?"):
-            page.fill("#text", text)
-            page.keyboard.press("Enter")
+            write(page, text)
             answer = page.locator("#log li").count() + 2
             page.wait_for_selector(f"#log li:nth-child({answer}):not(.open)", timeout=WAIT_MS)
             page.focus("#scroll")
@@ -153,8 +158,7 @@ def test_typed_question_is_answered_without_a_microphone(address: str, tmp_path:
     """Typing needs no microphone, and the answer is heard."""
     with browser(tmp_path) as page:
         page.goto(address)
-        page.fill("#text", "What is the capital of France?")
-        page.keyboard.press("Enter")
+        write(page, "What is the capital of France?")
         page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
         assert "Paris" in page.inner_text("#log .assistant .words")
         assert page.evaluate("dragoman.audible") > OUTPUT_RATE // 4
@@ -175,16 +179,14 @@ def test_typed_conversation_goes_on_without_a_microphone(address: str, tmp_path:
     """It is the same one after the microphone was refused; where it ends, what was not heard is struck out."""
     with browser(tmp_path) as page:
         page.goto(address)
-        page.fill("#text", "What is the capital of France?")
-        page.keyboard.press("Enter")
+        write(page, "What is the capital of France?")
         page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         page.click("#talk")
         page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
         assert page.get_attribute("body", "data-phase") == "idle"
         assert page.inner_text("#state") == "Ready"
-        page.fill("#text", "Please tell me a very long story about a brave little dog.")
-        page.keyboard.press("Enter")
+        write(page, "Please tell me a very long story about a brave little dog.")
         page.wait_for_selector("#log .open .coming", timeout=WAIT_MS)
         page.evaluate("dispatchEvent(new Event('pagehide'))")
         page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
@@ -244,8 +246,7 @@ def test_typed_message_waits_for_the_key(tmp_path: Path) -> None:
     """It stays in its field until it was sent, which is once the key is right; no microphone is asked for."""
     with locked_server() as address, browser(tmp_path) as page:
         page.goto(address)
-        page.fill("#text", "Are you there?")
-        page.keyboard.press("Enter")
+        write(page, "Are you there?")
         for says, key in KEYS:
             page.get_by_text(says, exact=True).wait_for(timeout=WAIT_MS)
             assert page.input_value("#text") == "Are you there?"
@@ -264,8 +265,7 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
         with locked_server(limit=0) as address:
             page.goto(address)
             page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
-            page.fill("#text", "Are you there?")
-            page.keyboard.press("Enter")
+            write(page, "Are you there?")
             page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
             assert "sessions of this server are taken" in page.inner_text("#problem")
             assert page.input_value("#text") == "Are you there?"
@@ -280,8 +280,7 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
         with locked_server() as address:
             page.goto(address)
             page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
-            page.fill("#text", "Are you there?")
-            page.keyboard.press("Enter")
+            write(page, "Are you there?")
             page.wait_for_selector("#log .user", timeout=WAIT_MS)
             page.click("#talk")
             page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)

@@ -55,6 +55,8 @@ class _OpenTurn:
     """How much the end that was heard last sounded like one, where that is judged by ear."""
     wanted: int = 0
     """Revision of the transcript that was asked for; 0 for none."""
+    newest: int = 0
+    """That of the transcript that was begun last."""
     quick: bool = False
     speaking: bool = True
     stopped: int = 0
@@ -72,7 +74,8 @@ class Ear:
 
     Words are recognized on ``worker``; where the recognizer has a second pass, that runs on the worker ``second``
     beside it. ``asked`` gives what the agent said last.
-    ``by_ear`` judges ends of turns in place of ``detector``.
+    ``by_ear`` judges ends of turns in place of ``detector``; ``late`` takes what the second pass understood of a turn
+    that was closed meanwhile.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Ear:
         failed: Callable[[Exception], None],
         asked: Callable[[], str] = str,
         by_ear: SoundTurnDetector | None = None,
+        late: Callable[[int, str], None] = lambda turn, text: None,
     ) -> None:
         self._recognizer = recognizer
         self._vad = vad
@@ -95,6 +99,7 @@ class Ear:
         self._failed = failed
         self._asked = asked
         self._by_ear = by_ear
+        self._late = late
         self._kept = _JUDGED if by_ear else _MEMORY
         self._edges = SpeechEdges()
         self._frames = Frames(vad.hop)
@@ -229,7 +234,8 @@ class Ear:
         turn.early = None if heard is None else (heard, until)
 
     async def _final(self, turn: _OpenTurn) -> None:
-        revision, turn.wanted = turn.wanted, 0
+        revision = turn.newest = turn.wanted
+        turn.wanted = 0
         quick, early, turn.early = turn.quick, turn.early, None
         if early is not None and not quick and not turn.speaking and early[1] >= turn.stopped:
             heard: HypothesisLike | None = early[0]
@@ -246,7 +252,7 @@ class Ear:
                 self._refine.set()
 
     async def refine(self) -> None:
-        """Redo finished stretches by the second pass until cancelled. What comes too late, the engine ignores."""
+        """Redo finished stretches by the second pass until cancelled."""
         while True:
             await self._refine.wait()
             self._refine.clear()
@@ -256,11 +262,11 @@ class Ear:
             heard = await self._computed(self._second, turn.stream.refined)
             if heard is not None and turn is self._turn:
                 self._transcribed(turn, revision, heard)
+            elif revision == turn.newest and (text := _words(heard)):  # else it is of a part of the turn
+                self._late(turn.number, text)
 
     def _transcribed(self, turn: _OpenTurn, revision: int, heard: HypothesisLike | None) -> None:
-        text = heard.text.strip() if heard is not None else ""
-        if not any(c.isalnum() for c in text):
-            text = ""  # marks alone are what a recognizer makes of a noise or of music
+        text = _words(heard)
         if heard is not None and text:
             self.spoken = heard.language
         complete = turn.complete
@@ -289,3 +295,9 @@ class Ear:
         except Exception as error:  # a failed recognition must not end the conversation
             self._failed(error)
             return None
+
+
+def _words(heard: HypothesisLike | None) -> str:
+    """Its text; marks alone are what a recognizer makes of a noise or of music."""
+    text = heard.text.strip() if heard is not None else ""
+    return text if any(c.isalnum() for c in text) else ""

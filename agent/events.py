@@ -49,6 +49,17 @@ class UserTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class UserHeardAgain:
+    """The second pass understood other words of a turn that is over already, entry number ``entry`` of the history,
+    which has them as soon as nobody speaks.
+    """
+
+    turn: int
+    text: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserBackchannel:
     """The user said something short over the reply that asks for nothing ("mm-hm"), or made a noise (empty text)."""
 
@@ -170,6 +181,7 @@ SessionEvent: TypeAlias = (
     | UserStopped
     | UserPartial
     | UserTurn
+    | UserHeardAgain
     | UserBackchannel
     | AgentAttends
     | ReplyStarted

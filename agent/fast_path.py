@@ -78,6 +78,11 @@ class FastPath:
         if self._opener is not None:
             self._opener.stop()
 
+    def said(self, role: str, text: str) -> None:
+        """Somebody was heard to say it: the model of turn-taking remembers."""
+        if self.turns is not None:
+            self.turns.said(role, text)
+
     def hear(self, event: on.Input) -> None:
         """What the ear tells the engine: the model of turn-taking hears of voices and words."""
         turns = self.turns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from dragoman.agent.engine.wording import same_meaning
 from dragoman.agent.ports import Message, Role
 
 _MOST_ENTRIES = 400
@@ -16,6 +17,7 @@ class Memory:
     def __init__(self) -> None:
         self._entries: OrderedDict[int, Message] = OrderedDict()
         self._last = 0
+        self._corrections: dict[int, str] = {}
 
     def add(self, role: Role, text: str) -> int:
         """Append a message; gives its number. An empty one keeps a place for what comes."""
@@ -37,6 +39,24 @@ class Memory:
                 self._entries[entry] = Message(self._entries[entry].role, text)
             else:
                 del self._entries[entry]
+
+    def correct(self, entry: int, text: str) -> bool:
+        """Change a message's text, but not before ``settle``: what stands behind it has been read by the language
+        model, which must read that again then. False where it is not there, or says the same.
+        """
+        self._corrections.pop(entry, None)
+        known = self._entries.get(entry)
+        if known is None or same_meaning(known.content, text):
+            return False
+        self._corrections[entry] = text
+        return True
+
+    def settle(self) -> bool:
+        """There is time: make the corrections. Whether there were any."""
+        corrections, self._corrections = self._corrections, {}
+        for entry, text in corrections.items():
+            self.rewrite(entry, text)
+        return bool(corrections)
 
     def remove(self, entry: int) -> bool:
         """Take a message out; False if it is not there."""

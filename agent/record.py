@@ -84,6 +84,9 @@ class ConversationRecord:
                 self.turns.append(record)
                 self._by_turn = {turn: record}
                 return record
+            case ev.UserHeardAgain(turn, text, _) if turn in self._by_turn:
+                self._by_turn[turn].user = text
+                return self._by_turn[turn]
             case ev.UserStarted(_, at):
                 self._voice_at = at
             case ev.ReplyStarted(reply, turn, _):

@@ -64,6 +64,7 @@ class Session:
             lambda error: self._problem(f"recognition failed: {error}"),
             lambda: self.memory.last("assistant"),
             parts.sound_detector,
+            self._heard_again,
         )
         self._writer = ReplyWriter(
             parts.responder, parts.speaking, self._voice, wrote=self._wrote, spoke=self._spoke, ended=self._ended
@@ -78,6 +79,7 @@ class Session:
         self._newest: Order | None = None
         self._reply_text: dict[int, str] = {}
         self._entries: dict[int, int] = {}
+        self._last_turn = (0, 0)
         self._phase = self._engine.phase
         self._failure: DragomanError | None = None
         self._asked: tuple[str | None, int | None] = (None, None)
@@ -109,7 +111,7 @@ class Session:
                 ]
                 if self._early is not None and self._early.reply == self._engine.reply:
                     self._start_writing(self._early)
-                elif self._reads_ahead is not None:
+                else:
                     self._warmer.begin(self._reads_ahead)
                 await self._closing.wait()
                 self._warmer.stop()
@@ -231,6 +233,18 @@ class Session:
         if self._phase is not self._engine.phase:
             self._phase = self._engine.phase
             self._out.put(ev.PhaseChanged(self._phase.value, self.now))
+            self._settle()
+
+    def _heard_again(self, turn: int, text: str) -> None:
+        """The second pass of a turn that is over."""
+        last, entry = self._last_turn
+        if turn == last and self.memory.correct(entry, text):
+            self._out.put(ev.UserHeardAgain(turn, text, entry))
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._phase is Phase.IDLE and self.memory.settle():
+            self._warmer.begin(self._reads_ahead)
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -240,8 +254,7 @@ class Session:
                 self._ear.close(turn)
             case do.Transcribe(turn, revision, quick):
                 self._ear.transcribe(turn, revision, quick)
-                if self._reads_ahead is not None:
-                    self._warmer.pause(self._reads_ahead)
+                self._warmer.pause(self._reads_ahead)
             case do.TakeFloor(turn, at):
                 self._fast.stop_drafting()
                 self._out.put(ev.UserStarted(turn, at / INPUT_RATE))
@@ -249,7 +262,8 @@ class Session:
                 self._out.put(ev.UserStopped(turn, at / INPUT_RATE))
             case do.FinishTurn(turn, text, start, end):
                 entry = self.memory.add("user", text) if text else 0
-                self._said("user", text)
+                self._last_turn = turn, entry
+                self._fast.said("user", text)
                 self._out.put(ev.UserTurn(turn, text, start / INPUT_RATE, end / INPUT_RATE, entry))
             case do.ShowAttention(turn):
                 if self._fast.hum is not None and self.settings.attentive:
@@ -365,12 +379,11 @@ class Session:
     def _end_reply(self, end: do.EndReply) -> None:
         text = self._reply_text.get(end.reply, "").strip()
         self._stop(end.reply)
-        self._said("assistant", end.heard)
+        self._fast.said("assistant", end.heard)
         if end.reply in self._entries:
             self.memory.rewrite(self._entries[end.reply], end.heard)
         self._out.put(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
-        if self._reads_ahead is not None:
-            self._warmer.begin(self._reads_ahead)
+        self._warmer.begin(self._reads_ahead)
 
     def _stop(self, reply: int) -> None:
         self._reply_text.pop(reply, None)
@@ -381,10 +394,6 @@ class Session:
 
     def _problem(self, message: str) -> None:
         self._out.put(ev.Problem(message, self.now))
-
-    def _said(self, role: Role, text: str) -> None:
-        if self._fast.turns is not None:
-            self._fast.turns.said(role, text)
 
     def _overrun(self) -> None:
         self._failure = DragomanError("the session's events are not read fast enough: it was ended")

@@ -16,7 +16,7 @@ class Warmer:
     """At most one reading at a time; a newer one, or the reply itself, stops it (what was read stays read).
 
     ``prompt`` gives the messages that a reply to the given words would read; None: the history alone. ``after`` lasts
-    while a reply that was stopped still holds the model.
+    while a reply that was stopped still holds the model. Where there are no ``tasks``, nothing may be read now.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class Warmer:
         self._guessed = False
         """The words that were shown in the last pause were the turn's words."""
 
-    def begin(self, tasks: asyncio.TaskGroup) -> None:
+    def begin(self, tasks: asyncio.TaskGroup | None) -> None:
         """No one speaks: read the history."""
-        self._said, self._read_words = "", 0
-        self._read(tasks, None)
+        if tasks is not None:
+            self._said, self._read_words = "", 0
+            self._read(tasks, None)
 
     def heard(self, tasks: asyncio.TaskGroup, text: str) -> None:
         """The user's words so far; what was misheard costs no more than reading it again."""
@@ -49,13 +50,14 @@ class Warmer:
             self._read_words = len(words)
             self._read(tasks, " ".join(words), open_end=True)
 
-    def pause(self, tasks: asyncio.TaskGroup) -> None:
+    def pause(self, tasks: asyncio.TaskGroup | None) -> None:
         """The user fell silent. A slow recognizer has shown all words by then, and they can be read while it makes sure
         of them; one that hears as the user speaks has the last word yet to come, sooner than others would be read.
         """
-        self._guess = self._said
-        if self._said and self._guessed:
-            self._read(tasks, self._said)
+        if tasks is not None:
+            self._guess = self._said
+            if self._said and self._guessed:
+                self._read(tasks, self._said)
 
     def answers(self, text: str) -> None:
         """The words that came in that pause: whether those that were shown before it are worth reading in the next."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pytest
@@ -19,12 +19,15 @@ from dragoman.agent.record import ConversationRecord
 from dragoman.agent.recorded import TrackSink, converse
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
+from dragoman.agent.workers import Worker
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Speech
 
 from .fakes import Heard, ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted, speech
 
 E = TypeVar("E")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def converse_now(
@@ -85,6 +88,69 @@ def test_a_second_pass_corrects_the_turn_in_time() -> None:
         "is it far",
     ]
     assert only(events, ev.Problem) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "history"),
+    [
+        ("What is the time in Rome?", "What is the time in Rome?"),
+        ("what's the time at home", "What is the time at home?"),
+    ],
+    ids=["other words", "other marks"],
+)
+def test_a_second_pass_that_comes_late_corrects_the_history(second: str, history: str) -> None:
+    """The reply is not made anew. The history is corrected when nobody speaks, as the language model must read from
+    there again; who says nothing else changes nothing.
+    """
+
+    class Slow(Worker):
+        async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+            await asyncio.sleep(2.0)
+            return await super().run(call, *args, **kwargs)
+
+    read: list[tuple[str, str]] = []
+
+    class Model(ScriptedResponder):
+        async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+            read.append((messages[1].content, messages[-1].role) if len(messages) > 1 else ("", ""))
+
+    parts = scripted(["What is the time at home?"], [])
+    parts.responder = Model(["It is noon, and the sun is shining on all the roofs of the city."])
+    parts.refining = Slow("slow")
+    assert isinstance(parts.recognizer, ScriptedRecognizer)
+    parts.recognizer.second = {"What is the time at home?": second}
+    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (turn,) = only(events, ev.UserTurn)
+    (done,) = only(events, ev.ReplyDone)
+    assert turn.text == "What is the time at home?"
+    again = only(events, ev.UserHeardAgain)
+    assert [(each.text, each.entry) for each in again] == ([(second, turn.entry)] if history == second else [])
+    assert not again or events.index(again[0]) < events.index(done)
+    assert record.turns[0].user == history
+    assert parts.responder.prompts[-1][-1] == Message("user", "What is the time at home?")
+    assert len(parts.responder.prompts) == 1
+    assert read[-1] == (history, "assistant")
+
+
+def test_a_second_pass_of_a_part_of_a_turn_corrects_nothing() -> None:
+    """It was begun in a pause, and comes when the whole turn is over."""
+    text = "I would like to know the time"
+    understood = [("I wood", 4.0), ("I would like to know the rhyme", 0.1)]
+
+    class Slow(Worker):
+        async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+            recognizer.second[text], seconds = understood.pop(0)
+            heard = await super().run(call, *args, **kwargs)
+            await asyncio.sleep(seconds)
+            return heard
+
+    parts = scripted([text], ["It is noon."])
+    parts.refining = Slow("slow")
+    assert isinstance(parts.recognizer, ScriptedRecognizer)
+    recognizer = parts.recognizer
+    events, _ = converse_now(parts, speech((0.5, 1.5), (1.9, 2.9), seconds=8))
+    assert understood == []
+    assert [again.text for again in only(events, ev.UserHeardAgain)] == ["I would like to know the rhyme"]
 
 
 def test_the_first_clause_is_spoken_while_the_rest_is_written() -> None:

@@ -747,6 +747,24 @@ def test_own_events_come_only_when_asked_for() -> None:
     assert not [each for each in plain.said if str(each["type"]).startswith("dragoman.")]
 
 
+def test_what_was_understood_later_is_told_to_who_asked() -> None:
+    """What was said of the turn before can't be taken back; its item has the words for everybody who asks for it. One
+    that was deleted meanwhile, or is no more the last, stays as it is.
+    """
+    for extended in (False, True):
+        desk = Desk(extended=extended)
+        item = next(each["item_id"] for each in desk.happen(*spoken_turn(1)) if "item_id" in each)
+        said = desk.happen(on.UserHeardAgain(1, "Good evening.", entry=7))
+        assert [(each["type"], each["item_id"], each["text"]) for each in said] == (
+            [("dragoman.corrected", item, "Good evening.")] if extended else []
+        )
+        (kept,) = desk.send("conversation.item.retrieve", item_id=item)
+        assert kept["item"]["content"][0]["transcript"] == "Good evening."  # type: ignore[index]
+        assert desk.happen(on.UserHeardAgain(2, "Hello?", entry=8)) == []
+        desk.send("conversation.item.delete", item_id=item)
+        assert desk.happen(on.UserHeardAgain(1, "Good evening!", entry=7)) == []
+
+
 def test_what_the_fast_path_said_is_told_to_who_asked() -> None:
     """Words and trust, for the item that begins with them; other clients get the plain protocol."""
     begun = (on.ReplyStarted(1, 1, 0.0), on.ReplyOpened(1, "Hello there,", 0.8714), on.ReplyText(1, "Hello there,"))

@@ -310,6 +310,8 @@ class Conversation:
                 events = self._turns.over(happened)
                 self._proceed()
                 return events
+            case on.UserHeardAgain():
+                return self._turns.corrected(happened)
             case on.UserBackchannel(number, text, at):
                 events = self._turns.dropped(number, text, at)
                 self._proceed()

@@ -33,6 +33,8 @@ class Turns:
         self._forget = forget
         self._turn: _Turn | None = None
         self._committed: deque[_Turn] = deque()
+        self._last = ""
+        """Id of the item of the last turn that has its words."""
 
     @property
     def open(self) -> bool:
@@ -95,9 +97,18 @@ class Turns:
         item = self._view.items.find(turn.item)
         if item is not None:
             item.text, item.entry = happened.text, happened.entry
+            self._last = item.id
         elif happened.entry:
             self._forget(happened.entry)
         return events + self._transcribed(turn, happened.text, happened.end - happened.start)
+
+    def corrected(self, happened: on.UserHeardAgain) -> list[ServerEvent]:
+        """Other words were understood of a turn that is over. What was told of it can't be taken back."""
+        item = self._view.items.find(self._last)
+        if item is None or item.entry != happened.entry:
+            return []
+        item.text = happened.text
+        return self._view.extra("corrected", item_id=item.id, text=happened.text)
 
     def dropped(self, number: int, text: str, at: float) -> list[ServerEvent]:
         """What was said asks for nothing, or was no speech: the client is only told that it ended. If it has committed

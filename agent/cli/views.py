@@ -22,6 +22,7 @@ _NAMES = {
     ev.UserStopped: "user_stopped",
     ev.UserPartial: "user_partial",
     ev.UserTurn: "user_turn",
+    ev.UserHeardAgain: "user_heard_again",
     ev.UserBackchannel: "user_backchannel",
     ev.AgentAttends: "agent_attends",
     ev.ReplyStarted: "reply_started",
@@ -83,6 +84,8 @@ class LinesView(_Plain):
         match event:
             case ev.UserTurn(_, text, start):
                 self._line(start, "you", "bold cyan", text)
+            case ev.UserHeardAgain(_, text, _):
+                self._line(record.turns[-1].end if record.turns else 0.0, "", "dim", f"understood later: {text}")
             case ev.ReplyPlaying(_, at, _) if record.turns and record.turns[-1].onset_ms is not None:
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")
             case ev.AgentAttends(_, at):

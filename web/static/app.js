@@ -200,6 +200,7 @@ function attend(talk) {
     talk.partial = undefined;
     if (transcript) log.user(item_id, transcript);
   });
+  on("dragoman.corrected", ({ item_id, text }) => log.user(item_id, text));
   on("conversation.item.added", ({ item }) => {
     if (item.role === "assistant") log.answer(item.id);
     else if (item.content[0]?.text) log.user(item.id, item.content[0].text);

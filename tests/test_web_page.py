@@ -22,6 +22,7 @@ import uvicorn
 from playwright.sync_api import Page, sync_playwright
 from web_scripted import ScriptedSession
 
+from dragoman.agent import events as ev
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import OUTPUT_RATE, Samples
 from dragoman.tts import Voice
@@ -274,6 +275,22 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
         assert page.input_value("#text") == "Are you there?"
 
 
+def test_words_that_are_understood_later_take_the_place_of_those_before(tmp_path: Path) -> None:
+    """In the log, where they stand."""
+
+    class Hearing(ScriptedSession):
+        def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+            self.tell(ev.UserStarted(1, 0.5), ev.UserTurn(1, "Good mourning.", 0.5, 1.2, entry=7))
+            self.tell(ev.UserHeardAgain(1, "Good morning.", entry=7))
+
+    with browser(tmp_path) as page, locked_server(session=Hearing) as address:
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        write(page, "Are you there?")
+        page.locator("#log .user", has_text="Good morning.").wait_for(timeout=WAIT_MS)
+        assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
+
+
 def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> None:
     """A server that goes away is not taken for a microphone that is missing."""
     with browser(tmp_path) as page:
@@ -288,13 +305,13 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
 
 
 @contextmanager
-def locked_server(limit: int = 4) -> Iterator[str]:
+def locked_server(limit: int = 4, session: type[ScriptedSession] = ScriptedSession) -> Iterator[str]:
     """A server with a key and no models behind it."""
 
     async def transcribe(pcm: Samples, language: str | None) -> str:
         return ""
 
-    backend = Backend(ScriptedSession, transcribe, SessionSettings())
+    backend = Backend(session, transcribe, SessionSettings())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = create_app(backend, key=KEY, limit=limit)
         config = uvicorn.Config(app, ws="websockets-sansio", log_level="error", lifespan="off")

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dragoman.agent.openings import Drafter, Judge
-from dragoman.agent.ports import Recognizer, Responder, SoundTurnDetector, Synthesizer, TurnDetector, VoiceActivity
+from dragoman.agent.ports import (
+    Conversing,
+    Recognizer,
+    Responder,
+    SoundTurnDetector,
+    Synthesizer,
+    TurnDetector,
+    VoiceActivity,
+)
 from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
 
@@ -37,6 +45,10 @@ class Parts:
     speaking: Worker = field(default_factory=lambda: Worker("speaking"))
     _voices: dict[tuple[str, str | None], Synthesizer] = field(default_factory=dict)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def conversation(self) -> Responder:
+        """The language model for one conversation."""
+        return self.responder.conversation() if isinstance(self.responder, Conversing) else self.responder
 
     async def voice(self, language: str, name: str | None = None) -> Synthesizer:
         """The voice for a language, loaded when it is first wanted. Raises ``DragomanError`` if there is none."""

@@ -145,6 +145,14 @@ class Bounded(Protocol):
         """Bytes of UTF-8 of a message that it reads whole; it may lose the beginning of a longer one."""
 
 
+@runtime_checkable
+class Conversing(Protocol):
+    """A ``Responder`` that keeps what it has read of each conversation, if it is told whose that is."""
+
+    def conversation(self) -> Responder:
+        """The same model for one conversation, which holds its place for as long as somebody holds this."""
+
+
 class Synthesizer(Protocol):
     """A voice; safe to call from several threads."""
 

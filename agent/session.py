@@ -66,10 +66,11 @@ class Session:
             parts.sound_detector,
             self._heard_again,
         )
+        llm = parts.conversation()
         self._writer = ReplyWriter(
-            parts.responder, parts.speaking, self._voice, wrote=self._wrote, spoke=self._spoke, ended=self._ended
+            llm, parts.speaking, self._voice, wrote=self._wrote, spoke=self._spoke, ended=self._ended
         )
-        self._warmer = Warmer(parts.responder, self._prompt, after=self._writer.left)
+        self._warmer = Warmer(llm, self._prompt, after=self._writer.left)
         self._fast = FastPath(parts, lambda: self.settings, self._floor, self._tell, self._apply, self._problem)
         self._sound: asyncio.Queue[tuple[Samples | on.Commit | on.Clear, bool]] = asyncio.Queue(_MOST_WAITING)
         self._out = Outbox(self._overrun)
@@ -319,7 +320,6 @@ class Session:
     def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> Order:
         asked, limit = self._asked if text is None else (None, None)
         self._asked = (None, None)
-        self._warmer.stop()
         self._warmer.answers(text or "")
         order = Order(
             reply=reply,

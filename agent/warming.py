@@ -60,7 +60,10 @@ class Warmer:
                 self._read(tasks, self._said)
 
     def answers(self, text: str) -> None:
-        """The words that came in that pause: whether those that were shown before it are worth reading in the next."""
+        """A reply to these words begins: make way for it. They came in that pause: whether those that were shown before
+        it are worth reading in the next.
+        """
+        self.stop()
         if self._guess:
             self._guessed, self._guess = self._guess == text, ""
 

@@ -148,6 +148,44 @@ def test_a_conversation_finds_what_was_read_of_it(llm_path, monkeypatch):
     assert max(tea, coffee, milk) < 100 < min(tea_again, coffee_again, coffee_still)
 
 
+def test_a_new_conversation_does_not_take_the_place_of_one_that_has_hardly_begun(llm_path, monkeypatch):
+    """Both begin with the same instructions. Who said whose they are finds what was read; who is gone gives way."""
+    cached: list[int] = []
+    receive = LlamaCppResponder._receive
+
+    def watched(self, request, until, event):
+        match event:
+            case {"prompt_progress": {"cache": int(cache), "processed": int(processed)}} if cache == processed:
+                cached.append(cache)
+        return receive(self, request, until, event)
+
+    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+
+    async def scenario() -> None:
+        model = LlamaCppResponder(llm_path, context=1024, slots=2)
+        try:
+            first, second = model.conversation(), model.conversation()
+            await first.warm([SYSTEM])
+            await first.warm(ask("Hello, my name is Ada, and this"), open_end=True)
+            await second.warm([SYSTEM])
+            await second.warm(ask("Good morning, I would like to know"), open_end=True)
+            await collect(first.reply(ask("Hello, my name is Ada, and this is my cat."), max_tokens=2))
+            await collect(second.reply(ask("Good morning, I would like to know who you are."), max_tokens=2))
+            del first
+            third = model.conversation()
+            await third.warm(ask("Who are you?"))
+            await collect(second.reply(ask("Good morning, I would like to know who you are."), max_tokens=2))
+        finally:
+            await model.aclose()
+
+    asyncio.run(scenario())
+    *_, ada, morning, _, again = cached
+    instructions = cached[1]
+    assert ada > instructions + 8
+    assert morning > instructions + 8
+    assert again > morning
+
+
 def test_two_replies_are_written_at_once(responder):
     """Each stream gets its own words."""
 

@@ -12,6 +12,7 @@ import mmap
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import xllamacpp
 
 from dragoman.agent.llm.prefill import EXACTLY, Seam
 from dragoman.agent.llm.prompts import BYTES_PER_TOKEN, TURN_END, chatml, trim
-from dragoman.agent.ports import Message
+from dragoman.agent.ports import Message, Responder
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 
@@ -57,6 +58,7 @@ class _Request:
 
     prompt: str
     max_tokens: int
+    asker: _Conversation | None
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[str | DragomanError | _TooLong | None]
     cancelled: threading.Event
@@ -85,10 +87,18 @@ class _TooLong:
 
 @dataclass(slots=True)
 class _Slot:
-    """A cache of the engine's, and what was read into it last of a ``prompt``."""
+    """A cache of the engine's, and what was read into it last of a ``prompt``; whose that is, if that was said."""
 
     number: int
     prompt: str = ""
+    owner: weakref.ref[_Conversation] | None = None
+
+    def suits(self, request: _Request) -> tuple[int, int]:
+        """How well; the larger the better. What another conversation may come back to is taken last."""
+        owner = None if self.owner is None else self.owner()
+        if owner is not None and owner is not request.asker:
+            return 0, 0
+        return 1 if owner is None else 2, self.holds(request.prompt)
 
     def holds(self, prompt: str) -> int:
         """How much of a prompt it knows: nothing where it is rather another conversation's."""
@@ -163,12 +173,28 @@ class LlamaCppResponder:
         self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. A history that is too long loses its oldest turns."""
+        async with contextlib.aclosing(self.replied(messages, prefix, max_tokens, None)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
+        await self.warmed(messages, open_end, None)
+
+    def conversation(self) -> Responder:
+        """See ``Conversing``."""
+        return _Conversation(self)
+
+    async def replied(
+        self, messages: Sequence[Message], prefix: str, max_tokens: int, asker: _Conversation | None
+    ) -> AsyncGenerator[str]:
+        """``reply`` for a conversation; None: for nobody in particular."""
         seam = Seam(prefix, EXACTLY)
         budget = self._context - max_tokens - len(prefix.encode()) - 16
         for _ in range(3):
             tokens = 0
             async with contextlib.aclosing(
-                self._generate(chatml(trim(messages, budget), prefix), max_tokens)
+                self._generate(chatml(trim(messages, budget), prefix), max_tokens, asker)
             ) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, _TooLong):
@@ -180,13 +206,13 @@ class LlamaCppResponder:
             budget = budget * (self._context - max_tokens) // (tokens + _BATCH)
         raise DragomanError(f"the conversation does not fit in {self._context} tokens: shorten what is said")
 
-    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
-        """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
+    async def warmed(self, messages: Sequence[Message], open_end: bool, asker: _Conversation | None) -> None:
+        """``warm`` for a conversation; None: for nobody in particular."""
         kept = trim(messages, self._context - 512)
         prompt = chatml(kept, "" if kept and kept[-1].role == "user" else None)
         if open_end:
             prompt = chatml(kept, None).removesuffix(TURN_END)
-        async with contextlib.aclosing(self._generate(prompt, 1)) as pieces:
+        async with contextlib.aclosing(self._generate(prompt, 1, asker)) as pieces:
             async for _ in pieces:
                 pass
 
@@ -198,7 +224,9 @@ class LlamaCppResponder:
         # Where the last reference goes, the engine's thread is joined: not on the loop.
         await asyncio.to_thread(self._engine.clear)
 
-    async def _generate(self, prompt: str, max_tokens: int) -> AsyncGenerator[str | _TooLong]:
+    async def _generate(
+        self, prompt: str, max_tokens: int, asker: _Conversation | None = None
+    ) -> AsyncGenerator[str | _TooLong]:
         # A cancelled request keeps its slot, and with it the cache that this one wants, until the batch in hand is
         # done; the engine could not begin sooner anyway. A prompt that is being read ahead for this one is awaited too.
         awaited = [
@@ -211,7 +239,7 @@ class LlamaCppResponder:
                 await asyncio.wait([asyncio.wrap_future(future) for future in awaited])
         # The engine writes at most max_tokens pieces, so this bound is never met.
         queue: asyncio.Queue[str | DragomanError | _TooLong | None] = asyncio.Queue(max_tokens + 8)
-        request = _Request(prompt, max_tokens, asyncio.get_running_loop(), queue, threading.Event())
+        request = _Request(prompt, max_tokens, asker, asyncio.get_running_loop(), queue, threading.Event())
         try:
             future = self._workers.submit(self._run, request)
         except RuntimeError as error:
@@ -238,8 +266,12 @@ class LlamaCppResponder:
         between which others have as much time. What was read stays in the slot.
         """
         with self._taking:
-            slot = max(self._free, key=lambda slot: slot.holds(request.prompt))
+            slot = max(self._free, key=lambda slot: slot.suits(request))
             self._free.remove(slot)
+            for other in self._free:
+                if other.owner is not None and other.owner() is request.asker:
+                    other.owner = None  # it was taken while the conversation's own was in use
+            slot.owner = None if request.asker is None else weakref.ref(request.asker)
         try:
             while request.waits:
                 request.waits, began = False, time.monotonic()
@@ -306,6 +338,28 @@ class LlamaCppResponder:
         while request.waits and time.monotonic() < until and self._wanted_by_others(request):
             if request.cancelled.wait(_GLANCE_S):
                 request.waits = False
+
+
+class _Conversation:
+    """One conversation's way to the model."""
+
+    def __init__(self, model: LlamaCppResponder) -> None:
+        self._model = model
+
+    async def reply(
+        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+    ) -> AsyncGenerator[str]:
+        """See ``Responder.reply``."""
+        async with contextlib.aclosing(self._model.replied(messages, prefix, max_tokens, self)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
+        """See ``Responder.warm``."""
+        await self._model.warmed(messages, open_end, self)
+
+    async def aclose(self) -> None:
+        """The model is its opener's."""
 
 
 def _require_chatml(path: Path) -> None:

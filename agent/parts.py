@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dragoman.agent.openings import Drafter, Judge
 from dragoman.agent.ports import (
     Conversing,
+    Message,
     Recognizer,
     Responder,
     SoundTurnDetector,
@@ -49,6 +50,14 @@ class Parts:
     def conversation(self) -> Responder:
         """The language model for one conversation."""
         return self.responder.conversation() if isinstance(self.responder, Conversing) else self.responder
+
+    async def instruct(self, instructions: str, conversations: int) -> None:
+        """Let the language model read what a conversation begins with for so many of them, as far as it keeps that: one
+        that begins later holds up nobody who is being answered. A second and a half each.
+        """
+        if instructions and isinstance(self.responder, Conversing):
+            places = [self.responder.conversation() for _ in range(conversations)]
+            await asyncio.gather(*(place.warm([Message("system", instructions)]) for place in places))
 
     async def voice(self, language: str, name: str | None = None) -> Synthesizer:
         """The voice for a language, loaded when it is first wanted. Raises ``DragomanError`` if there is none."""

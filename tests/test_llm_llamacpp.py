@@ -15,6 +15,8 @@ from dragoman.agent.ports import Bounded, Message
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
 
+from .fakes import scripted
+
 SYSTEM = Message("system", system_prompt("en"))
 COUNT = Message("user", "Count aloud from one to five hundred, every single number in words.")
 
@@ -184,6 +186,36 @@ def test_a_new_conversation_does_not_take_the_place_of_one_that_has_hardly_begun
     assert ada > instructions + 8
     assert morning > instructions + 8
     assert again > morning
+
+
+def test_instructions_are_read_for_each_conversation_to_come(llm_path, monkeypatch):
+    """Those that begin then have nothing to read but what is said in them."""
+    read: list[int] = []
+    receive = LlamaCppResponder._receive
+
+    def watched(self, request, until, event):
+        match event:
+            case {"prompt_progress": {"cache": int(cache), "processed": int(processed), "total": total}}:
+                read.extend([total - cache] if processed == total else [])
+        return receive(self, request, until, event)
+
+    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+
+    async def scenario() -> None:
+        parts = scripted([], [])
+        parts.responder = LlamaCppResponder(llm_path, context=1024, slots=2)
+        try:
+            await parts.instruct(SYSTEM.content, 2)
+            conversations = [parts.conversation() for _ in range(2)]
+            for conversation in conversations:
+                await conversation.warm(ask("Hello!"))
+        finally:
+            await parts.responder.aclose()
+
+    asyncio.run(scenario())
+    assert min(read[:2]) > 40
+    assert max(read[2:]) < 16
+    assert len(read) == 4
 
 
 def test_two_replies_are_written_at_once(responder):

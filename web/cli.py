@@ -14,10 +14,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from dragoman.agent.cli.output import console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import language_of
 from dragoman.agent.config import Config, load_parts
+from dragoman.agent.llm.prompts import system_prompt
 from dragoman.agent.settings import DEFAULT_PORT, SessionSettings
 from dragoman.audio.types import DragomanError
 from dragoman.web.app import MAX_MESSAGE_BYTES, Server, create_app
@@ -51,7 +52,7 @@ def serve(
         str | None, typer.Option(help="TLS certificate (PEM): browsers elsewhere need it for the microphone.")
     ] = None,
     certificate_key: Annotated[str | None, typer.Option(help="The certificate's private key (PEM).")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Serve the Realtime protocol at /v1/realtime, and a page to talk at /."""
     with errors():
@@ -118,6 +119,9 @@ async def _serve(
 ) -> None:
     with progress_of("loading the models", json) as progress:
         parts = await load_parts(config, progress)
+        progress("reading the instructions", 0, 1)
+        own = settings.instructions
+        await parts.instruct(system_prompt(config.language) if own is None else own, config.slots)
     listener.listen()  # whoever reads the address may connect at once
     host, port = listener.getsockname()[:2]
     app = create_app(Backend.of(parts, settings), key=key, limit=limit, local=host in _LOOPBACK)

@@ -24,6 +24,8 @@ SEAM_GAP_S: Final = 0.1
 """After first words that are a sentence: a longer one would sound as if the agent had to think."""
 _AHEAD = 4
 """Clauses that may wait for the voice."""
+_LEAVES_S: Final = 1.0
+"""A language model that does not let a stopped reply go sooner (a server that is gone, say) is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class ReplyWriter:
         conversation. Who asks before finds that taken, and has the whole of it read again.
         """
         if self._leaving:
-            await asyncio.wait(self._leaving)
+            await asyncio.wait(self._leaving, timeout=_LEAVES_S)
 
     async def _write(self, order: Order) -> None:
         clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_AHEAD)

@@ -230,6 +230,29 @@ def test_the_model_is_asked_when_it_is_free_again() -> None:
     assert all(others == 0 for _, others in beside)
 
 
+def test_a_model_that_does_not_let_go_is_not_waited_for() -> None:
+    """The interruption is answered all the same."""
+
+    class Stuck(ScriptedResponder):
+        async def reply(
+            self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        ) -> AsyncGenerator[str, None]:
+            try:
+                async with aclosing(super().reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:
+                if len(self.prompts) == 1:
+                    await asyncio.sleep(60)
+
+    parts = scripted(["Tell me a story.", "No, stop that please."], [])
+    parts.responder = Stuck(["once upon a time " * 20, "Fine."], per_word=0.2)
+    events, _ = converse_now(parts, speech((0.5, 1.5), (5.1, 6.2), seconds=7))
+    first, second = only(events, ev.ReplyDone)
+    assert (first.status, second.status, second.heard) == ("interrupted", "completed", "Fine.")
+    assert only(events, ev.ReplyStarted)[-1].at < 8
+
+
 def test_a_backchannel_does_not_stop_the_agent() -> None:
     """After "mm-hm" the reply goes on, and all of it is heard."""
     reply = "one two three four five six seven eight nine ten"

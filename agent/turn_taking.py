@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.agent.duplex.ends import Evidence, Silence, logit
+from dragoman.agent.duplex.ends import FEW, Evidence, Silence, logit
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
@@ -136,6 +136,8 @@ class TurnTaker:
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
         """What they told, until a voice goes on."""
+        self._few = False
+        """Whether they are few."""
         self._known: tuple[Evidence, int] | None = None
         """Of the turn's end at the last frame, and where that ended."""
         self._read_on = asyncio.Event()
@@ -211,7 +213,7 @@ class TurnTaker:
         self._count += 1
         policy = self._stream.policy
         begin, silence = self._silence.frame(end, logit(float(opinion.probabilities[1])))
-        known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence)
+        known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence, self._few)
         self._known = None if known is None else (known, end)
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
@@ -235,7 +237,7 @@ class TurnTaker:
             if text and self._floor().turn:
                 whole = await tell_whole(text)
                 if stretch == self._stretch:  # nothing was said meanwhile
-                    self._whole = whole
+                    self._whole, self._few = whole, len(text.split()) <= FEW
                     self._between()
 
     def _between(self) -> None:
@@ -247,7 +249,8 @@ class TurnTaker:
             return
         known, end = self._known
         now = self._position + len(self._rest) - self._stream.ahead
-        if self._stream.policy.ends.over_between(known, self._whole, max(0, now - end) / INPUT_RATE):
+        later = max(0, now - end) / INPUT_RATE
+        if self._stream.policy.ends.over_between(known, self._whole, later, few=self._few):
             self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:

@@ -162,18 +162,19 @@ class _Actor:
             self._window = window + 1
         begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
-        self._known = None if decided.over is None else Evidence(begin, decided.over, whole, silence)
+        few = self._words_of_turn is not None and self._words_of_turn.few
+        self._known = None if decided.over is None else Evidence(begin, decided.over, whole, silence, few)
         return self._known
 
     def between(self, frame: int, policy: Policy) -> float | None:
         """When, before a frame, the turn was over by words that were read since the last one; None: it was not."""
         before = decided_s(frame - 1)
         news = None if self._words_of_turn is None else self._words_of_turn.read(decided_s(frame) + AHEAD_S)
-        if news is None or self._known is None:
+        if news is None or self._known is None or self._words_of_turn is None:
             return None
         whole, known_s = news
         now = max(before, known_s - AHEAD_S)
-        over = policy.ends.over_between(self._known, whole, now - before)
+        over = policy.ends.over_between(self._known, whole, now - before, few=self._words_of_turn.few)
         return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:

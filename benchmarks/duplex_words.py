@@ -7,6 +7,7 @@ from typing import Final
 
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
+from dragoman.agent.duplex.ends import FEW
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.ports import Recognizer, RecognizerStream
@@ -37,6 +38,8 @@ class TurnWords:
         self._window = self._fed = 0
         self._since_s = 0.0
         self._whole: float | None = None
+        self.few = False
+        """Whether the words that were read last are few."""
         self._news: tuple[float, float] | None = None
         """The same with the moment at which it was known, until it is asked for."""
 
@@ -82,6 +85,7 @@ class TurnWords:
                 self._drafter.read(self._reading, text)
                 state = self._drafter.state(self._reading)
                 self._whole = None if state is None else self._endings.whole(state)
+                self.few = len(text.split()) <= FEW
                 foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
                 self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s
                 self._news = None if self._whole is None else (self._whole, self._since_s)

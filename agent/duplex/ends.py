@@ -12,6 +12,9 @@ from dragoman.audio.types import INPUT_RATE
 LONGEST_S: Final = 3.0
 """A longer silence tells no more than this one."""
 
+FEW: Final = 2
+"""Words of a turn that are few."""
+
 _LEAST: Final = 1e-5
 _KEPT: Final = 16
 """Frames that are remembered until it is known when the voice fell silent."""
@@ -26,14 +29,15 @@ def logit(probability: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known at a frame, as logits: ``begin`` of the duplex model (its highest since the voice fell silent),
-    ``over`` of the endpointer, ``whole`` of the turn's words (None: not known); and how long the ``silence`` has lasted
-    (seconds; 0 while a voice speaks).
+    ``over`` of the endpointer, ``whole`` of the turn's words (None: not known); how long the ``silence`` has lasted
+    (seconds; 0 while a voice speaks); and whether the words are ``few``.
     """
 
     begin: float
     over: float
     whole: float | None = None
     silence: float = 0.0
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Ends:
 
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
     a logit of ``least``, and while words are still to come at ``wait`` more. Words that are read between two frames
-    need not wait for the next, where they tell so much as ``early`` more.
+    need not wait for the next, where they tell so much as ``early`` more. After a few words ("Hello, what ...") no
+    silence shorter than ``breath`` (seconds) is an end, whatever they sound like.
     """
 
     read: Weights = Weights(0.05, 0.7, 0.6, 2.5, -0.5)
@@ -72,19 +77,24 @@ class Ends:
     least: float = 1.8
     wait: float = 1.0
     early: float = 1.0
+    breath: float = 0.16
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""
         if known.whole is not None:
-            return self.read(known) >= self.least
+            return self.read(known) >= self.least and not self._breathes(known)
         return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
 
-    def over_between(self, known: Evidence, whole: float, later: float) -> bool:
-        """The same between two frames: ``known`` at the last one, and what words tell that were read ``later`` by so
-        many seconds. At a frame in which a voice spoke nothing was known of the silence that the words are of.
+    def over_between(self, known: Evidence, whole: float, later: float, *, few: bool = False) -> bool:
+        """The same between two frames: ``known`` at the last one, and what words, ``few`` or not, tell that were read
+        ``later`` by so many seconds. At a frame in which a voice spoke nothing was known of the silence that the words
+        are of.
         """
-        now = replace(known, whole=whole, silence=known.silence + later)
-        return known.silence > 0 and self.read(now) >= self.least + self.early
+        now = replace(known, whole=whole, silence=known.silence + later, few=few)
+        return known.silence > 0 and self.read(now) >= self.least + self.early and not self._breathes(now)
+
+    def _breathes(self, known: Evidence) -> bool:
+        return known.few and known.silence < self.breath
 
 
 class Silence:

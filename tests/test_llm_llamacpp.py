@@ -25,6 +25,21 @@ def ask(text: str) -> list[Message]:
     return [SYSTEM, Message("user", text)]
 
 
+def prompts_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Of each prompt that is begun from now on, its tokens that were in the cache, and all of them."""
+    told: list[tuple[int, int]] = []
+    receive = LlamaCppResponder._receive
+
+    def watched(self, request, until, event):
+        match event:
+            case {"prompt_progress": {"cache": cache, "processed": processed, "total": total}} if cache == processed:
+                told.append((cache, total))
+        return receive(self, request, until, event)
+
+    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+    return told
+
+
 async def collect(pieces: AsyncIterator[str]) -> list[str]:
     return [piece async for piece in pieces]
 
@@ -125,16 +140,7 @@ def test_a_long_prompt_keeps_nobody_waiting(responder, monkeypatch):
 
 def test_a_conversation_finds_what_was_read_of_it(llm_path, monkeypatch):
     """Another one that begins alike does not take its place in the cache; the one that is over longest gives way."""
-    cached: list[int] = []
-    receive = LlamaCppResponder._receive
-
-    def watched(self, request, until, event):
-        match event:
-            case {"prompt_progress": {"cache": int(cache), "processed": int(processed)}} if cache == processed:
-                cached.append(cache)
-        return receive(self, request, until, event)
-
-    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+    told = prompts_read(monkeypatch)
 
     async def scenario() -> None:
         small = LlamaCppResponder(llm_path, context=1024, slots=2)
@@ -146,22 +152,13 @@ def test_a_conversation_finds_what_was_read_of_it(llm_path, monkeypatch):
             await small.aclose()
 
     asyncio.run(scenario())
-    tea, coffee, tea_again, coffee_again, milk, coffee_still = cached
+    tea, coffee, tea_again, coffee_again, milk, coffee_still = (cached for cached, _ in told)
     assert max(tea, coffee, milk) < 100 < min(tea_again, coffee_again, coffee_still)
 
 
 def test_a_new_conversation_does_not_take_the_place_of_one_that_has_hardly_begun(llm_path, monkeypatch):
     """Both begin with the same instructions. Who said whose they are finds what was read; who is gone gives way."""
-    cached: list[int] = []
-    receive = LlamaCppResponder._receive
-
-    def watched(self, request, until, event):
-        match event:
-            case {"prompt_progress": {"cache": int(cache), "processed": int(processed)}} if cache == processed:
-                cached.append(cache)
-        return receive(self, request, until, event)
-
-    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+    told = prompts_read(monkeypatch)
 
     async def scenario() -> None:
         model = LlamaCppResponder(llm_path, context=1024, slots=2)
@@ -181,8 +178,7 @@ def test_a_new_conversation_does_not_take_the_place_of_one_that_has_hardly_begun
             await model.aclose()
 
     asyncio.run(scenario())
-    *_, ada, morning, _, again = cached
-    instructions = cached[1]
+    _, instructions, *_, ada, morning, _, again = (cached for cached, _ in told)
     assert ada > instructions + 8
     assert morning > instructions + 8
     assert again > morning
@@ -190,16 +186,7 @@ def test_a_new_conversation_does_not_take_the_place_of_one_that_has_hardly_begun
 
 def test_instructions_are_read_for_each_conversation_to_come(llm_path, monkeypatch):
     """Those that begin then have nothing to read but what is said in them."""
-    read: list[int] = []
-    receive = LlamaCppResponder._receive
-
-    def watched(self, request, until, event):
-        match event:
-            case {"prompt_progress": {"cache": int(cache), "processed": int(processed), "total": total}}:
-                read.extend([total - cache] if processed == total else [])
-        return receive(self, request, until, event)
-
-    monkeypatch.setattr(LlamaCppResponder, "_receive", watched)
+    told = prompts_read(monkeypatch)
 
     async def scenario() -> None:
         parts = scripted([], [])
@@ -213,6 +200,7 @@ def test_instructions_are_read_for_each_conversation_to_come(llm_path, monkeypat
             await parts.responder.aclose()
 
     asyncio.run(scenario())
+    read = [total - cached for cached, total in told]
     assert min(read[:2]) > 40
     assert max(read[2:]) < 16
     assert len(read) == 4

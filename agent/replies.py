@@ -64,19 +64,19 @@ class ReplyWriter:
         self._wrote = wrote
         self._spoke = spoke
         self._ended = ended
-        self._written: dict[int, asyncio.Task[None]] = {}
+        self._writing: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     def begin(self, tasks: asyncio.TaskGroup, order: Order) -> None:
         """Write ``order`` to its end. A failure is told, not raised."""
         task = tasks.create_task(self._write(order), name=f"reply {order.reply}")
-        self._written[order.reply] = task
-        task.add_done_callback(lambda _: self._written.pop(order.reply, None))
+        self._writing[order.reply] = task
+        task.add_done_callback(lambda _: self._writing.pop(order.reply, None))
 
     def stop(self, reply: int | None = None) -> None:
         """Write no more of ``reply`` (None: of any), nor tell of it; one that ends by itself just now does so."""
-        for number in [*self._written] if reply is None else [reply]:
-            task = self._written.pop(number, None)
+        for number in [*self._writing] if reply is None else [reply]:
+            task = self._writing.pop(number, None)
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
                 self._leaving.add(task)

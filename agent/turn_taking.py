@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.agent.duplex.ends import FEW, Evidence, Silence, logit
+from dragoman.agent.duplex.ends import Evidence, Silence, few, logit
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
@@ -237,7 +237,7 @@ class TurnTaker:
             if text and self._floor().turn:
                 whole = await tell_whole(text)
                 if stretch == self._stretch:  # nothing was said meanwhile
-                    self._whole, self._few = whole, len(text.split()) <= FEW
+                    self._whole, self._few = whole, few(text)
                     self._between()
 
     def _between(self) -> None:

@@ -169,12 +169,13 @@ class _Actor:
     def between(self, frame: int, policy: Policy) -> float | None:
         """When, before a frame, the turn was over by words that were read since the last one; None: it was not."""
         before = decided_s(frame - 1)
-        news = None if self._words_of_turn is None else self._words_of_turn.read(decided_s(frame) + AHEAD_S)
-        if news is None or self._known is None or self._words_of_turn is None:
+        words = self._words_of_turn
+        news = None if words is None else words.read(decided_s(frame) + AHEAD_S)
+        if words is None or news is None or self._known is None:
             return None
         whole, known_s = news
         now = max(before, known_s - AHEAD_S)
-        over = policy.ends.over_between(self._known, whole, now - before, few=self._words_of_turn.few)
+        over = policy.ends.over_between(self._known, whole, now - before, few=words.few)
         return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
-from dragoman.agent.duplex.ends import FEW
+from dragoman.agent.duplex.ends import few
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.ports import Recognizer, RecognizerStream
@@ -85,7 +85,7 @@ class TurnWords:
                 self._drafter.read(self._reading, text)
                 state = self._drafter.state(self._reading)
                 self._whole = None if state is None else self._endings.whole(state)
-                self.few = len(text.split()) <= FEW
+                self.few = few(text)
                 foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
                 self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s
                 self._news = None if self._whole is None else (self._whole, self._since_s)

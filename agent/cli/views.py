@@ -85,15 +85,13 @@ class LinesView(_Plain):
             case ev.UserTurn(_, text, start):
                 self._line(start, "you", "bold cyan", text)
             case ev.UserHeardAgain(_, text, _):
-                self._line(record.turns[-1].end if record.turns else 0.0, "", "dim", f"understood later: {text}")
+                self._line(_last_end(record), "", "dim", f"understood later: {text}")
             case ev.ReplyPlaying(_, at, _) if record.turns and record.turns[-1].onset_ms is not None:
                 self._line(at, "", "dim", f"began to answer {record.turns[-1].onset_ms:.0f} ms after your last sound")
             case ev.AgentAttends(_, at):
                 self._line(at, "agent", "dim green", "(mm-hm)")
             case ev.ReplyOpened(_, text, trust):
-                self._line(
-                    record.turns[-1].end if record.turns else 0.0, "", "dim", f"began with: {text} ({trust:.2f})"
-                )
+                self._line(_last_end(record), "", "dim", f"began with: {text} ({trust:.2f})")
             case ev.ReplyHeld(_, at, _):
                 self._line(at, "", "yellow", "you speak: playing is held")
             case ev.ReplyResumed(_, at, _):
@@ -211,6 +209,11 @@ def _turn(turn: TurnRecord) -> Json:
         "speech_end_s": _seconds(turn.speech_end),
         "first_audio_s": _seconds(turn.first_audio),
     }
+
+
+def _last_end(record: ConversationRecord) -> float:
+    """Where the user's last turn ended."""
+    return record.turns[-1].end if record.turns else 0.0
 
 
 def _seconds(value: float | None) -> float | None:

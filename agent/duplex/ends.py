@@ -12,12 +12,17 @@ from dragoman.audio.types import INPUT_RATE
 LONGEST_S: Final = 3.0
 """A longer silence tells no more than this one."""
 
-FEW: Final = 2
+_FEW: Final = 2
 """Words of a turn that are few."""
 
 _LEAST: Final = 1e-5
 _KEPT: Final = 16
 """Frames that are remembered until it is known when the voice fell silent."""
+
+
+def few(text: str) -> bool:
+    """Whether a turn has so few words that a breath may follow them."""
+    return len(text.split()) <= _FEW
 
 
 def logit(probability: float) -> float:

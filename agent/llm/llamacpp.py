@@ -169,13 +169,9 @@ class LlamaCppResponder:
         """See ``Bounded``: half of the context, the other half is for the instructions, what came before, the reply."""
         return self._context // 2 * BYTES_PER_TOKEN
 
-    async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-    ) -> AsyncGenerator[str]:
+    def reply(self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160) -> AsyncGenerator[str]:
         """See ``Responder.reply``. A history that is too long loses its oldest turns."""
-        async with contextlib.aclosing(self.replied(messages, prefix, max_tokens, None)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self.replied(messages, prefix, max_tokens, None)
 
     async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
@@ -346,13 +342,9 @@ class _Conversation:
     def __init__(self, model: LlamaCppResponder) -> None:
         self._model = model
 
-    async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-    ) -> AsyncGenerator[str]:
+    def reply(self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160) -> AsyncGenerator[str]:
         """See ``Responder.reply``."""
-        async with contextlib.aclosing(self._model.replied(messages, prefix, max_tokens, self)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._model.replied(messages, prefix, max_tokens, self)
 
     async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``."""

@@ -83,8 +83,8 @@ class TurnWords:
             heard_s = time.process_time()
             if text:
                 self._drafter.read(self._reading, text)
-                state = self._drafter.state(self._reading)
-                self._whole = None if state is None else self._endings.whole(state)
+                word = self._drafter.last_word(self._reading)
+                self._whole = None if word is None else self._endings.whole(word)
                 self.few = few(text)
                 foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
                 self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.drafts import Draft, LastWord
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import WORDS
@@ -325,13 +325,13 @@ class RecalledDrafter:
         self._recall.made(("read", reading.dialogue, reading.text, text), make)
         reading.text = text
 
-    def state(self, reading: _RecalledReading) -> Array | None:
-        """See ``DrafterRuntime.state``."""
+    def last_word(self, reading: _RecalledReading) -> LastWord | None:
+        """See ``DrafterRuntime.last_word``."""
 
-        def make() -> Array | None:
-            return self._inner.state(self._real(reading))
+        def make() -> LastWord | None:
+            return self._inner.last_word(self._real(reading))
 
-        return self._recall.made(("state", reading.dialogue, reading.text), make)
+        return self._recall.made(("last word", reading.dialogue, reading.text), make)
 
     def draft(self, reading: _RecalledReading, words: int = 5) -> Draft:
         """See ``DrafterRuntime.draft``."""

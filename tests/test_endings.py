@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from dragoman.__main__ import app
 from dragoman.agent.drafter.catalog import open_drafter, open_endings
+from dragoman.agent.drafter.drafts import LastWord
 from dragoman.agent.drafter.endings import Endings, fit, load_endings, save_endings
 from dragoman.agent.drafter.live import LiveDrafter
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses, pauses_of
@@ -35,23 +36,23 @@ def drafter(tmp_path_factory: pytest.TempPathFactory) -> DrafterRuntime:
     return small_runtime(tmp_path_factory.mktemp("drafter"))
 
 
-def states(count: int = 600) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """States of which one direction tells the end, half hidden by noise."""
+def last_words(count: int = 600) -> tuple[list[LastWord], np.ndarray, list[str]]:
+    """With states of which one direction tells the end, half hidden by noise."""
     rng = np.random.default_rng(3)
     over = rng.random(count) < 0.4
     made = rng.standard_normal((count, WIDTH)).astype(np.float32)
     made[:, 3] += 2.0 * over
-    return 5 * made, over, [f"talk {i // 4}" for i in range(count)]
+    return [LastWord(5 * state) for state in made], over, [f"talk {i // 4}" for i in range(count)]
 
 
 def test_what_tells_the_end_is_found(tmp_path: Path) -> None:
     """On states that were not learned from; the logits are calibrated, and come back from disk."""
-    x, over, names = states()
+    x, over, names = last_words()
     found = fit(x[:400], over[:400], names[:400], "abc")
-    logits = np.array([found.whole(state) for state in x[400:]])
+    logits = np.array([found.whole(word) for word in x[400:]])
     assert logits[over[400:]].mean() > logits[~over[400:]].mean() + 1.5
     assert abs((1 / (1 + np.exp(-logits))).mean() - over[400:].mean()) < 0.1
-    assert found.whole(x[400]) == pytest.approx(found.whole(7 * x[400]), abs=1e-3)
+    assert found.whole(x[400]) == pytest.approx(found.whole(LastWord(7 * x[400].state)), abs=1e-3)
     save_endings(tmp_path / "endings.npz", found)
     again = load_endings(tmp_path / "endings.npz")
     assert again.whole(x[400]) == pytest.approx(found.whole(x[400]))
@@ -63,7 +64,7 @@ def test_what_tells_the_end_is_found(tmp_path: Path) -> None:
 
 def test_too_little_to_learn_from_is_told(tmp_path: Path) -> None:
     """One conversation, or pauses of one kind; a file that is none."""
-    x, over, names = states(40)
+    x, over, names = last_words(40)
     with pytest.raises(DragomanError, match="40 pauses are too few"):
         fit(x, over, ["one"] * 40, "abc")
     with pytest.raises(DragomanError, match="too few"):
@@ -259,9 +260,9 @@ def test_the_shipped_one_knows_half_a_sentence_from_a_whole_one() -> None:
         logits = []
         for text in (half, whole):
             runtime.read(reading, text)
-            state = runtime.state(reading)
-            assert state is not None
-            logits.append(endings.whole(state))
+            word = runtime.last_word(reading)
+            assert word is not None
+            logits.append(endings.whole(word))
         right += logits[1] > logits[0] + 1.0
     assert right >= 4
     assert endings.card["pauses"]

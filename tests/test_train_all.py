@@ -35,7 +35,9 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
     run(todo, tmp_path / "adapters", call)
     ears = ["whisper-tiny.en-talk.npz", "whisper-tiny.en.npz"]
     both = ["duplex-whisper-tiny.en.npz", "endpointer-whisper-tiny.en.npz"]
-    with_drafter = ["data drafts", "train preference", "data pauses", "train endings"]
+    with_drafter = ["data drafts", "train preference", "train completion"]
+    completed = ["completion-en.npz", "drafter-en.npz", both[0]]
+    with_completion = ["data pauses", "train endings"]
     with_endings = ["data drafts", "train verifier"]
     assert seen == [
         ("data speech", []),
@@ -49,11 +51,9 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
         ("train drafter", [*both, *ears]),
         ("train ranker", ["drafter-en.npz", *both, *ears]),
         *((step, ["drafter-en.npz", *both, "ranker.npz", *ears]) for step in with_drafter),
-        *((step, ["drafter-en.npz", both[0], "endings-en.npz", both[1], "ranker.npz", *ears]) for step in with_endings),
-        (
-            "train habits",
-            ["drafter-en.npz", both[0], "endings-en.npz", both[1], "ranker.npz", "verifier-en.npz", *ears],
-        ),
+        *((step, [*completed, both[1], "ranker.npz", *ears]) for step in with_completion),
+        *((step, [*completed, "endings-en.npz", both[1], "ranker.npz", *ears]) for step in with_endings),
+        ("train habits", [*completed, "endings-en.npz", both[1], "ranker.npz", "verifier-en.npz", *ears]),
     ]
     assert (tmp_path / "adapters" / "habits-en.npz").read_text() == "habits"
     assert all((tmp_path / "adapters" / ear).read_text() == "asr" for ear in ears)

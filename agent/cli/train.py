@@ -10,6 +10,7 @@ import typer
 from dragoman.agent.cli.data import default_folder
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.train_all import everything
+from dragoman.agent.cli.train_completion import completion
 from dragoman.agent.cli.train_drafter import drafter
 from dragoman.agent.cli.train_duplex import duplex
 from dragoman.agent.cli.train_endings import endings
@@ -34,6 +35,7 @@ from dragoman.agent.cli.training import (
 from dragoman.models.catalog import resolve
 
 app = typer.Typer(help="Train the models that are dragoman's own.", no_args_is_help=True)
+app.command()(completion)
 app.command()(drafter)
 app.command()(duplex)
 app.command()(endings)

@@ -39,8 +39,8 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
     speech, talks, ear, path = (folder / name for name in ("speech", "conversations", "ear", "duplex"))
     words = folder / "decoder"
     drafter, ranker, drafts, verifier = (folder / name for name in ("drafter", "ranker", "drafts", "verifier"))
-    choices, preference, endings, endpoints = (
-        folder / name for name in ("choices", "preference", "endings", "endpointer")
+    choices, preference, completion, endings, endpoints = (
+        folder / name for name in ("choices", "preference", "completion", "endings", "endpointer")
     )
     train = ("--minutes", f"{minutes:g}", "--device", device)
     return [
@@ -82,6 +82,11 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             ("train", "preference", "--drafts", str(choices), "--folder", str(preference), "--device", device),
             preference / "adapter.npz",
             "drafter-en.npz",
+        ),
+        Step(
+            ("train", "completion", "--folder", str(completion), *train),
+            completion / "adapter.npz",
+            "completion-en.npz",
         ),
         Step(("data", "pauses", "--folder", str(talks))),
         Step(

@@ -13,7 +13,7 @@ from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import FolderOption, ThreadsOption, finished, training_folder
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
-from dragoman.agent.drafter.drafts import Array
+from dragoman.agent.drafter.drafts import LastWord
 from dragoman.agent.drafter.endings import fit, save_endings
 from dragoman.agent.drafter.pauses import Pause, load_pauses, pauses_path
 from dragoman.agent.duplex.adapter import load_adapter
@@ -40,15 +40,18 @@ def endings(
         target = training_folder(folder, "endings")
         with progress_of("reading", quiet=as_json) as progress:
             runtime = open_drafter(adapter=path, threads=threads, progress=progress)
-            states, reading = list[Array](), runtime.open()
+            words, reading = list[LastWord](), runtime.open()
             for number, pause in enumerate(known):
                 if reading.dialogue != pause.before:
                     reading = runtime.open(pause.before)
                 runtime.read(reading, pause.text)
-                states.append(reading.states[-1])
+                word = runtime.last_word(reading)
+                assert word is not None  # a pause has a text
+                words.append(word)
                 progress("reading pauses", number + 1, len(known))
         over = np.array([pause.over for pause in known])
-        found = fit(np.stack(states), over, [pause.conversation for pause in known], load_adapter(path).digest())
+        names = [pause.conversation for pause in known]
+        found = fit(words, over, names, load_adapter(path).digest(), runtime.completion)
         target.mkdir(parents=True, exist_ok=True)
         save_endings(target / "endings.npz", found)
         if not as_json:

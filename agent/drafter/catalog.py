@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from dragoman.agent.drafter.completion import load_completion
 from dragoman.agent.drafter.endings import Endings, load_endings
 from dragoman.agent.drafter.habits import Habits, load_habits
 from dragoman.agent.drafter.runtime import FORMAT, DrafterRuntime
@@ -45,9 +46,19 @@ def open_endings(language: str = "en", *, path: Path | None = None, drafter: Pat
     path, drafter = path or endings_path(language), drafter or adapter_path(language)
     if path is None or drafter is None:
         return None
-    endings = load_endings(path)
-    endings.check(load_adapter(drafter).digest())
+    endings, digest = load_endings(path), load_adapter(drafter).digest()
+    completion = open_completion(digest, language)
+    endings.check(digest, completion.digest() if completion is not None else "")
     return endings
+
+
+def open_completion(drafter: str, language: str = "en") -> Adapter | None:
+    """What tells when a turn is complete behind the drafter of a language with this digest, if there is any.
+
+    Raises ``DragomanError`` when the file is broken.
+    """
+    path = find_adapter(f"completion-{language}.npz", SHIPPED)
+    return None if path is None else load_completion(path, drafter)
 
 
 def open_habits(drafter: str, language: str = "en") -> Habits | None:
@@ -77,15 +88,19 @@ def open_drafter(
     file = resolve(body, progress=progress)
     loaded.check("", body_sha256(file))
     habits = open_habits(loaded.digest(), language)
-    return DrafterRuntime(_graphs(loaded, file, quantized, progress), threads=threads, habits=habits)
+    completion = open_completion(loaded.digest(), language)
+    return DrafterRuntime(_graphs(loaded, completion, file, quantized, progress), threads=threads, habits=habits)
 
 
-def _graphs(adapter: Adapter, body: Path, quantized: bool, progress: Progress | None) -> Path:
-    name = f"drafter-{adapter.digest()}-{FORMAT}-{'int8' if quantized else 'float'}"
+def _graphs(
+    adapter: Adapter, completion: Adapter | None, body: Path, quantized: bool, progress: Progress | None
+) -> Path:
+    known = adapter.digest() if completion is None else f"{adapter.digest()}-{completion.digest()}"
+    name = f"drafter-{known}-{FORMAT}-{'int8' if quantized else 'float'}"
 
     def write(folder: Path) -> None:
         from dragoman.agent.drafter import graph  # what builds graphs loads slowly, and is needed once
 
-        graph.write(load_body(body), adapter, folder, quantized=quantized)
+        graph.write(load_body(body), adapter, folder, quantized=quantized, completion=completion)
 
     return built(cache_dir().parent / "duplex" / name, "building the drafter", write, progress)

@@ -35,6 +35,16 @@ class Draft:
     margin: Array = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """What is known at the last word of a turn that is read: the ``state`` in the middle of the body [d], and the logit
+    that the turn is ``complete`` there by those layers that learned just that (0 where there are none).
+    """
+
+    state: Array = field(repr=False, compare=False)
+    complete: float = 0.0
+
+
 def save_drafts(path: Path, drafts: Sequence[Draft], names: Sequence[str]) -> None:
     """Write drafts, each under a name (of conversation and frame, say); the file appears whole or not at all."""
     if len(names) != len(drafts):

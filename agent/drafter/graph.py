@@ -1,4 +1,6 @@
-"""The drafter as ONNX graphs: the body, and the table of what it writes. No torch is needed to build them."""
+"""The drafter as ONNX graphs: the body, the table of what it writes, and the layers that tell whether a turn is
+complete. No torch is needed to build them.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,35 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from dragoman.agent.drafter.completion import first_layer
 from dragoman.agent.drafter.prompt import POSITIONS
 from dragoman.agent.duplex.adapter import Adapter, adapted
 from dragoman.agent.duplex.body import Array, Body
 from dragoman.agent.duplex.body_graph import BodyGraph, body_graph
 
 
-def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True) -> None:
-    """Build ``body.onnx`` and ``drafts.onnx`` into ``folder``, and what else a run needs.
+def write(
+    body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True, completion: Adapter | None = None
+) -> None:
+    """Build ``body.onnx`` and ``drafts.onnx`` into ``folder``, with ``completion`` (see there) ``completion.onnx`` too,
+    and what else a run needs.
 
-    Raises ``DragomanError`` when adapter and body don't fit.
+    Raises ``DragomanError`` when adapters and body don't fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changed, own = adapted(body, adapter), adapter.own
     # Half precision holds more than the few bits that the body's file has.
     np.save(folder / "tokens.npy", body.arrays["tokens"].astype(np.float16))
-    about = {"dims": asdict(changed.dims), "merges": asdict(body.merges)}
+    about = {"dims": asdict(changed.dims), "merges": asdict(body.merges), "completion": None}
+    behind = {"middle": max(1, changed.dims.layers * 3 // 5)}
+    if completion is not None:
+        first = first_layer(completion)
+        upper = adapted(changed, completion).upper(first)
+        heads = {"complete": (completion.own["head"][None], completion.own["bias"])}
+        branch = body_graph(upper, POSITIONS, quantized=quantized, heads=heads)
+        onnx.save(branch, str(folder / "completion.onnx"))
+        about["completion"] = {"digest": completion.digest(), "dims": asdict(upper.dims)}
+        behind["trunk"] = first
     np.savez(
         folder / "tables.npz",
         allow_pickle=False,
@@ -33,8 +48,7 @@ def write(body: Body, adapter: Adapter, folder: Path, *, quantized: bool = True)
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
     )
     end = float(own["end_bias"][0])
-    middle = max(1, changed.dims.layers * 3 // 5)
-    onnx.save(body_graph(changed, POSITIONS, quantized=quantized, middle=middle), str(folder / "body.onnx"))
+    onnx.save(body_graph(changed, POSITIONS, quantized=quantized, behind=behind), str(folder / "body.onnx"))
     drafts = _drafts(changed, adapter.kept, own["end"], end, quantized)
     onnx.save(drafts, str(folder / "drafts.onnx"))
 

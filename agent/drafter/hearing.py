@@ -5,10 +5,13 @@ The rates are about those of the causal ear on clear speech, in which the last w
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from random import Random
 from typing import Final
+
+from dragoman.agent.drafter.prompt import MARKS
 
 UNMARKED: Final = 0.3
 """How often the mark at the end is missing."""
@@ -39,3 +42,19 @@ def heard(text: str, rng: Random, others: Sequence[str]) -> str:
     if rng.random() < PLAIN:
         return re.sub(r"[^\w\s'%$-]", "", text).lower()
     return text.rstrip(".!?,") if rng.random() < UNMARKED else text
+
+
+def misheard(word: str, rng: Random, others: Sequence[str]) -> str:
+    """A word that is written much like this one, of some of ``others`` that are drawn; its marks stay."""
+    bare = word.rstrip(MARKS)
+    drawn = (other.rstrip(MARKS) for other in rng.choices(others, k=_DRAWN))
+    unlike = {other for other in drawn if other and other.lower() != bare.lower()}
+    best = max(sorted(unlike), key=lambda other: _likeness(bare, other), default=bare)
+    return best + word[len(bare) :]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.lower(), other.lower(), autojunk=False).quick_ratio()
+
+
+_DRAWN: Final = 60

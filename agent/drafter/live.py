@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.drafts import Draft, LastWord
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.workers import Worker
 
@@ -32,8 +32,8 @@ class Runtime(Protocol[R]):
     def read(self, reading: R, text: str) -> None:
         """The turn so far."""
 
-    def state(self, reading: R) -> Array | None:
-        """What was read, in the middle of the body [d]; None of nothing."""
+    def last_word(self, reading: R) -> LastWord | None:
+        """What is known at the last word that was read; None of nothing."""
 
     def draft(self, reading: R, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read."""
@@ -84,8 +84,8 @@ class TurnDrafter(Generic[R]):
         """Logit that the user's turn is whole; None where that can't be told."""
         if self._endings is None or not text.strip():
             return None
-        state = await self._worker.run(lambda: self._runtime.state(self._follow(dialogue, text)))
-        return None if state is None else self._endings.whole(state)
+        word = await self._worker.run(lambda: self._runtime.last_word(self._follow(dialogue, text)))
+        return None if word is None else self._endings.whole(word)
 
     def _follow(self, dialogue: Dialogue, text: str) -> R:
         if self._reading is None or self._reading.dialogue != tuple(dialogue):

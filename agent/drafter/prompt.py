@@ -19,6 +19,9 @@ DRAFT: Final = 24
 POSITIONS: Final = CONTEXT + TURN + DRAFT + 8
 """Tokens that a past can hold; some are those of the roles."""
 
+MARKS: Final = ".,!?;:"
+"""What a recognizer sets behind a word."""
+
 OPEN: Final = "user:"
 """Stands before the user's turn."""
 

@@ -14,31 +14,37 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.agent.drafter.drafts import Array, Draft
+from dragoman.agent.drafter.drafts import Array, Draft, LastWord
 from dragoman.agent.drafter.habits import Habits
-from dragoman.agent.drafter.prompt import DRAFT, OPEN, POSITIONS, asked, before, heard
+from dragoman.agent.drafter.prompt import DRAFT, MARKS, OPEN, POSITIONS, asked, before, heard
 from dragoman.agent.drafter.writing import Fork, Writer
 from dragoman.agent.duplex.body import Dims
 from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.models.onnx_session import open_session
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
 
 
 class Reading:
     """A turn that is read: the past of what was read, and what that was. One thread at a time."""
 
-    def __init__(self, dialogue: tuple[tuple[str, str], ...], past: Past) -> None:
+    def __init__(self, dialogue: tuple[tuple[str, str], ...], past: Past, branch: Past | None) -> None:
         self.dialogue = dialogue
         """Turns (role, text) before."""
         self.past = past
+        self.branch = branch
+        """That of the layers that tell whether the turn is complete, where there are any."""
         self.first = past.length
         """Where the turn's own tokens begin."""
         self.tokens: list[int] = []
         self.states: list[Array] = []
         """In the body's middle, at each of the tokens [d]."""
+        self.complete: list[float] = []
+        """Logit that the turn is complete at each of them, where there is a branch."""
+        self.marks = 0
+        """How many of them, at the end, are marks."""
         self.drafted: tuple[int, ...] = ()
         """Tokens of the last draft for it."""
 
@@ -52,18 +58,25 @@ class DrafterRuntime:
             about = json.loads(data["about"].tobytes())
             kept = tuple(map(int, data["kept"]))
         self.dims = Dims(**about["dims"])
+        known = about["completion"]
+        self.completion: str = known["digest"] if known else ""
+        """Digest of what tells whether a turn is complete; none: ""."""
         self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)
         self._tokens: npt.NDArray[np.float16] = np.load(folder / "tokens.npy", mmap_mode="r")
         body, drafts = (open_session(folder / f"{name}.onnx", threads=threads) for name in ("body", "drafts"))
-        self._reader = Reader(body, self.dims, POSITIONS, ("middle",))
+        self._branch: Reader | None = None
+        if known:
+            session = open_session(folder / "completion.onnx", threads=threads)
+            self._branch = Reader(session, Dims(**known["dims"]), POSITIONS, ("complete",))
+        self._reader = Reader(body, self.dims, POSITIONS, ("middle", "trunk") if known else ("middle",))
         self._writer = Writer(self._reader, drafts, self.vocabulary, self._embedded, habits)
         self._reply = asked(self.vocabulary)
 
     def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> Reading:
         """Begin to read the turn after a dialogue of turns (role, text)."""
-        past = self._reader.past()
-        self._read(past, [*before(self.vocabulary, dialogue), *self.vocabulary.read(OPEN)])
-        return Reading(tuple(dialogue), past)
+        past, branch = self._reader.past(), self._branch.past() if self._branch else None
+        self._read(past, branch, [*before(self.vocabulary, dialogue), *self.vocabulary.read(OPEN)])
+        return Reading(tuple(dialogue), past, branch)
 
     def read(self, reading: Reading, text: str) -> None:
         """The turn so far; what is not as it was before is read anew. A text that is too long is read from its end."""
@@ -73,12 +86,23 @@ class DrafterRuntime:
             same += 1
         # What lies behind the length of a past is written over.
         reading.past.length = reading.first + same
-        reading.states[same:] = self._read(reading.past, tokens[same:])
+        if reading.branch is not None:
+            reading.branch.length = reading.past.length
+        reading.states[same:], reading.complete[same:] = self._read(reading.past, reading.branch, tokens[same:])
         reading.tokens = tokens
+        bare = text.strip().rstrip(MARKS)
+        reading.marks = len(self.vocabulary.read(text.strip()[len(bare) :])) if bare else 0
 
-    def state(self, reading: Reading) -> Array | None:
-        """In the body's middle, at the last token of the turn as it was read [d]; None where there is none."""
-        return reading.states[-1] if reading.states else None
+    def last_word(self, reading: Reading) -> LastWord | None:
+        """What is known at the last token of the turn as it was read; None where there is none.
+
+        Its state is that of the mark behind the last word, if there is one, which says how the word sounded; complete
+        is a turn by its words.
+        """
+        if not reading.states:
+            return None
+        complete = reading.complete[: len(reading.complete) - reading.marks]
+        return LastWord(reading.states[-1], complete[-1] if complete else 0.0)
 
     def draft(self, reading: Reading, words: int = 5) -> Draft:
         """The first words of the reply to the turn as it was read, or all that there are. The reading may go on."""
@@ -99,13 +123,16 @@ class DrafterRuntime:
     def _fork(self, reading: Reading) -> Fork:
         return Fork(reading.past.copy(), list(self._reply), DRAFT, reading.drafted)
 
-    def _read(self, past: Past, tokens: Sequence[int]) -> list[Array]:
-        """The states at the tokens."""
+    def _read(self, past: Past, branch: Past | None, tokens: Sequence[int]) -> tuple[list[Array], list[float]]:
+        """The states at the tokens, and whether the turn is complete there, if that is told."""
         if not len(tokens):
-            return []
+            return [], []
         x = self._tokens[np.asarray(tokens, np.int64)].astype(np.float32)
-        _, middle = self._reader.read([past], x[None])
-        return list(middle[0])
+        _, middle, *trunk = self._reader.read([past], x[None])
+        if self._branch is None or branch is None:
+            return list(middle[0]), []
+        _, complete = self._branch.read([branch], trunk[0])
+        return list(middle[0]), [float(logit) for logit in complete[0, :, 0]]
 
     def _embedded(self, token: int) -> Array:
         return np.asarray(self._tokens[token], np.float32)

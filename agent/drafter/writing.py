@@ -100,7 +100,7 @@ class Writer:
 
     def _read(self, forks: Sequence[Fork], x: Array) -> tuple[Array, Array]:
         """States [B, n, d] at inputs [B, n, d], and log-probabilities [B, n, rows] of what comes behind each."""
-        hidden, middle = self._reader.read([fork.past for fork in forks], x)
+        hidden, middle, *_ = self._reader.read([fork.past for fork in forks], x)
         [logits] = self._drafts.run(["logits"], {"hidden": hidden.reshape(-1, hidden.shape[-1])})
         logp = logits - logits.max(-1, keepdims=True)
         logp -= np.log(np.exp(logp).sum(-1, keepdims=True))

@@ -19,16 +19,17 @@ from dragoman.agent.duplex.body import LINEARS, Array, Body
 class AdaptedBody(nn.Module):
     """The body's weights, frozen, and what is trained: ``own`` and ``lora``."""
 
-    def __init__(self, body: Body, own: Mapping[str, nn.Parameter], *, rank: int = 16) -> None:
-        """``own``: parameters of a model on it."""
+    def __init__(self, body: Body, own: Mapping[str, nn.Parameter], *, rank: int = 16, first: int = 0) -> None:
+        """``own``: parameters of a model on it. ``first``: the layers before this one stay as they are."""
         super().__init__()
         dims = self.dims = body.dims
+        self.first = first
         # Never written to, but torch warns of memory that can't be.
         arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in body.arrays.items()}
         self.stock = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self.own = nn.ParameterDict(dict(own))
         self.lora = nn.ParameterDict()
-        for layer in range(dims.layers):
+        for layer in range(first, dims.layers):
             for kind in LINEARS:
                 out, inner = body.arrays[f"{layer}.{kind}"].shape
                 key = f"{layer}/{kind.replace('.', '/')}"
@@ -61,9 +62,13 @@ class AdaptedBody(nn.Module):
         of them.
         """
         angles = positions[:, None, :, None].double() * self.frequencies
-        cos, sin = angles.cos().float(), angles.sin().float()
-        unseen = ~seen[:, None]
-        for layer in range(self.dims.layers):
+        place = angles.cos().float(), angles.sin().float(), ~seen[:, None]
+        with torch.no_grad():
+            x = self._through(range(self.first), x, *place)
+        return self._norm(self._through(range(self.first, self.dims.layers), x, *place), "norm")
+
+    def _through(self, layers: range, x: Tensor, cos: Tensor, sin: Tensor, unseen: Tensor) -> Tensor:
+        for layer in layers:
             q, k, v = self._split(self._linear(self._norm(x, f"{layer}.attn.norm"), f"{layer}.attn.qkv"))
             q, k = rotated(q, cos, sin), rotated(k, cos, sin)
             shared = self.dims.shared
@@ -74,7 +79,7 @@ class AdaptedBody(nn.Module):
             x = x + self._linear(out.transpose(1, 2).flatten(2), f"{layer}.attn.out")
             gate, up = self._linear(self._norm(x, f"{layer}.ffn.norm"), f"{layer}.ffn.in").chunk(2, -1)
             x = x + self._linear(F.silu(gate) * up, f"{layer}.ffn.out")
-        return self._norm(x, "norm")
+        return x
 
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dims = self.dims
@@ -87,8 +92,10 @@ class AdaptedBody(nn.Module):
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         key = name.replace(".", "/")
-        low = F.linear(x, self.lora[f"{key}/down"])
         out = F.linear(x, self.stock[name], self.stock.get(f"{name}.bias"))
+        if f"{key}/down" not in self.lora:
+            return out
+        low = F.linear(x, self.lora[f"{key}/down"])
         # The change is applied beside the frozen weight: added to it, its gradient would cost a third as much again.
         return out + F.linear(low, self.lora[f"{key}/up"])
 

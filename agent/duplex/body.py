@@ -67,6 +67,17 @@ class Body:
         }
         return replace(self, arrays=arrays, dims=replace(self.dims, layers=layers))
 
+    def upper(self, first: int) -> Body:
+        """Its layers from ``first`` on alone, which read what stands behind the others."""
+        arrays = {}
+        for name, array in self.arrays.items():
+            layer, _, rest = name.partition(".")
+            if not layer.isdigit():
+                arrays[name] = array
+            elif int(layer) >= first:
+                arrays[f"{int(layer) - first}.{rest}"] = array
+        return replace(self, arrays=arrays, dims=replace(self.dims, layers=self.dims.layers - first))
+
 
 def body_sha256(path: Path) -> str:
     """SHA-256 of a body's file. Raises ``DragomanError``."""

@@ -48,10 +48,10 @@ def body_graph(
     *,
     quantized: bool,
     heads: Mapping[str, tuple[Array, Array]] | None = None,
-    middle: int | None = None,
+    behind: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
     """The body with room for so many ``positions``; ``heads``: outputs by name, (weight [out, d], bias [out]) each;
-    ``middle``: the output ``middle`` is what stands behind so many layers.
+    ``behind``: outputs by name, each what stands behind so many layers.
 
     Raises ``DragomanError`` for a body that can't be built.
     """
@@ -76,8 +76,8 @@ def body_graph(
         x = g.op("Add", x, g.linear(inner, f"{i}.ffn.out", w[f"{i}.ffn.out"]))
         for kind, source in zip(("keys", "values"), kept, strict=True):
             g.rename(source, f"{kind}_{i}", cache)
-        if i + 1 == middle:
-            g.output("middle", x, ["batch", "new", dims.width])
+        for name in (name for name, layers in (behind or {}).items() if layers == i + 1):
+            g.output(name, g.op("Identity", x), ["batch", "new", dims.width])
     hidden = g.norm(x, "norm", w["norm"], dims.epsilon)
     g.output("hidden", hidden, ["batch", "new", dims.width])
     for name, (weight, bias) in (heads or {}).items():

@@ -72,14 +72,19 @@ _STATING: Final = re.compile(
 class Chat:
     """The talks that one split may see, in a fixed order. Each is made speakable when it is asked for."""
 
-    def __init__(self, talks: Mapping[str, Sequence[Line]], split: Split) -> None:
-        """``talks``: by name, lines in their order."""
+    def __init__(self, talks: Mapping[str, Sequence[Line]], split: Split | Literal["ranker"]) -> None:
+        """``talks``: by name, lines in their order. Raises ``DragomanError`` where the split has none."""
         self._named = [
             (name, talks[name]) for name in sorted(talks) if split_of(name) == split and len(talks[name]) > 1
         ]
         self._talks = [lines for _, lines in self._named]
         if not self._talks:
             raise DragomanError(f"there are no conversations for the split {split!r}")
+
+    @property
+    def talks(self) -> int:
+        """How many there are."""
+        return len(self._talks)
 
     def stretches(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The longest stretch of each talk that has one, with the talk's name."""
@@ -113,7 +118,8 @@ def installed_talks() -> dict[str, list[Line]]:
 
 def split_of(talk: str) -> Split | Literal["ranker"]:
     """Who may see a talk, by its name: 40 % are the drafter's, 15 % the verifier's, 15 % are for tests; and 30 % are
-    never spoken: the ranker learns from them what people answer to each other.
+    never spoken: the ranker learns from them what people answer to each other, and when turns are complete is learned
+    from them, too.
     """
     share = share_of(talk)
     return "drafter" if share < 0.4 else "ranker" if share < 0.7 else "verifier" if share < 0.85 else "test"

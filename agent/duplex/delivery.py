@@ -82,10 +82,10 @@ def deliver(
 
     Raises ``Unspeakable``.
     """
-    words, spots = _read(said)
+    words, spots = read_aloud(said)
     plan = hesitations(rng, words, spots, situation)
     if at_once:
-        plan = {i: brk for i, brk in plan.items() if i >= _FLUENT or (i >= 0 and brk.pause_s < PAUSE_S)}
+        plan = without_delay(plan)
     return spoken(rng, persona, words, plan)
 
 
@@ -113,6 +113,11 @@ def hesitations(
     return plan
 
 
+def without_delay(plan: Mapping[int, Break]) -> dict[int, Break]:
+    """The same, but the first words come without hesitation: of somebody who breaks in."""
+    return {i: brk for i, brk in plan.items() if i >= _FLUENT or (i >= 0 and brk.pause_s < PAUSE_S)}
+
+
 def spoken(rng: Random, persona: Persona, words: Sequence[str], plan: Mapping[int, Break]) -> Delivery:
     """Speak ``words`` with the breaks of ``plan``. Raises ``Unspeakable``."""
     pieces: list[_Piece | float] = []
@@ -134,7 +139,7 @@ def spoken(rng: Random, persona: Persona, words: Sequence[str], plan: Mapping[in
 
 def broken_off(rng: Random, persona: Persona, said: str) -> Delivery:
     """The first one to three words of a turn, stopped in the middle of the next. Raises ``Unspeakable``."""
-    words, _ = _read(said)
+    words, _ = read_aloud(said)
     count = min(rng.randint(1, 3), len(words) - 1)
     pcm, timed = persona.say(" ".join(words[: count + 1]), final=False)
     if len(timed) == count + 1:
@@ -239,8 +244,8 @@ def _marked(word: str) -> bool:
     return ends_sentence(word) or ends_clause(word)
 
 
-def _read(said: str) -> tuple[list[str], list[int]]:
-    """The words, and the indices of those that a spot follows."""
+def read_aloud(said: str) -> tuple[list[str], list[int]]:
+    """The words of a text that may hold ``SPOT``, and the indices of those that one follows."""
     words: list[str] = []
     spots: list[int] = []
     for word in said.split():

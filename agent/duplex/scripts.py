@@ -27,7 +27,7 @@ _BREAKING_IN: Final = (
     "Let me stop you there.", "Well,", "Hey,", "And", "So",
 )  # fmt: skip
 
-_DIGITS: Final = "zero one two three four five six seven eight nine".split()
+DIGITS: Final = "zero one two three four five six seven eight nine".split()
 _NUMBERS: Final = (
     ("What is your phone number?", "It's {n}.", (3, 3, 4)),
     ("Could you give me a number where I can reach you?", "Yes, you can call me at {n}.", (3, 3, 4)),
@@ -127,7 +127,7 @@ def _begins_as_backchannel(said: str) -> bool:
 def _number(rng: Random) -> tuple[str, Exchange]:
     question, pattern, sizes = rng.choice(_NUMBERS)
     groups = [[rng.randrange(10) for _ in range(size)] for size in sizes]
-    aloud = f" {SPOT} ".join(" ".join(_DIGITS[digit] for digit in group) for group in groups)
+    aloud = f" {SPOT} ".join(" ".join(DIGITS[digit] for digit in group) for group in groups)
     written = " ".join("".join(map(str, group)) for group in groups)
     return question, Exchange(pattern.format(n=written), pattern.format(n=f"{SPOT} {aloud}"), "number")
 

@@ -1,0 +1,81 @@
+"""``dragoman train completion``: train the layers that tell when a turn is complete by its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import (
+    DeviceOption,
+    FolderOption,
+    MinutesOption,
+    RateOption,
+    StepsOption,
+    ThreadsOption,
+    figures_of,
+    finished,
+    prepare_training,
+    training_bar,
+    training_folder,
+)
+from dragoman.agent.drafter.catalog import require_adapter
+from dragoman.agent.duplex.adapter import load_adapter
+from dragoman.agent.duplex.chat import installed_talks
+from dragoman.agent.duplex.examples import BODY
+from dragoman.models.catalog import resolve
+
+if TYPE_CHECKING:
+    from dragoman.agent.drafter.completion_training import Report
+
+
+def completion(
+    adapter: Annotated[Path | None, typer.Option(help="The drafter it branches from, if not the one in use.")] = None,
+    folder: FolderOption = None,
+    body: Annotated[str, typer.Option(help="GGUF that the drafter was made of: a name or a file.")] = BODY,
+    steps: StepsOption = 4000,
+    minutes: MinutesOption = 78.0,
+    lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
+    rank: Annotated[int, typer.Option(help="Rank of the changes to the layers.")] = 16,
+    first: Annotated[int, typer.Option(help="The first layer that is not the drafter's.")] = 10,
+    layers: Annotated[int, typer.Option(help="How many layers are read in all.")] = 20,
+    rate: RateOption = 6e-4,
+    check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 150,
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the dialogues and of how they are spoken.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach upper layers behind the drafter's lower ones when a turn is complete. Stop it when you like: it goes on.
+
+    Needs no data but the talks that are installed. `dragoman train endings` then weighs what they tell.
+    """
+    with errors():
+        prepare_training(threads)
+        from dragoman.agent.drafter.completion_training import Options, Trainer
+        from dragoman.agent.duplex.body import load_body
+
+        options = Options(
+            steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed, first=first, layers=layers
+        )
+        drafter = load_adapter(adapter or require_adapter())
+        with progress_of("preparing", quiet=as_json) as progress:
+            progress(f"reading {body}", 0, 1)
+            loaded = load_body(resolve(body, progress=progress))
+            progress(f"reading {body}", 1, 1)
+        target = training_folder(folder, "completion")
+        trainer = Trainer(loaded, drafter, installed_talks(), target, options, device)
+        with training_bar(quiet=as_json) as bar:
+
+            def told(report: Report) -> None:
+                bar(trainer.pace.done, f"step {report.step}  loss {report.completion:.3f}")
+                if as_json:
+                    emit("step", step=report.step, loss=report.completion, **report.check)
+                elif report.check:
+                    console.print(f"step {report.step}, unseen dialogues: {figures_of(report.check)}")
+
+            trainer.run(told)
+        finished(as_json, "adapter", target / "adapter.npz", steps=trainer.pace.step, minutes=trainer.pace.spent)

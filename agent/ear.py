@@ -199,7 +199,9 @@ class Ear:
             self.free.set()
 
     def transcribe(self, turn: int, revision: int, quick: bool) -> None:
-        """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn; ``quick``: a partial will do."""
+        """Ask for ``Transcript(turn, revision)`` of all that was heard of the turn; ``quick``: its words alone, neither
+        judged by ear nor heard by a second pass.
+        """
         if self._turn is not None and self._turn.number == turn:
             self._turn.wanted, self._turn.quick = revision, quick
             self._wake.set()
@@ -237,10 +239,10 @@ class Ear:
         revision = turn.newest = turn.wanted
         turn.wanted = 0
         quick, early, turn.early = turn.quick, turn.early, None
-        if early is not None and not quick and not turn.speaking and early[1] >= turn.stopped:
+        if early is not None and not turn.speaking and early[1] >= turn.stopped:
             heard: HypothesisLike | None = early[0]
         else:
-            heard = await self._decode(turn, turn.stream.partial if quick else turn.stream.ended)
+            heard = await self._decode(turn, turn.stream.ended)  # in a partial a short word ("Stop.") is not there yet
         turn.complete = None
         if self._by_ear is not None and not quick and heard is not None and heard.text:
             recent = np.concatenate(self._past)[-min(turn.total, _JUDGED) :]

@@ -29,13 +29,14 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.asr import WhisperRecognizer
+from dragoman.asr.causal.catalog import open_recognizer as open_causal
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import WavWriter, blocks, load
-from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples
 from dragoman.tts import Voice
 
-from .fakes import ScriptedResponder
+from .fakes import ScriptedResponder, ToneVoice
 
 SMALL = "qwen2.5-coder-0.5b"
 
@@ -133,6 +134,29 @@ def test_what_was_heard_is_what_sounds(talked: Talk, transcribe: Callable[[Sampl
 def _words(text: str) -> list[str]:
     normalized: str = EnglishTextNormalizer()(text)
     return normalized.split()
+
+
+@pytest.mark.parametrize("word", ["Stop.", "Wait.", "No."])
+def test_a_single_word_stops_the_reply(word: str, spoken: Callable[[str], Samples]) -> None:
+    """The causal ear shows a word half a second after its end, but who says a single one over a reply means it."""
+    question, end = spoken("What animals live on a farm?"), 4.0
+    sound = np.zeros(round((end + 2.0) * INPUT_RATE), np.float32)
+    sound[: len(question)] = question
+    over = spoken(word)
+    sound[round(end * INPUT_RATE) :][: len(over)] = over
+
+    async def main() -> ConversationRecord:
+        parts = Parts(
+            recognizer=open_causal("whisper-tiny.en"),
+            responder=ScriptedResponder([ANSWERS[1], "Fine."]),
+            turn_detector=TextTurnDetector(),
+            voice_activity=SileroVad,
+            open_voice=lambda language, name: ToneVoice(),
+        )
+        return await converse(parts, SessionSettings(), [sound])
+
+    first, second = run_virtual(main(), measured=False).turns
+    assert (first.status, second.user) == ("interrupted", word)
 
 
 def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_voice: Voice) -> None:

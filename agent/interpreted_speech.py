@@ -34,9 +34,9 @@ class Sayings:
         self._given = 0
 
     def push(self, update: Update) -> list[Saying]:
-        """The clauses that an update completed; updates come segment by segment."""
+        """The clauses that an update completed; what is committed comes segment by segment."""
         words = update.stable_text.split()
-        fresh, self._given = words[self._given :], len(words)
+        fresh, self._given = words[self._given :], max(self._given, len(words))
         clauses = self._splitter.feed("".join(f"{word} " for word in fresh))
         if update.final:
             clauses += self._splitter.flush()

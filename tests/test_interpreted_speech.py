@@ -32,6 +32,16 @@ def test_segments_don_t_run_into_each_other() -> None:
     assert [(s.segment, s.text) for s in said] == [(1, "three four.")]
 
 
+def test_what_may_become_the_next_segment_repeats_nothing() -> None:
+    """It is shown while the one before it is still open, and nothing of it is committed."""
+    sayings = Sayings("en")
+    said = sayings.push(update("when the weather is warm,"))
+    said += sayings.push(update("", segment=1, unstable="because we have"))
+    said += sayings.push(update("when the weather is warm, we swim,", final=True))
+    said += sayings.push(update("because we have time.", segment=1, final=True))
+    assert [s.text for s in said] == ["when the weather is warm,", "we swim,", "because we have time."]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "de", "fim.", "sim,", "e", "Ana"]), st.booleans()), max_size=60))
 def test_everything_is_said_once(words: list[tuple[str, bool]]) -> None:
     """However the stable text grows."""

@@ -31,6 +31,11 @@ def closed(text: str, number: int = 0) -> Source:
 def told(engine: Retranslator, source: Source, answer: str, sources: tuple[int, ...] = ()) -> Update | None:
     """The update after one state and its translation."""
     engine.heard(source)
+    return answered(engine, answer, sources)
+
+
+def answered(engine: Retranslator, answer: str, sources: tuple[int, ...] = ()) -> Update | None:
+    """The update after the translation that is asked for."""
     request = engine.request()
     assert request is not None
     return engine.translated(request, Translation(answer, sources))
@@ -134,6 +139,26 @@ def test_what_may_still_change_commits_nothing() -> None:
     update = told(engine, open_("one two three four five", certain=4), "um dois três quatro cinco", (3, 1, 2, 3, 4))
     assert update is not None
     assert update.stable_text == "um dois três quatro"
+
+
+def test_of_a_segment_that_may_be_one_nothing_is_committed_before_what_it_follows() -> None:
+    """A long sentence is about to be cut at its comma: what is committed, and said at once, still comes in order."""
+    engine = Retranslator(Stability(hold_back=0, agreement=2, behind=1))
+
+    def second(text: str) -> Segment:
+        return Segment(1, words(text), len(text.split()))
+
+    def grown(text: str) -> Source:
+        return Source((), (Segment(0, words("one two,"), 2), second(text)))
+
+    told(engine, grown("three four"), "um dois,")
+    answered(engine, "três quatro")
+    update = told(engine, grown("three four five"), "três quatro cinco")
+    assert update == Update(1, 2, "", "três quatro cinco", 3, False)
+    final = told(engine, Source((Segment(0, words("one two,")),), (second("three four five six"),)), "um dois,")
+    assert final == Update(0, 2, "um dois,", "", 2, True)
+    update = answered(engine, "três quatro cinco seis")
+    assert update == Update(1, 3, "três quatro cinco", "seis", 4, False)
 
 
 def test_an_engine_that_begins_otherwise_is_put_behind_what_is_committed() -> None:

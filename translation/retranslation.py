@@ -181,7 +181,8 @@ class Retranslator:
             piece.past[-1] = request.words, words
         while len(piece.past) > self.stability.agreement:
             piece.past.popleft()
-        if len(piece.past) < self.stability.agreement:
+        # What is committed is said at once, so it comes in order: of a segment that may be one, after those before it.
+        if len(piece.past) < self.stability.agreement or request.segment != min(self._pieces):
             return piece.stable
         agreed = min(common(words, earlier) for _, earlier in piece.past)
         safe = min(request.certain, request.words - self.stability.behind)

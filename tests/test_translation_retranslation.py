@@ -161,6 +161,28 @@ def test_of_a_segment_that_may_be_one_nothing_is_committed_before_what_it_follow
     assert update == Update(1, 3, "três quatro cinco", "seis", 4, False)
 
 
+def test_what_a_segment_says_of_the_next_one_is_not_said_again() -> None:
+    """A long sentence that is cut at its last comma, behind which words are committed already."""
+    engine = Retranslator(Stability(hold_back=0, agreement=2, behind=1))
+    begun, cause = "nadamos, porque temos tempo", "because we have time now"
+    told(engine, open_("we swim, because we have time"), begun, (1, 2, 4, 5))
+    update = told(engine, open_("we swim, because we have time now"), f"{begun} agora", (1, 2, 4, 5, 6))
+    assert update is not None
+    assert update.stable_text == begun
+    rest = Segment(1, words(cause), 5)
+    told(engine, Source((), (Segment(0, words("we swim,"), 2), rest)), begun)
+    update = answered(engine, "porque temos tempo agora", (0, 2, 3, 4))
+    assert update == Update(1, 1, "", "porque temos tempo agora", 5, False)
+    final = told(engine, Source((Segment(0, words("we swim,")),), (rest,)), begun)
+    assert final == Update(0, 4, begun, "", 2, True)
+    request = engine.request()
+    assert request is not None
+    assert request.steering.prefix == "porque temos tempo"
+    update = engine.translated(request, Translation("porque temos tempo agora", (0, 2, 3, 4)))
+    assert update == Update(1, 2, "", "agora", 5, False)
+    assert told(engine, closed(cause, 1), "porque temos tempo agora") == Update(1, 3, "agora", "", 5, True)
+
+
 def test_an_engine_that_begins_otherwise_is_put_behind_what_is_committed() -> None:
     """What was committed is neither changed nor said twice."""
     engine = Retranslator(Stability(hold_back=0, agreement=2, behind=1))

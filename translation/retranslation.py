@@ -95,10 +95,21 @@ class _Piece:
     asked: str | None = None
     """The text of the last request."""
     stable: list[str] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
+    """The source word of each of these."""
+    given: int = 0
+    """So many of these the segment before it says: it was cut behind what was committed already."""
     shown: list[str] = field(default_factory=list)
     """``stable`` included."""
+    told: tuple[str, str] = "", ""
+    """What the last update said."""
     past: deque[tuple[int, list[str]]] = field(default_factory=deque)
     """Source words and translation of the last requests."""
+
+    def beyond(self, source_words: int) -> list[str]:
+        """The last words of what is committed, as far as they say what comes behind so many source words."""
+        said = next((i for i in range(len(self.made), 0, -1) if self.made[i - 1] < source_words), 0)
+        return self.stable[said:]
 
 
 class Retranslator:
@@ -152,7 +163,11 @@ class Retranslator:
         words, sources = _grafted(piece.stable, translation, request.words)
         if request.final:
             del self._pieces[request.segment]
-            return Update(request.segment, piece.revision + 1, " ".join(words), "", request.words, True)
+            following, beyond = self._pieces.get(request.segment + 1), piece.beyond(request.words)
+            if following is not None and beyond:
+                following.stable, following.made, following.given = beyond, [0] * len(beyond), len(beyond)
+                following.asked = None  # what is shown of it says that too
+            return Update(request.segment, piece.revision + 1, " ".join(words[piece.given :]), "", request.words, True)
         stable = self._committed(piece, request, words, sources)
         confirmed = common(words, piece.shown)
         settled = len(words) - self.stability.hold_back
@@ -160,13 +175,14 @@ class Retranslator:
             settled = common(words, _grafted(piece.stable, foreseen, request.words)[0])
         count = max(settled, confirmed) if self.stability.revise else 0
         shown = words[: max(count, len(stable))]
-        if shown == piece.shown and stable == piece.stable:
-            return None
-        piece.revision += 1
+        piece.made += sources[len(piece.made) : len(stable)]
         piece.stable, piece.shown = stable, shown
+        told = " ".join(stable[piece.given :]), " ".join(shown[len(stable) :])
+        if told == piece.told:
+            return None
+        piece.revision, piece.told = piece.revision + 1, told
         covered = max(sources[: len(shown)], default=-1) + 1
-        unstable = " ".join(shown[len(stable) :])
-        return Update(request.segment, piece.revision, " ".join(stable), unstable, covered, False)
+        return Update(request.segment, piece.revision, *told, covered, False)
 
     def _next(self) -> _Piece | None:
         """Final texts first, in order; then what changed."""

@@ -107,7 +107,7 @@ class FastPath:
             stream = await model.open(memory.dialogue())
             self._taker = TurnTaker(stream, self._floor, self._told, self._reader(memory))
             self._changed()
-            if settings.attentive and settings.speak:
+            if settings.attentive and settings.speak and not settings.half_duplex:  # else it is deaf meanwhile
                 voice = await self._parts.voice(model.language, settings.voice)
                 self.hum = (await self._parts.speaking.run(voice.synthesize, _HUM)).pcm
             await self._taker.run()

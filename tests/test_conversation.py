@@ -184,6 +184,7 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "nowhere.wav"], "nowhere.wav"),
         (["talk", "--input", "{empty}"], "empty"),
         (["talk", "--input", "{text}"], "text.wav"),
+        (["talk", "--attentive", "--llm", "no-such-model"], "--attentive needs --headphones"),
         (["talk", "--input", "{wav}", "--llm", "no-such-model"], "no-such-model"),
         (["talk", "--input", "{wav}", "--asr", "no-such-ear"], "no-such-ear"),
         (["talk", "--input", "{wav}", "--voice", "nobody"], "nobody"),

@@ -255,6 +255,15 @@ def test_a_moment_for_attention_is_told() -> None:
     assert only(events, ev.AgentAttends) == []
 
 
+def test_through_open_speakers_it_gives_no_sign_of_attention() -> None:
+    """It is deaf while it speaks: what the user says meanwhile would be lost."""
+    parts = scripted(["A long story."], ["I see."])
+    parts.turn_model = ScriptedTurns({3.0: Control.BOC, 5.2: Control.BOS})
+    events, _ = converse_now(parts, speech((0.5, 5.0), seconds=6), attentive=True, half_duplex=True)
+    assert [event.at for event in only(events, ev.UserStopped)] == [pytest.approx(5.0, abs=0.04)]
+    assert only(events, ev.AgentAttends) == []
+
+
 def opening(drafts: list[str], replies: list[str], wanted: dict[float, Control], **slow: float) -> Parts:
     """Parts with a fast path that drafts, of which words that begin with "I" are trusted."""
     parts = scripted(["Who wrote it?"], replies, **slow)

@@ -23,7 +23,7 @@ from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import FORMATS, WavWriter
-from dragoman.audio.types import OUTPUT_RATE
+from dragoman.audio.types import OUTPUT_RATE, DragomanError
 from dragoman.audio.writing import writable
 
 
@@ -41,7 +41,9 @@ def talk(
         str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port\\[#model].")
     ] = "auto",
     voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
-    attentive: Annotated[bool, typer.Option(help="The agent says mm-hm while you speak for long.")] = False,
+    attentive: Annotated[
+        bool, typer.Option(help="The agent says mm-hm while you speak for long (with --headphones).")
+    ] = False,
     turns: Annotated[
         str, typer.Option(help="Who takes turns: model (by ear), words (silence), smart-turn, auto.")
     ] = "auto",
@@ -56,6 +58,8 @@ def talk(
 ) -> None:
     """Talk with the agent: aloud, or as a recording (--input) that may also interrupt it."""
     with errors():
+        if attentive and input_ is None and not headphones:
+            raise DragomanError("--attentive needs --headphones: the agent is deaf to you while it says mm-hm aloud")
         language = language_of(lang)
         config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, seed=seed)
         settings = SessionSettings(

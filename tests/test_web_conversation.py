@@ -358,6 +358,20 @@ def test_truncate_of_a_resumed_item_counts_from_where_it_began() -> None:
     assert ("truncate", 1, 1.5) in desk.session.calls
 
 
+def test_truncate_that_comes_when_the_reply_goes_on_again_leaves_the_rest_alone() -> None:
+    """A client far away cuts what it was told of; by then a false interruption is over, and the rest is being sent."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyHeld(1, 3.2, 1.2))
+    cut = item_of(desk.said)
+    rest = item_of(desk.happen(on.ReplyResumed(1, 3.5, 1.0)))
+    assert types(desk.send("conversation.item.truncate", item_id=cut, audio_end_ms=500)) == ["truncated"]
+    assert types(desk.send("conversation.item.delete", item_id=cut)) == ["deleted"]
+    assert desk.session.calls == []
+    assert types(desk.happen(on.ReplyWritten(1)))[-1] == "done"
+    desk.happen(PLAYED)
+    assert heard(desk, rest) == "old friend."
+
+
 def test_truncate_beyond_the_sound_is_an_error() -> None:
     """audio_end_ms can't be more than was sent."""
     desk = Desk()

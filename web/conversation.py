@@ -215,8 +215,7 @@ class Conversation:
         if item.entry:
             self._control.forget(item.entry)
         elif item.reply:
-            self._control.truncate(item.reply, item.offset)
-            cut = self._replies.cut(item.reply)
+            cut = self._cut(item, 0.0)
         self._items.remove(item_id)
         return [*cut, event("conversation.item.deleted", item_id=item_id)]
 
@@ -232,8 +231,7 @@ class Conversation:
                 f"audio_end_ms {message.audio_end_ms} is beyond the item's {item.seconds * 1000:.0f} ms",
                 param="audio_end_ms",
             )
-        self._control.truncate(item.reply, item.offset + seconds)
-        cut = self._replies.cut(item.reply)
+        cut = self._cut(item, seconds)
         item.text, item.seconds = item.heard(seconds), seconds
         item.words = [word for word in item.words if word.end <= seconds + HEARD_SLACK_S]
         end = message.audio_end_ms
@@ -241,6 +239,15 @@ class Conversation:
             event("conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=end),
             *cut,
         ]
+
+    def _cut(self, item: Item, seconds: float) -> list[ServerEvent]:
+        """So much of an answer was heard. Where its reply goes on in another item meanwhile, that is left alone: this one
+        was cut because of a voice that proved to be no interruption.
+        """
+        if self._items.goes_on(item):
+            return []
+        self._control.truncate(item.reply, item.offset + seconds)
+        return self._replies.cut(item.reply)
 
     def _respond(self, wanted: ask.ResponseParams) -> list[ServerEvent]:
         if self.config.type == "transcription":

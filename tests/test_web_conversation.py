@@ -247,6 +247,17 @@ def test_cough_after_the_response_is_done_brings_the_rest_whole() -> None:
     assert desk.happen(PLAYED) == []
 
 
+def test_rest_of_a_response_that_was_done_stands_in_one_item() -> None:
+    """Also for a client that cuts nothing: the one before ends where the rest begins."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    before = item_of(desk.said)
+    desk.happen(on.ReplyHeld(1, 3.2, 1.2))
+    rest = item_of(desk.happen(on.ReplyResumed(1, 3.5, 1.0)))
+    desk.happen(PLAYED)
+    assert (heard(desk, before), heard(desk, rest)) == ("Hello there,", "old friend.")
+
+
 def test_interruption_after_the_response_is_done_cuts_its_item() -> None:
     """Also for a client that says nothing of it."""
     desk = Desk()

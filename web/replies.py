@@ -158,7 +158,9 @@ class Replies:
         reply = self._current(number)
         if reply is None or not reply.held:
             return []
-        reply.held = False
+        reply.held, before = False, reply.item
+        if before.kind == "output_audio":  # it may have been written to its end
+            before.text = before.heard(position - before.offset)
         past = reply.words_before(position)
         response = self._new_response()
         events = response.create() + self._begin(reply, response, position)

@@ -280,6 +280,25 @@ def test_what_comes_while_a_reply_plays_comes_after_it() -> None:
     assert types(desk.happen(on.ReplyStarted(2, 0, 4.0)))[0] == "output_item.added"
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["asked before", "asked while it is held"])
+def test_reply_that_is_held_is_not_taken_up_again_where_another_is_asked_for(before: bool) -> None:
+    """There is one response at a time, and the client has stopped playing."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    if before:
+        desk.send("response.create")
+    desk.happen(on.ReplyHeld(1, 3.2, 1.2))
+    if not before:
+        desk.send("response.create")
+    assert desk.session.calls == [("cancel",)]
+    late = desk.happen(on.ReplyResumed(1, 3.3, 1.0), on.UserBackchannel(2, "", 3.3))
+    assert types(late) == ["input_audio_buffer.speech_stopped"]
+    desk.happen(on.ReplyDone(1, 3.3, "cancelled", "Hello there, old friend.", "Hello there,"))
+    assert desk.session.calls[1:] == [("respond", None, None)]
+    desk.happen(*spoken_reply(2), on.ReplyWritten(2))
+    assert types(desk.said).count("created") == 2
+
+
 def test_request_waits_for_the_users_turn() -> None:
     """An answer that was written before the user has finished would miss what they say."""
     desk = Desk()

@@ -277,7 +277,11 @@ class Conversation:
         return promised
 
     def _proceed(self) -> None:
-        """Do what waited for a reply to be played to its end, or for the user's turn to be over."""
+        """Do what waited for a reply to be played to its end, or for the user's turn to be over. A reply that is held is
+        not waited for.
+        """
+        if self._asked is not None and self._replies.let_go():
+            self._control.cancel()
         if self._replies.busy:
             return
         waited, self._unremembered = self._unremembered, []
@@ -334,7 +338,9 @@ class Conversation:
             case on.ReplyWritten(number):
                 return self._replies.written(number)
             case on.ReplyHeld(number, at, position):
-                return self._turns.started(0, at) + self._replies.hold(number, position)
+                events = self._turns.started(0, at) + self._replies.hold(number, position)
+                self._proceed()
+                return events
             case on.ReplyResumed(number, _, position):
                 return self._replies.resume(number, position)
             case on.ReplyDone():

@@ -100,6 +100,13 @@ class Replies:
         active = reply is not None and reply.number == number and reply.response is not None
         return self._stop("client_cancelled") if active else []
 
+    def let_go(self) -> bool:
+        """A held reply will not be taken up again; whether there was one."""
+        if self._reply is None or not self.held:
+            return False
+        self._reply.stopped = True
+        return True
+
     def started(self, number: int) -> list[ServerEvent]:
         """A reply begins: it is the promised response, if there is one."""
         if number <= self._cancelled:

@@ -12,7 +12,7 @@ from dragoman.agent import events as on
 from dragoman.agent.ports import Role
 from dragoman.audio.types import INPUT_RATE, DragomanError
 from dragoman.web import protocol as ask
-from dragoman.web.items import HEARD_SLACK_S, Item, Items, Kind, View
+from dragoman.web.items import Item, Items, Kind, View
 from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, error_event, event
 from dragoman.web.replies import Replies
 from dragoman.web.turns import Turns
@@ -232,8 +232,8 @@ class Conversation:
                 param="audio_end_ms",
             )
         cut = self._cut(item, seconds)
-        item.text, item.seconds = item.heard(seconds), seconds
-        item.words = [word for word in item.words if word.end <= seconds + HEARD_SLACK_S]
+        item.cut(seconds)
+        item.seconds = seconds
         end = message.audio_end_ms
         return [
             event("conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=end),

@@ -41,6 +41,11 @@ class Item:
         """The words that were over by ``seconds`` of the item's sound."""
         return " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
 
+    def cut(self, seconds: float) -> None:
+        """No more of its sound counts."""
+        self.text = self.heard(seconds)
+        self.words = [word for word in self.words if word.end <= seconds + HEARD_SLACK_S]
+
     def json(self, *, empty: bool = False) -> dict[str, Json]:
         """The ``item`` object; ``empty``: as it looks before any content."""
         name = "text" if self.kind.endswith("text") else "transcript"

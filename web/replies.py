@@ -167,7 +167,7 @@ class Replies:
             return []
         reply.held, before = False, reply.item
         if before.kind == "output_audio":  # it may have been written to its end
-            before.text = before.heard(position - before.offset)
+            before.cut(position - before.offset)
         past = reply.words_before(position)
         response = self._new_response()
         events = response.create() + self._begin(reply, response, position)

@@ -18,7 +18,7 @@ from dragoman.agent.engine import Command, Engine, Input, Phase
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.fast_path import FastPath
-from dragoman.agent.llm.prompts import system_prompt
+from dragoman.agent.llm.prompts import instructions_in_force
 from dragoman.agent.memory import Memory
 from dragoman.agent.openings import Prefix
 from dragoman.agent.outbox import Outbox
@@ -308,8 +308,8 @@ class Session:
 
     def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
         """The history, and what the user said that is not in it yet."""
-        own = instructions if instructions is not None else self.settings.instructions
-        system = own if own is not None else system_prompt(self.settings.language or self._ear.spoken)
+        language = self.settings.language or self._ear.spoken
+        system = instructions_in_force(language, instructions, self.settings.instructions)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.agent.llm.prompts import chatml, estimate_tokens, system_prompt, trim
+from dragoman.agent.llm.prompts import chatml, estimate_tokens, instructions_in_force, system_prompt, trim
 from dragoman.agent.ports import Message
 
 SYSTEM = Message("system", "Be brief.")
@@ -66,3 +66,11 @@ def test_the_system_prompt_names_the_language():
     """A known code becomes its name; without one the user's language is asked for."""
     assert "Portuguese" in system_prompt("pt")
     assert "language that the user speaks" in system_prompt()
+
+
+def test_the_nearest_instructions_are_in_force():
+    """A response's own, else the session's, else ours; who gives none on purpose has none."""
+    assert instructions_in_force("pt", "Sing.", "Be kind.") == "Sing."
+    assert instructions_in_force("pt", None, "Be kind.") == "Be kind."
+    assert instructions_in_force("pt", "", "Be kind.") == ""
+    assert instructions_in_force("pt", None) == system_prompt("pt")

@@ -18,7 +18,7 @@ from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import language_of
 from dragoman.agent.config import Config, load_parts
-from dragoman.agent.llm.prompts import system_prompt
+from dragoman.agent.llm.prompts import instructions_in_force
 from dragoman.agent.settings import DEFAULT_PORT, SessionSettings
 from dragoman.audio.types import DragomanError
 from dragoman.web.app import MAX_MESSAGE_BYTES, Server, create_app
@@ -120,8 +120,7 @@ async def _serve(
     with progress_of("loading the models", json) as progress:
         parts = await load_parts(config, progress)
         progress("reading the instructions", 0, 1)
-        own = settings.instructions
-        await parts.instruct(system_prompt(config.language) if own is None else own, config.slots)
+        await parts.instruct(instructions_in_force(settings.language, settings.instructions), config.slots)
     listener.listen()  # whoever reads the address may connect at once
     host, port = listener.getsockname()[:2]
     app = create_app(Backend.of(parts, settings), key=key, limit=limit, local=host in _LOOPBACK)

@@ -42,6 +42,11 @@ def system_prompt(language: str | None = None) -> str:
     )
 
 
+def instructions_in_force(language: str | None, *given: str | None) -> str:
+    """The first that is ``given``, even if it says nothing; where none is, how to talk aloud."""
+    return next((own for own in given if own is not None), system_prompt(language))
+
+
 def chatml(messages: Sequence[Message], prefix: str | None = "") -> str:
     """The history as ChatML, open for the assistant to go on after ``prefix``; closed when ``prefix`` is None.
 

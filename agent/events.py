@@ -69,6 +69,13 @@ class UserBackchannel:
 
 
 @dataclass(frozen=True, slots=True)
+class UserTurnDropped:
+    """The client has dropped the open turn by hand, or found none to end: all the sound before that is dealt with."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class AgentAttends:
     """A moment for a sign of attention ("mm-hm") while the user goes on with ``turn``."""
 
@@ -183,6 +190,7 @@ SessionEvent: TypeAlias = (
     | UserTurn
     | UserHeardAgain
     | UserBackchannel
+    | UserTurnDropped
     | AgentAttends
     | ReplyStarted
     | ReplyOpened

@@ -202,6 +202,8 @@ class Session:
                 await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
             else:
                 self._ear.cut()
+                if isinstance(given, on.Clear) or not self._engine.open_turn:
+                    self._out.put(ev.UserTurnDropped(self.now))
                 self._tell(given)
 
     # ---- turn-taking by a model
@@ -280,9 +282,8 @@ class Session:
                 self._fast.draft(self._tasks, turn, self.memory.dialogue(), text)
             case do.Play(reply):
                 self._playout.release(reply)
-            case do.GoOn(reply):
-                if self._newest is not None and self._newest.reply == reply:
-                    self._start_writing(replace(self._newest, messages=self._prompt(None)))
+            case do.GoOn(reply) if self._newest is not None and self._newest.reply == reply:
+                self._start_writing(replace(self._newest, messages=self._prompt(None)))
             case do.DropOpening(draft):
                 self._fast.drop(draft)
             case do.DropReply(reply):
@@ -293,9 +294,8 @@ class Session:
                 self._playout.release(reply)
             case do.EndReply():
                 self._end_reply(command)
-            case do.Rewrite(reply, heard):
-                if reply in self._entries:
-                    self.memory.rewrite(self._entries[reply], heard)
+            case do.Rewrite(reply, heard) if reply in self._entries:
+                self.memory.rewrite(self._entries[reply], heard)
             case do.Duck(ducked):
                 self._playout.duck(ducked)
             case do.Hold(reply):
@@ -308,8 +308,8 @@ class Session:
 
     def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
         """The history, and what the user said that is not in it yet."""
-        language = self.settings.language or self._ear.spoken
-        system = instructions_in_force(language, instructions, self.settings.instructions)
+        settings = self.settings
+        system = instructions_in_force(settings.language or self._ear.spoken, instructions, settings.instructions)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
     @property

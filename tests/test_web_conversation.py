@@ -320,19 +320,22 @@ def test_request_goes_on_when_it_was_only_a_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "fields"),
+    ("type_", "fields", "after"),
     [
-        ("input_audio_buffer.clear", {}),
-        ("session.update", {"session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}),
+        ("input_audio_buffer.clear", {}, [on.UserTurnDropped(0.6)]),
+        ("session.update", {"session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}, []),
     ],
 )
-def test_request_goes_on_when_the_turn_is_dropped_or_is_the_clients(type_: str, fields: dict[str, object]) -> None:
+def test_request_goes_on_when_the_turn_is_dropped_or_is_the_clients(
+    type_: str, fields: dict[str, object], after: list[on.SessionEvent]
+) -> None:
     """Nobody will tell of the turn's end."""
     desk = Desk()
     desk.conversation.received(16_000)
     desk.happen(on.UserStarted(1, 0.5))
     desk.send("response.create")
     desk.send(type_, **fields)
+    desk.happen(*after)
     assert desk.session.calls[-1] == ("respond", None, None)
 
 
@@ -343,7 +346,7 @@ def test_commit_of_what_was_found_to_be_a_noise_gets_no_words() -> None:
     desk.happen(on.UserStarted(1, 0.1))
     item = desk.send("input_audio_buffer.commit")[-1]["item"]["id"]
     desk.send("response.create")
-    (words,) = desk.happen(on.UserBackchannel(1, "", 0.4))
+    (words,) = desk.happen(on.UserBackchannel(1, "", 0.4), on.UserTurnDropped(0.5))
     assert (words["item_id"], words["transcript"]) == (item, "")
     assert desk.session.calls == [("commit",), ("respond", None, None)]
     started, *_, words = desk.happen(on.UserStarted(2, 5.0), on.UserTurn(2, "What time is it?", 5.0, 6.0, 1))
@@ -466,6 +469,45 @@ def test_manual_turn_is_committed_at_once_and_transcribed_later() -> None:
     assert types(words) == ["input_audio_transcription.completed"]
     assert words[0]["item_id"] == committed[0]["item_id"]
     assert desk.session.calls == [("commit",), ("respond", None, None)]
+
+
+@pytest.mark.parametrize("detection", [None, {"type": "server_vad"}], ids=["by hand", "detected"])
+def test_turn_that_is_given_at_once_is_the_one_that_was_committed(detection: dict[str, object] | None) -> None:
+    """Its commit comes before the session has heard it: what it tells then is of that item, and is waited for."""
+    desk = Desk(audio={"input": {"turn_detection": detection}})
+    desk.conversation.received(16_000)
+    item = desk.send("input_audio_buffer.commit")[0]["item_id"]
+    desk.send("response.create")
+    told = desk.happen(*spoken_turn())
+    assert types(told) == [*["input_audio_transcription.delta"] * 2, "input_audio_transcription.completed"]
+    assert {each["item_id"] for each in told} == {item}
+    assert desk.session.calls == [("commit",), ("respond", None, None)]
+
+
+def test_commit_in_which_nobody_spoke_gets_no_words() -> None:
+    """The session finds no turn that it could end; the next one is its own."""
+    desk = Desk()
+    desk.conversation.received(16_000)
+    item = desk.send("input_audio_buffer.commit")[0]["item_id"]
+    desk.send("response.create")
+    assert desk.session.calls == [("commit",)]
+    (words,) = desk.happen(on.UserTurnDropped(1.0))
+    assert (words["item_id"], words["transcript"]) == (item, "")
+    assert desk.session.calls == [("commit",), ("respond", None, None)]
+    assert types(desk.happen(*spoken_turn()))[0] == "input_audio_buffer.speech_started"
+
+
+def test_what_was_cleared_before_it_was_heard_is_not_told_of() -> None:
+    """A request waits until the session has dropped it: heard before that, it would stop the answer."""
+    desk = Desk()
+    desk.conversation.received(16_000)
+    assert types(desk.send("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
+    desk.send("response.create")
+    assert desk.happen(on.UserStarted(1, 0.5)) == []
+    assert desk.session.calls == [("clear",)]
+    assert desk.happen(on.UserTurnDropped(1.0)) == []
+    assert desk.session.calls == [("clear",), ("respond", None, None)]
+    assert types(desk.happen(*spoken_turn(2)))[0] == "input_audio_buffer.speech_started"
 
 
 def test_commit_of_nothing_is_an_error() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import typer
 import websockets
-from fakes import ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted
+from fakes import ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted, speech
 from typer.testing import CliRunner
 from web_scripted import ScriptedSession
 from web_served import served
@@ -190,6 +190,31 @@ def test_answer_that_is_asked_for_after_a_cancel_is_given() -> None:
                 await send(socket, kind)
             done = [(await told(socket, "response.done"))["response"]["status"] for _ in range(2)]
             assert done == ["cancelled", "completed"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["commit", "clear"])
+def test_what_is_given_at_once_is_ended_as_a_whole(way: str) -> None:
+    """Sound, its end or its refusal, and a request, all before anything was heard: one turn or none, and an answer."""
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(scripted(["What time is it?"], ["It is noon."])))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            wire = (np.repeat(speech((0.2, 1.4), seconds=1.4), 3)[::2] * 32767).astype("<i2").tobytes()
+            await send(socket, "input_audio_buffer.append", audio=base64.b64encode(wire).decode())
+            await send(socket, f"input_audio_buffer.{way}")
+            await send(socket, "response.create")
+            seen: list[dict[str, object]] = []
+            while not seen or seen[-1]["type"] != "response.done":
+                seen.append(json.loads(await socket.recv()))
+            assert seen[-1]["response"]["status"] == "completed"
+            assert [each["type"] for each in seen if "speech_st" in str(each["type"])] == []
+            words = [each["transcript"] for each in seen if str(each["type"]).endswith("transcription.completed")]
+            assert words == (["What time is it?"] if way == "commit" else [])
 
     asyncio.run(main())
 

@@ -163,17 +163,13 @@ class Conversation:
                 code="input_audio_buffer_commit_empty",
             )
         self._uncommitted = 0
-        spoken = self._turns.open or self.config.audio.input.turn_detection is None
-        events = self._turns.commit(self._received / INPUT_RATE, spoken=spoken)
-        if spoken:
-            self._control.commit()
-        return events
+        self._control.commit()
+        return self._turns.commit(self._received / INPUT_RATE)
 
     def _clear(self) -> list[ServerEvent]:
         self._control.clear()
         self._turns.clear()
         self._uncommitted = 0
-        self._proceed()
         return [event("input_audio_buffer.cleared")]
 
     def _create(self, message: ask.ItemCreate, transcript: str | None) -> list[ServerEvent]:
@@ -241,8 +237,8 @@ class Conversation:
         ]
 
     def _cut(self, item: Item, seconds: float) -> list[ServerEvent]:
-        """So much of an answer was heard. Where its reply goes on in another item meanwhile, that is left alone: this one
-        was cut because of a voice that proved to be no interruption.
+        """So much of an answer was heard. Where its reply goes on in another item meanwhile, that is left alone: it was
+        cut because of a voice that proved to be no interruption.
         """
         if self._items.goes_on(item):
             return []
@@ -277,8 +273,8 @@ class Conversation:
         return promised
 
     def _proceed(self) -> None:
-        """Do what waited for a reply to be played to its end, or for the user's turn to be over. A reply that is held is
-        not waited for.
+        """Do what waited for a reply to be played to its end, or for the user's turn to be over. For a reply that is
+        held a request does not wait.
         """
         if self._asked is not None and self._replies.let_go():
             self._control.cancel()
@@ -325,6 +321,10 @@ class Conversation:
                 return self._turns.corrected(happened)
             case on.UserBackchannel(number, text, at):
                 events = self._turns.dropped(number, text, at)
+                self._proceed()
+                return events
+            case on.UserTurnDropped():
+                events = self._turns.none()
                 self._proceed()
                 return events
             case on.ReplyStarted(number):

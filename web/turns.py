@@ -20,10 +20,13 @@ class _Turn:
     number: int = 0
     announced: bool = False
     sent: int = 0
+    text: str = ""
+    """What was said in it, where that asks for nothing."""
 
 
 class Turns:
-    """At most one turn is open; those that were committed by hand wait for their words in order.
+    """At most one turn is open; those that were committed by hand wait for their words in order, and clears for the
+    session to do them. Until then it tells of what was appended before.
 
     ``forget`` takes an entry out of the history: a turn may be deleted before its words are known.
     """
@@ -32,7 +35,8 @@ class Turns:
         self._view = view
         self._forget = forget
         self._turn: _Turn | None = None
-        self._committed: deque[_Turn] = deque()
+        self._by_hand: deque[_Turn | None] = deque()
+        """Committed turns without their words; None: a clear."""
         self._last = ""
         """Id of the item of the last turn that has its words."""
 
@@ -43,11 +47,20 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many turns were committed by hand and have no words yet."""
-        return len(self._committed)
+        """How many turns were committed by hand and have no words yet, or cleared and are not dropped yet."""
+        return len(self._by_hand)
+
+    @property
+    def _first(self) -> _Turn | None:
+        """The turn of the oldest commit, unless a clear came before it."""
+        return self._by_hand[0] if self._by_hand else None
 
     def started(self, number: int, at: float) -> list[ServerEvent]:
         """The user began to speak; ``number`` 0: in a turn whose number is not known yet."""
+        if self._by_hand:
+            if self._first is not None:
+                self._first.number = number or self._first.number
+            return []
         turn = self._turn
         if turn is None or (turn.number and number and turn.number != number):
             turn = self._turn = self._new()
@@ -60,8 +73,8 @@ class Turns:
 
     def partial(self, number: int, text: str, stable: int) -> list[ServerEvent]:
         """Words of the turn so far. Deltas can't be taken back, so they hold the stable words only."""
-        known = [*self._committed, *([self._turn] if self._turn else [])]
-        turn = next((each for each in known if each.number == number), None)
+        known = [*self._by_hand, self._turn]
+        turn = next((each for each in known if each is not None and each.number == number), None)
         if turn is None or self._view.config.audio.input.transcription is None:
             return []
         events = self._view.extra("transcript", item_id=turn.item, text=text, stable=stable)
@@ -73,23 +86,31 @@ class Turns:
             events.append(event(kind, item_id=turn.item, content_index=0, delta=delta))
         return events
 
-    def commit(self, at: float, *, spoken: bool) -> list[ServerEvent]:
-        """The client ended the turn. With nothing ``spoken`` in it no words will follow."""
+    def commit(self, at: float) -> list[ServerEvent]:
+        """The client ended the turn."""
         turn, self._turn = self._turn or self._new(), None
-        events = self._stopped(turn, at) + self._add(turn)
-        if spoken:
-            self._committed.append(turn)
-            return events
-        return events + self._transcribed(turn, "", 0.0)
+        self._by_hand.append(turn)
+        return self._stopped(turn, at) + self._add(turn)
 
     def clear(self) -> None:
-        """Forget the open turn."""
+        """The client dropped the open turn."""
         self._turn = None
+        self._by_hand.append(None)
+
+    def none(self) -> list[ServerEvent]:
+        """The session has done what the client did by hand, and no words come of it."""
+        turn = self._by_hand.popleft() if self._by_hand else None
+        if turn is None:
+            return []
+        if (item := self._view.items.find(turn.item)) is not None:
+            item.text = turn.text
+        return self._transcribed(turn, turn.text, 0.0)
 
     def over(self, happened: on.UserTurn) -> list[ServerEvent]:
         """The turn has its words and is in the history."""
-        if self._committed:
-            turn, events = self._committed.popleft(), []
+        if (turn := self._first) is not None:
+            events = list[ServerEvent]()
+            self._by_hand.popleft()
         else:
             turn = self._turn if self._turn and self._turn.number in (0, happened.turn) else self._new()
             self._turn = None
@@ -114,13 +135,11 @@ class Turns:
         """What was said asks for nothing, or was no speech: the client is only told that it ended. If it has committed
         the turn meanwhile, these are all the words that this will get.
         """
-        if self._committed and self._committed[0].number == number:
-            turn = self._committed.popleft()
-            if (item := self._view.items.find(turn.item)) is not None:
-                item.text = text
-            events = self._transcribed(turn, text, 0.0)
-        else:
-            events = self._stopped(self._turn, at) if self._turn else []
+        events = list[ServerEvent]()
+        if (turn := self._first) is not None and turn.number == number:
+            turn.text = text
+        elif self._turn is not None:
+            events = self._stopped(self._turn, at)
             self._turn = None
         return [*events, *self._view.extra("backchannel", text=text)]
 

@@ -24,6 +24,7 @@ _NAMES = {
     ev.UserTurn: "user_turn",
     ev.UserHeardAgain: "user_heard_again",
     ev.UserBackchannel: "user_backchannel",
+    ev.UserTurnDropped: "user_turn_dropped",
     ev.AgentAttends: "agent_attends",
     ev.ReplyStarted: "reply_started",
     ev.ReplyOpened: "reply_opened",

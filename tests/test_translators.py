@@ -46,6 +46,7 @@ def test_an_unknown_language_is_opened_when_it_is_known() -> None:
     [
         ("en", "xx", "no translator from 'en' to 'xx': there is"),
         ("en", "en", "no translator from 'en' to 'en': there is"),
+        ("pt", "pt", "no translator from 'pt' to 'pt': there is"),
         (None, "xx", "no translator to 'xx': there is"),
     ],
 )

@@ -74,7 +74,8 @@ def _found(source: str, target: str, name: str) -> Translator:
     else:
         chosen, others = [_named(name, source, target)], list(_installed_for(source, target))
     direct = next((translator for translator in chosen if (source, target) in translator.pairs), None)
-    translator = direct or _through(chosen, others, source, target)
+    through = None if source == target else _through(chosen, others, source, target)
+    translator = direct or through
     if translator is None:
         raise _none(f"from {source!r} to {target!r}")
     return translator

@@ -11,18 +11,21 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import uvicorn
+from fakes import scripted
 from playwright.sync_api import Page, sync_playwright
 from web_scripted import ScriptedSession
 
 from dragoman.agent import events as ev
+from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import OUTPUT_RATE, Samples
 from dragoman.tts import Voice
@@ -291,6 +294,26 @@ def test_words_that_are_understood_later_take_the_place_of_those_before(tmp_path
         assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
 
 
+def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) -> None:
+    """What was struck out comes again in its place, and the sign is gone, though its words were shown."""
+    story = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+    parts = scripted(["Mm-hm."], [story])
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        write(page, "Count.")
+        page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE // 2).astype(np.float32)
+        page.evaluate("wav => speak(wav)", wav(noise))
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        assert page.locator("#log .words").all_inner_texts() == ["Count.", story]
+        assert page.locator("#log .unheard").count() == 0
+
+
 def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> None:
     """A server that goes away is not taken for a microphone that is missing."""
     with browser(tmp_path) as page:
@@ -305,7 +328,9 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
 
 
 @contextmanager
-def locked_server(limit: int = 4, session: type[ScriptedSession] = ScriptedSession) -> Iterator[str]:
+def locked_server(
+    limit: int = 4, session: Callable[[SessionSettings], ScriptedSession | Session] = ScriptedSession
+) -> Iterator[str]:
     """A server with a key and no models behind it."""
 
     async def transcribe(pcm: Samples, language: str | None) -> str:

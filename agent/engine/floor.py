@@ -335,8 +335,8 @@ class Floor(Turns):
         reply = self._replies.current
         if reply is None:
             return
+        self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))  # it ends before the reply goes on
         self._sound_again(turn)
-        self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
         self._close(turn)
         self.phase = Phase.SPEAKING
 

@@ -27,7 +27,7 @@ from web_scripted import ScriptedSession
 from dragoman.agent import events as ev
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
-from dragoman.audio.types import OUTPUT_RATE, Samples
+from dragoman.audio.types import OUTPUT_RATE, Samples, Word
 from dragoman.tts import Voice
 from dragoman.web.app import create_app
 from dragoman.web.realtime import Backend
@@ -292,6 +292,45 @@ def test_words_that_are_understood_later_take_the_place_of_those_before(tmp_path
         write(page, "Are you there?")
         page.locator("#log .user", has_text="Good morning.").wait_for(timeout=WAIT_MS)
         assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
+
+
+LIVE = """
+window.announced = [];
+const read = (changes) => {
+  const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);
+  const outer = added.filter((node) => !added.some((other) => other !== node && other.contains(node)));
+  for (const node of outer) {
+    const element = node instanceof Element ? node : node.parentElement;
+    if (node.textContent && element && !element.closest("[aria-busy=true]")) announced.push(node.textContent);
+  }
+};
+addEventListener("DOMContentLoaded", () =>
+  new MutationObserver(read).observe(document.getElementById("log"), { childList: true, subtree: true }));
+"""
+"""What a screen reader says of the log: all that is put into it, unless it is marked as unfinished."""
+
+
+def test_screen_reader_says_each_message_once(tmp_path: Path) -> None:
+    """Not each word again and again while it is recognized, written and heard."""
+
+    class Talking(ScriptedSession):
+        def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+            words = [Word(text, i / 4, (i + 1) / 4) for i, text in enumerate("Good morning to you.".split())]
+            self.tell(ev.UserStarted(1, 0.5), ev.UserPartial(1, "Good", 0), ev.UserPartial(1, "Good mourning", 1))
+            self.tell(ev.UserPartial(1, "Good morning.", 2), ev.UserTurn(1, "Good morning.", 0.5, 1.2, entry=7))
+            self.tell(ev.ReplyStarted(1, 1, 1.5))
+            for word in words:
+                self.tell(ev.ReplyText(1, f"{word.text} "))
+                self.tell(ev.ReplyAudio(1, np.full(OUTPUT_RATE // 4, 0.1, np.float32), (word,)))
+            self.tell(ev.ReplyWritten(1))
+
+    with browser(tmp_path) as page, locked_server(session=Talking) as address:
+        page.add_init_script(LIVE)
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        write(page, "Hello.")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert page.evaluate("announced") == ["YouHello.", "Good morning.", "Good morning to you."]
 
 
 def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) -> None:

@@ -16,6 +16,11 @@ class Entry {
     list.append(this.node);
   }
 
+  // What is unfinished is shown, but not read out: each change of it would be said anew.
+  busy(unfinished) {
+    this.node.setAttribute("aria-busy", String(unfinished));
+  }
+
   show(...parts) {
     this.words.replaceChildren();
     for (const [text, kind] of parts) {
@@ -45,6 +50,7 @@ class Answer extends Entry {
     this.heard = 0;
     this.state = "coming";
     this.node.classList.add("open");
+    this.busy(true);
   }
 
   // The answer goes on after a false interruption: what was struck out comes again.
@@ -79,8 +85,10 @@ class Answer extends Entry {
   }
 
   end(state) {
+    if (this.state === state) return;
     this.state = state;
     this.node.classList.remove("open");
+    this.busy(false);
     if (state === "heard") this.heard = Infinity;
     this.draw();
   }
@@ -113,11 +121,13 @@ export class Log {
     if (room < 120) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
+  // `stable`: how many of the words will not change; all of them where it is over.
   user(item, text, stable = Infinity) {
     this.keepInView(() => {
       if (!this.items.has(item)) this.items.set(item, (this.last = new Entry(this.list, "user")));
       const entry = this.items.get(item);
       const words = split(text);
+      entry.busy(stable !== Infinity);
       entry.said = words.slice(0, stable).join(" ");
       entry.show([entry.said], [words.slice(stable).join(" "), "guess"]);
     });

@@ -366,6 +366,26 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
         page.get_by_text("The connection was lost").wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["the browser tells", "nobody tells"])
+def test_network_that_is_gone_is_told(told: bool, tmp_path: Path) -> None:
+    """It closes no connection: nobody would be heard, and the page would go on listening."""
+    with browser(tmp_path, silence(1.0)) as page, locked_server() as address:
+        page.clock.install()
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        page.clock.fast_forward(60_000)
+        assert page.inner_text("#state") == "Listening"
+        if told:
+            page.context.set_offline(True)
+        else:
+            page.route("**/health", lambda route: route.abort())
+            page.clock.fast_forward(60_000)
+        page.get_by_text("The connection was lost").wait_for(timeout=WAIT_MS)
+        assert page.get_attribute("#talk", "aria-pressed") == "false"
+
+
 @contextmanager
 def locked_server(
     limit: int = 4, session: Callable[[SessionSettings], ScriptedSession | Session] = ScriptedSession

@@ -259,4 +259,5 @@ addEventListener("keydown", (event) => {
     interrupt(live);
   }
 });
+addEventListener("offline", () => live?.client.check());
 addEventListener("pagehide", () => stop());

@@ -1,6 +1,8 @@
 // The Realtime protocol over one WebSocket.
 
 const KEY = "dragoman-key";
+const PULSE_MS = 20000;
+const PATIENCE_MS = 10000;
 
 export const key = {
   get: () => sessionStorage.getItem(KEY),
@@ -43,10 +45,12 @@ export class Client extends EventTarget {
     this.ready = new Promise((resolve, reject) => {
       this.addEventListener("session.created", resolve); // a full server opens the socket too, and closes it again
       socket.onclose = (event) => {
+        clearInterval(this.pulse);
         reject(new Error(event.reason || "The server closed the connection."));
         this.dispatchEvent(new CustomEvent("closed", { detail: event.reason }));
       };
     });
+    this.pulse = setInterval(() => this.check(), PULSE_MS);
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
@@ -66,7 +70,18 @@ export class Client extends EventTarget {
     this.send("input_audio_buffer.append", { audio: btoa(text) });
   }
 
+  // A network that is gone closes no socket for many minutes: ask whether the server can still be reached.
+  async check() {
+    try {
+      await fetch("health", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    } catch {
+      this.close();
+      this.dispatchEvent(new CustomEvent("closed", { detail: "" }));
+    }
+  }
+
   close() {
+    clearInterval(this.pulse);
     this.socket.onclose = null;
     this.socket.close();
   }

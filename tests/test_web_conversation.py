@@ -484,6 +484,17 @@ def test_turn_that_is_given_at_once_is_the_one_that_was_committed(detection: dic
     assert desk.session.calls == [("commit",), ("respond", None, None)]
 
 
+def test_message_after_a_commit_comes_after_it() -> None:
+    """In the history as among the items, though the turn's words are known later."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.conversation.received(16_000)
+    desk.send("input_audio_buffer.commit")
+    desk.send("conversation.item.create", item=typed("after"))
+    assert desk.session.calls == [("commit",)]
+    desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
+    assert desk.session.calls == [("commit",), ("remember", "user", "after")]
+
+
 def test_commit_in_which_nobody_spoke_gets_no_words() -> None:
     """The session finds no turn that it could end; the next one is its own."""
     desk = Desk()

@@ -71,7 +71,7 @@ class Conversation:
         self._received = 0
         self._uncommitted = 0
         self._unremembered: list[Item] = []
-        """Messages that came while a reply was being spoken: in the history they come after it."""
+        """Messages that came while a reply was spoken, or a turn waited for its words: they come after it."""
         self._asked: ask.ResponseParams | None = None
         """The response that was promised, and waits for what comes before it."""
 
@@ -278,14 +278,14 @@ class Conversation:
         """
         if self._asked is not None and self._replies.let_go():
             self._control.cancel()
-        if self._replies.busy:
+        if self._replies.busy or self._turns.waiting:
             return
         waited, self._unremembered = self._unremembered, []
         for item in waited:
             if item.text and self._items.find(item.id) is item:
                 item.entry = self._control.remember(item.role, item.text)
         speaking = self._turns.open and self.config.audio.input.turn_detection is not None
-        if self._asked is not None and not speaking and not self._turns.waiting:
+        if self._asked is not None and not speaking:
             wanted, self._asked = self._asked, None
             limit = wanted.max_output_tokens
             self._control.respond(

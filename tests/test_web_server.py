@@ -194,6 +194,31 @@ def test_answer_that_is_asked_for_after_a_cancel_is_given() -> None:
     asyncio.run(main())
 
 
+def test_client_that_sends_no_more_sound_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its microphone was switched off in the middle of a turn: what it types then waits for no silence."""
+    monkeypatch.setattr("dragoman.web.realtime.MUTE_S", 0.0)
+
+    async def main() -> None:
+        parts = scripted(["Wait, stop."], ["Two."])
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(parts))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            wire = (np.repeat(speech((0.2, 1.4), seconds=1.4), 3)[::2] * 32767).astype("<i2").tobytes()
+            await send(socket, "input_audio_buffer.append", audio=base64.b64encode(wire).decode())
+            await told(socket, "input_audio_buffer.speech_started")
+            content = [{"type": "input_text", "text": "What is one plus one?"}]
+            await send(socket, "conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            await send(socket, "response.create")
+            await told(socket, "input_audio_buffer.speech_stopped")
+            assert (await told(socket, "response.done"))["response"]["status"] == "completed"
+            said = [message.content for message in parts.responder.prompts[-1][1:]]
+            assert said == ["Wait, stop.", "What is one plus one?"]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("way", ["commit", "clear"])
 def test_what_is_given_at_once_is_ended_as_a_whole(way: str) -> None:
     """Sound, its end or its refusal, and a request, all before anything was heard: one turn or none, and an answer."""

@@ -84,6 +84,11 @@ class Conversation:
     def _items(self) -> Items:
         return self._view.items
 
+    @property
+    def _speaking(self) -> bool:
+        """Whether the user has the floor, until the session says otherwise."""
+        return self._turns.open and self.config.audio.input.turn_detection is not None
+
     # ---- in
 
     def open(self) -> list[ServerEvent]:
@@ -94,6 +99,10 @@ class Conversation:
         """So much more sound (16 kHz) was appended."""
         self._received += samples
         self._uncommitted += samples
+
+    def muted(self) -> list[ServerEvent]:
+        """No more sound comes, and so no silence that would end the open turn: it is over."""
+        return self._stamped(self._end_turn()) if self._speaking else []
 
     def client(self, message: ask.ClientEvent, *, transcript: str | None = None) -> list[ServerEvent]:
         """Take a client's event. ``transcript`` is the text of the sound in an item that it creates."""
@@ -162,6 +171,9 @@ class Conversation:
                 f"the buffer holds {milliseconds:.0f} ms of sound; a turn needs {ask.MIN_COMMIT_MS} ms",
                 code="input_audio_buffer_commit_empty",
             )
+        return self._end_turn()
+
+    def _end_turn(self) -> list[ServerEvent]:
         self._uncommitted = 0
         self._control.commit()
         return self._turns.commit(self._received / INPUT_RATE)
@@ -284,8 +296,7 @@ class Conversation:
         for item in waited:
             if item.text and self._items.find(item.id) is item:
                 item.entry = self._control.remember(item.role, item.text)
-        speaking = self._turns.open and self.config.audio.input.turn_detection is not None
-        if self._asked is not None and not speaking:
+        if self._asked is not None and not self._speaking:
             wanted, self._asked = self._asked, None
             limit = wanted.max_output_tokens
             self._control.respond(

@@ -24,6 +24,8 @@ from dragoman.web.protocol import MAX_TEXT_BYTES, ProtocolError, ServerEvent, Se
 
 STALL_S: Final = 10.0
 """A client that takes nothing for so long is let go: nothing may pile up for it."""
+MUTE_S: Final = 2.0
+"""A client that sends no sound for so long, and types instead, has switched its microphone off."""
 _REFERENCE_VOICES: Final = frozenset(
     ["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
 )
@@ -141,6 +143,7 @@ class Connection:
         self._control = _Control(self._session, backend.settings)
         self._conversation = Conversation(self._control, config, _new_id, extended=extended, longest=backend.longest)
         self._decoder = Decoder(config.audio.input.format)
+        self._heard_at = 0.0
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -198,8 +201,11 @@ class Connection:
                 await self._backend.require(settings_for(wanted, self._backend.settings))
         except ProtocolError as error:
             return self._conversation.refuse(error, message.event_id)
-        form = self._conversation.config.audio.input.format
-        events = self._conversation.client(message, transcript=transcript)
+        form, events = self._conversation.config.audio.input.format, list[ServerEvent]()
+        mute = asyncio.get_running_loop().time() >= self._heard_at + MUTE_S
+        if mute and isinstance(message, ask.ItemCreate | ask.ResponseCreate):
+            events += self._conversation.muted()
+        events += self._conversation.client(message, transcript=transcript)
         await self._control.settle()
         if self._conversation.config.audio.input.format != form:
             self._decoder = Decoder(self._conversation.config.audio.input.format)
@@ -207,6 +213,7 @@ class Connection:
 
     async def _hear(self, pcm: Samples) -> None:
         if len(pcm):
+            self._heard_at = asyncio.get_running_loop().time()
             self._conversation.received(len(pcm))
             await self._session.hear(pcm)
 

@@ -484,6 +484,18 @@ def test_turn_that_is_given_at_once_is_the_one_that_was_committed(detection: dic
     assert desk.session.calls == [("commit",), ("respond", None, None)]
 
 
+def test_turn_that_is_given_at_once_stops_the_reply_that_plays() -> None:
+    """The client is told to stop playing, though it has ended the turn before it was heard."""
+    desk = Desk()
+    desk.happen(*spoken_reply(), on.ReplyWritten(1))
+    desk.conversation.received(16_000)
+    item = desk.send("input_audio_buffer.commit")[0]["item_id"]
+    (started,) = desk.happen(on.UserStarted(1, 0.5), on.ReplyHeld(1, 0.6, 1.2))
+    assert (started["type"], started["item_id"]) == ("input_audio_buffer.speech_started", item)
+    told = desk.happen(on.ReplyDone(1, 0.9, "interrupted", "Hello there,", "Hello"), *spoken_turn()[-1:])
+    assert types(told) == ["input_audio_buffer.speech_stopped", "input_audio_transcription.completed"]
+
+
 def test_message_after_a_commit_comes_after_it() -> None:
     """In the history as among the items, though the turn's words are known later."""
     desk = Desk(audio={"input": {"turn_detection": None}})

@@ -334,8 +334,8 @@ class Conversation:
                 events = self._turns.dropped(number, text, at)
                 self._proceed()
                 return events
-            case on.UserTurnDropped():
-                events = self._turns.none()
+            case on.UserTurnDropped(at):
+                events = self._turns.none(at)
                 self._proceed()
                 return events
             case on.ReplyStarted(number):

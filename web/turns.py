@@ -56,12 +56,13 @@ class Turns:
         return self._by_hand[0] if self._by_hand else None
 
     def started(self, number: int, at: float) -> list[ServerEvent]:
-        """The user began to speak; ``number`` 0: in a turn whose number is not known yet."""
-        if self._by_hand:
-            if self._first is not None:
-                self._first.number = number or self._first.number
+        """The user began to speak; ``number`` 0: and a reply stops playing."""
+        turn = self._first
+        if self._by_hand and number:
+            if turn is not None:
+                turn.number = number
             return []
-        turn = self._turn
+        turn = turn or self._turn
         if turn is None or (turn.number and number and turn.number != number):
             turn = self._turn = self._new()
         turn.number = number or turn.number
@@ -97,20 +98,20 @@ class Turns:
         self._turn = None
         self._by_hand.append(None)
 
-    def none(self) -> list[ServerEvent]:
+    def none(self, at: float) -> list[ServerEvent]:
         """The session has done what the client did by hand, and no words come of it."""
         turn = self._by_hand.popleft() if self._by_hand else None
         if turn is None:
             return []
         if (item := self._view.items.find(turn.item)) is not None:
             item.text = turn.text
-        return self._transcribed(turn, turn.text, 0.0)
+        return self._stopped(turn, at) + self._transcribed(turn, turn.text, 0.0)
 
     def over(self, happened: on.UserTurn) -> list[ServerEvent]:
         """The turn has its words and is in the history."""
         if (turn := self._first) is not None:
-            events = list[ServerEvent]()
             self._by_hand.popleft()
+            events = self._stopped(turn, happened.end)
         else:
             turn = self._turn if self._turn and self._turn.number in (0, happened.turn) else self._new()
             self._turn = None

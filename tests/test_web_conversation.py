@@ -406,6 +406,17 @@ def test_truncate_that_comes_when_the_reply_goes_on_again_leaves_the_rest_alone(
     assert heard(desk, rest) == "old friend."
 
 
+def test_reply_whose_items_are_all_deleted_is_forgotten() -> None:
+    """Also where it went on after a false interruption, in whatever order."""
+    for order in (0, -1):
+        desk = Desk()
+        desk.happen(*spoken_reply(), on.ReplyHeld(1, 3.2, 1.2))
+        items = [item_of(desk.said), item_of(desk.happen(on.ReplyResumed(1, 3.5, 1.0), on.ReplyWritten(1), PLAYED))]
+        desk.send("conversation.item.delete", item_id=items.pop(order))
+        desk.send("conversation.item.delete", item_id=items.pop())
+        assert desk.session.calls[-1] == ("truncate", 1, 0.0)
+
+
 def test_truncate_beyond_the_sound_is_an_error() -> None:
     """audio_end_ms can't be more than was sent."""
     desk = Desk()

@@ -223,7 +223,8 @@ class Conversation:
         if item.entry:
             self._control.forget(item.entry)
         elif item.reply:
-            cut = self._cut(item, 0.0)
+            alone = len(self._items.parts(item.reply)) == 1
+            cut = self._cut(item, -item.offset if alone else 0.0)
         self._items.remove(item_id)
         return [*cut, event("conversation.item.deleted", item_id=item_id)]
 
@@ -252,7 +253,7 @@ class Conversation:
         """So much of an answer was heard. Where its reply goes on in another item meanwhile, that is left alone: it was
         cut because of a voice that proved to be no interruption.
         """
-        if self._items.goes_on(item):
+        if self._items.parts(item.reply)[-1] is not item:
             return []
         self._control.truncate(item.reply, item.offset + seconds)
         return self._replies.cut(item.reply)

@@ -88,9 +88,9 @@ class Items:
         """The item, if it is there."""
         return self._items.get(item_id)
 
-    def goes_on(self, item: Item) -> bool:
-        """Whether what ``item`` says of a reply is not the last of it."""
-        return next(other for other in reversed(self._items.values()) if other.reply == item.reply) is not item
+    def parts(self, reply: int) -> list[Item]:
+        """What there is of a reply: it goes on in another item after a false interruption."""
+        return [item for item in self if item.reply == reply]
 
     def add(self, item: Item) -> str | None:
         """Append ``item``; gives the id of the one before it. Raises ``ProtocolError`` if its id is taken."""

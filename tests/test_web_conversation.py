@@ -807,6 +807,27 @@ def test_update_merges() -> None:
     assert session["audio"]["output"]["speed"] == 1.2
 
 
+def test_null_leaves_a_value_as_it_is_by_default() -> None:
+    """Also in an object that replaces another: some clients send all that they know, and null for what is not set."""
+    desk = Desk()
+    nothing = {"type": "semantic_vad", "eagerness": None, "create_response": None, "interrupt_response": False}
+    form, transcription = {"type": "audio/pcma", "rate": None}, {"model": None, "language": None}
+    for change in ({"turn_detection": None, "transcription": None}, {"turn_detection": nothing, "format": form}):
+        desk.send("session.update", session={"type": "realtime", "audio": {"input": change}})
+    form = {"type": "audio/pcm", "rate": None}
+    change = {"format": form, "transcription": transcription}
+    (updated,) = desk.send("session.update", session={"type": "realtime", "audio": {"input": change}})
+    heard = updated["session"]["audio"]["input"]
+    assert heard["turn_detection"] == {
+        "type": "semantic_vad",
+        "eagerness": "auto",
+        "create_response": True,
+        "interrupt_response": False,
+    }
+    assert heard["format"] == {"type": "audio/pcm", "rate": 24000}
+    assert heard["transcription"] == {"model": "dragoman"}
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [

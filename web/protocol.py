@@ -201,9 +201,10 @@ def merge(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, Mapping):
+        if isinstance(value, Mapping):
+            old = old if isinstance(old, dict) else {}
             same = value.get("type", old.get("type")) == old.get("type")
-            merged[key] = merge(old, value) if same else dict(value)
+            merged[key] = merge(old if same else {}, value)
         elif value is not None or key in _NULLABLE:
             merged[key] = value
     return merged

@@ -68,7 +68,8 @@ class Systems:
         assert self.recognizer is not None
         assert self.drafter is not None
         assert self.endings is not None
-        return TurnWords(world, self.recognizer, self.drafter, self.endings)
+        assert self.runtime is not None
+        return TurnWords(world, self.recognizer, self.drafter, self.endings, self.runtime.policy.ends)
 
 
 @dataclass

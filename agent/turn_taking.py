@@ -26,9 +26,6 @@ _SAID: Final = 12
 _EARLY: Final = 4
 """Words of a reply that are worth telling before all of it is known."""
 
-_OPINIONS: Final = 2
-"""Of the words of a silence."""
-
 _LATE: Final = 25
 """Frames of sound that may wait; beyond, the oldest are dropped: an old decision is worth nothing."""
 
@@ -133,8 +130,8 @@ class TurnTaker:
         self._silence = Silence()
         self._stretch = 0
         """Counts the edges of the user's voice."""
-        self._heeded = 0
-        """How often the words of this silence were heeded."""
+        self._heeded = -1
+        """The silence whose words were heeded last, numbered as a stretch."""
         self._paused = ""
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
@@ -178,14 +175,14 @@ class TurnTaker:
         """The user's voice begins, or fell silent ``at`` a sample."""
         self._silence.voice(speaking, at)
         self._voiced, self._stretch = speaking, self._stretch + 1
-        self._paused, self._whole, self._known, self._heeded = "", None, None, 0
+        self._paused, self._whole, self._known = "", None, None
 
     def pause(self, text: str) -> None:
-        """All words of the turn, in a pause: they may tell whether it is over. What a second pass makes of them is
-        another opinion; the two are wrong about different words.
+        """All words of the turn, in a pause: they may tell whether it is over. What a second pass makes of them tells
+        less: it likes to finish sentences that are not.
         """
-        if text and not self._voiced and self._tell_whole is not None and self._heeded < _OPINIONS:
-            self._paused, self._heeded = text, self._heeded + 1
+        if text and not self._voiced and self._tell_whole is not None and self._heeded != self._stretch:
+            self._paused, self._heeded = text, self._stretch
             self._read_on.set()
 
     def said(self, role: str, text: str) -> None:
@@ -239,9 +236,8 @@ class TurnTaker:
             stretch = self._stretch
             if text and self._floor().turn:
                 whole = await tell_whole(text)
-                if stretch == self._stretch and whole is not None:  # nothing was said meanwhile
-                    first, ends = self._whole, self._stream.policy.ends
-                    self._whole, self._few = whole if first is None else ends.together(first, whole), few(text)
+                if stretch == self._stretch:  # nothing was said meanwhile
+                    self._whole, self._few = whole, few(text)
                     self._between()
 
     def _between(self) -> None:

@@ -133,7 +133,7 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, hee
             loaded.drafter = open_drafter(progress=progress) if adapter_path() is not None else None
             loaded.endings, loaded.fed = open_endings() if heed else None, words
             needed = words or loaded.endings is not None
-            loaded.recognizer = open_recognizer(talk=True, second_pass=True, progress=progress) if needed else None
+            loaded.recognizer = open_recognizer(talk=True, progress=progress) if needed else None
             own = loaded.runtime.policy
             loaded.policies = {
                 DUPLEX: own,

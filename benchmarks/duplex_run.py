@@ -68,8 +68,7 @@ class Systems:
         assert self.recognizer is not None
         assert self.drafter is not None
         assert self.endings is not None
-        assert self.runtime is not None
-        return TurnWords(world, self.recognizer, self.drafter, self.endings, self.runtime.policy.ends)
+        return TurnWords(world, self.recognizer, self.drafter, self.endings)
 
 
 @dataclass

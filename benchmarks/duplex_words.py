@@ -7,7 +7,7 @@ from typing import Final
 
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
-from dragoman.agent.duplex.ends import Ends, few
+from dragoman.agent.duplex.ends import few
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.ports import Recognizer, RecognizerStream
@@ -30,45 +30,45 @@ class TurnWords:
         recognizer: Recognizer,
         drafter: DrafterRuntime,
         endings: Endings,
-        ends: Ends,
     ) -> None:
-        self._world, self._activity, self._ends = world, world.activity, ends
+        self._world, self._activity = world, world.activity
         self._recognizer, self._drafter, self._endings = recognizer, drafter, endings
         self._stream: RecognizerStream | None = None
         self._reading: Reading | None = None
         self._window = self._fed = 0
-        self._opinions: list[tuple[float, float]] = []
-        """Of the words of this silence: logit that the turn is whole, and the moment at which it is known."""
-        self._told = 0
-        """How many of them ``read`` has given."""
+        self._since_s = 0.0
+        self._whole: float | None = None
         self.few = False
         """Whether the words that were read last are few."""
+        self._news: tuple[float, float] | None = None
+        """The same with the moment at which it was known, until it is asked for."""
 
     def whole(self, now: float) -> float | None:
         """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
         for window in self._activity.since(self._window, int(now * INPUT_RATE)):
             self._hear(window)
             self._window = window + 1
-        return next((whole for whole, known in reversed(self._opinions) if now >= known), None)
+        return self._whole if now >= self._since_s else None
 
     def read(self, now: float) -> tuple[float, float] | None:
-        """What is newly known, and the moment at which it was: logit that the turn is whole."""
+        """Logit that the turn is whole and the moment at which it was known, once; a voice may have gone on since."""
         self.whole(now)
-        if self._told == len(self._opinions) or self._opinions[self._told][1] > now:
+        if self._news is None or self._news[1] > now:
             return None
-        self._told += 1
-        return self._opinions[self._told - 1]
+        news, self._news = self._news, None
+        return news
 
     def begun(self) -> None:
         """A reply is begun: the turn is over, and what the user says then is another."""
-        self._stream = None
-        self._forget()
+        self._stream = self._whole = self._news = None
 
     def _hear(self, window: int) -> None:
         until = (window + 1) * WINDOW
         edge = self._activity.edges.get(window)
         if isinstance(edge, Started):
-            self._forget()
+            self._whole = None
+            if self._news is not None and self._news[1] > until / INPUT_RATE:
+                self._news = None
             if self._stream is None:
                 self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
                 frame = first_decided(edge.at / INPUT_RATE)
@@ -80,35 +80,19 @@ class TurnWords:
             began = time.process_time()
             self._feed(until - WINDOW)
             text = self._stream.ended().text.strip()
-            heard_s = (until - WINDOW) / INPUT_RATE + time.process_time() - began
-            self._read(text, max(until / INPUT_RATE, heard_s))
-            # The second pass has a worker of its own.
-            began = time.process_time()
-            again = self._stream.refined()
-            if self._opinions and again is not None:
-                self._read(again.text.strip(), max(self._opinions[0][1], heard_s + time.process_time() - began))
+            heard_s = time.process_time()
+            if text:
+                self._drafter.read(self._reading, text)
+                word = self._drafter.last_word(self._reading)
+                self._whole = None if word is None else self._endings.whole(word)
+                self.few = few(text)
+                foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
+                self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s
+                self._news = None if self._whole is None else (self._whole, self._since_s)
         elif until - self._fed >= _PARTIAL:
             self._feed(until)
             if text := self._stream.partial().text.strip():
                 self._drafter.read(self._reading, text)
-
-    def _read(self, text: str, heard_s: float) -> None:
-        """What the words tell that are known since a moment, with what others told before."""
-        assert self._reading is not None
-        began = time.process_time()
-        if not text:
-            return
-        self._drafter.read(self._reading, text)
-        if (word := self._drafter.last_word(self._reading)) is None:
-            return
-        whole = self._endings.whole(word)
-        if self._opinions:
-            whole = self._ends.together(self._opinions[0][0], whole)
-        self.few = few(text)
-        self._opinions.append((whole, heard_s + time.process_time() - began))
-
-    def _forget(self) -> None:
-        self._opinions, self._told = [], 0
 
     def _feed(self, until: int) -> None:
         assert self._stream is not None

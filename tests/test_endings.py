@@ -22,7 +22,6 @@ from dragoman.agent.drafter.live import LiveDrafter
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses, pauses_of
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.adapter import save_adapter
-from dragoman.agent.duplex.ends import Ends
 from dragoman.agent.duplex.store import save_conversations
 from dragoman.asr.vad import WINDOW, Ended, Started
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
@@ -225,7 +224,7 @@ def test_a_benchmark_knows_it_in_pauses_alone(drafter: DrafterRuntime) -> None:
     spoken = edges((1.0, 2.0), (2.6, 3.0), (4.0, 4.5))
     activity = Activity(200, {known // WINDOW - 1: edge for known, edge in spoken}.get)
     ear = Counting()
-    words = TurnWords(World(talk, activity=activity), ear, drafter, knows(drafter.dims.width), Ends())
+    words = TurnWords(World(talk, activity=activity), ear, drafter, knows(drafter.dims.width))
     assert [words.whole(at) for at in (0.9, 1.5, 2.0)] == [None] * 3
     known = words.whole(2.55)
     assert known is not None
@@ -267,34 +266,3 @@ def test_the_shipped_one_knows_half_a_sentence_from_a_whole_one() -> None:
         right += logits[1] > logits[0] + 1.0
     assert right >= 4
     assert endings.card["pauses"]
-
-
-def test_a_benchmark_hears_the_second_pass_later(drafter: DrafterRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told after the first one, and both count then."""
-
-    @dataclass
-    class Twice(Counting):
-        def refined(self) -> Said:
-            clock[0] += 0.2
-            return Said("yes good")
-
-    clock = [0.0]
-    monkeypatch.setattr("dragoman.benchmarks.duplex_words.time.process_time", lambda: clock[0])
-    spoken = edges((1.0, 2.0), (3.5, 4.0))
-    activity = Activity(200, {known // WINDOW - 1: edge for known, edge in spoken}.get)
-    endings, ends = knows(drafter.dims.width), Ends(twice=0.5)
-    words = TurnWords(World(conversation(), activity=activity), Twice(), drafter, endings, ends)
-    first = words.read(2.1)
-    assert first is not None
-    assert words.read(2.2) is None
-    second = words.read(2.4)
-    assert second is not None
-    assert 0.15 < second[1] - first[1] < 0.25
-    assert (words.whole(2.1), words.whole(2.4)) == (first[0], second[0])
-    reading = drafter.open(conversation().context)
-    drafter.read(reading, "yes good")
-    word = drafter.last_word(reading)
-    assert word is not None
-    assert second[0] == pytest.approx(0.5 * (first[0] + endings.whole(word)), abs=1e-3)
-    assert words.read(3.0) is None
-    assert words.whole(3.7) is None

@@ -74,8 +74,7 @@ class Ends:
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
     a logit of ``least``, and while words are still to come at ``wait`` more. Words that are read between two frames
     need not wait for the next, where they tell so much as ``early`` more. After a few words ("Hello, what ...") no
-    silence shorter than ``breath`` (seconds) is an end, whatever they sound like. Words that were recognized ``twice``
-    count so much each: what the one misheard the other may have heard.
+    silence shorter than ``breath`` (seconds) is an end, whatever they sound like.
     """
 
     read: Weights = Weights(0.05, 0.7, 0.6, 2.5, -0.5)
@@ -84,11 +83,6 @@ class Ends:
     wait: float = 1.0
     early: float = 1.0
     breath: float = 0.16
-    twice: float = 0.6
-
-    def together(self, first: float, second: float) -> float:
-        """Logit that a turn is whole by its words, as two recognizers, or two passes of one, have written them down."""
-        return self.twice * (first + second)
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""

@@ -68,7 +68,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """When a reply begins where an endpointer listens too; chosen on 518 turns of the verifier's split, those without
+    """When a reply begins where an endpointer listens too; chosen on 358 turns of the verifier's split, those without
     the agent's echo, which follows the recorded agent there and not this one.
 
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at

@@ -1,9 +1,9 @@
 """Layers that learned when a turn is complete: a branch of the drafter, which shares its lower layers.
 
 The drafter reads every turn while it is heard. Some layers of their own behind its lower ones, trained on where turns
-end and where people pause in them, tell at each word whether the speaker is done: a third of the drafter's work again,
-and none of it in the lower layers. (A voice-activity model by words, as TurnGPT, Ekstedt and Skantze 2020, arXiv
-2010.10874.) It is kept as an ``Adapter`` whose card names the drafter and the first layer of the branch.
+end and where people pause in them, tell at each word whether the speaker is done: a third of the drafter's work again.
+(That a language model can predict turns so is due to TurnGPT, Ekstedt and Skantze 2020, arXiv 2010.10874.) It is kept
+as an ``Adapter`` whose card names the drafter and the first layer of the branch.
 """
 
 from __future__ import annotations

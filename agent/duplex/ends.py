@@ -77,9 +77,9 @@ class Ends:
     silence shorter than ``breath`` (seconds) is an end, whatever they sound like.
     """
 
-    read: Weights = Weights(0.05, 0.7, 0.9, 2.5, -0.5)
+    read: Weights = Weights(0.05, 0.7, 0.8, 2.0, -0.5)
     unread: Weights = Weights(0.05, 0.65, 0.0, 2.5, -0.2)
-    least: float = 2.2
+    least: float = 2.0
     wait: float = 1.0
     early: float = 1.0
     breath: float = 0.16

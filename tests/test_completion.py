@@ -26,6 +26,7 @@ from dragoman.agent.drafter.completion_lessons import (
     make_lesson,
     written_down,
 )
+from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.hearing import misheard
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.adapter import Adapter, adapted, save_adapter
@@ -114,13 +115,7 @@ def test_another_drafters_branch_is_not_used_and_what_is_none_is_refused(
     with pytest.raises(DragomanError, match="not an adapter"):
         open_completion(adapter().digest())
     with pytest.raises(DragomanError, match=r"learned with other layers \(none\) than there are \(abc\)"):
-        open_endings_of("abc")
-
-
-def open_endings_of(completion: str) -> None:
-    from dragoman.agent.drafter.endings import Endings
-
-    Endings(np.zeros(3, np.float32), 0.0, "d", {}).check("d", completion)
+        Endings(np.zeros(3, np.float32), 0.0, "d", {}).check("d", "abc")
 
 
 # --- lessons

@@ -20,10 +20,9 @@ from dragoman.agent.drafter.hearing import misheard
 from dragoman.agent.drafter.prompt import MARKS, OPEN, before, line
 from dragoman.agent.duplex.chat import Chat
 from dragoman.agent.duplex.conversation import PAUSE_S
-from dragoman.agent.duplex.delivery import hesitations, read_aloud, without_delay
+from dragoman.agent.duplex.delivery import ends_part, hesitations, read_aloud, without_delay
 from dragoman.agent.duplex.scripts import DIGITS, Exchange, Script, draw_script
 from dragoman.agent.duplex.vocabulary import Vocabulary
-from dragoman.audio.text import ends_clause, ends_sentence
 
 LONGEST: Final = 256
 """Tokens of a lesson at most."""
@@ -166,17 +165,13 @@ def _spoken(rng: Random, exchange: Exchange) -> Iterator[Spoken]:
             word = words[i]
             if digits and (digit := word.strip(MARKS).lower()) in DIGITS:
                 word = word.lower().replace(digit, str(DIGITS.index(digit)))
-            inner = INNER if brk is not None and brk.filler else _inner(words[i])
+            inner = MARKED if ends_part(words[i]) and not (brk is not None and brk.filler) else INNER
             last = i == len(words) - 1
             yield Spoken(word, last, 1.0 if last or paused else inner)
         if brk is not None and brk.filler and i < len(words) - 1:
             *most, end = brk.filler.split()
             yield from (Spoken(word, False, 0.1) for word in most)
             yield Spoken(end + ("," if rng.random() < 0.7 else ""), False, 1.0 if brk.pause_s >= PAUSE_S else 0.1)
-
-
-def _inner(word: str) -> float:
-    return MARKED if ends_sentence(word) or ends_clause(word) else INNER
 
 
 def _answer(rng: Random, exchange: Exchange) -> list[tuple[str, str]]:

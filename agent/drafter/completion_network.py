@@ -20,8 +20,4 @@ class CompletionNetwork(AdaptedBody):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits [B, n] that a turn is complete at each token of texts [B, n]."""
-        n = tokens.shape[1]
-        positions = torch.arange(n, device=tokens.device)[None].expand_as(tokens)
-        seen = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
-        hidden = self.read(F.embedding(tokens, self.stock["tokens"]), positions, seen).float()
-        return F.linear(hidden, self.own["head"][None], self.own["bias"])[..., 0]
+        return F.linear(self.read_text(tokens).float(), self.own["head"][None], self.own["bias"])[..., 0]

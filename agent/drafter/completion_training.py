@@ -89,12 +89,11 @@ class Trainer:
         self.pace = Pace(options.steps, options.minutes, warm=50)
         self._journal = Journal(folder, ("completion",), ("completion_loss", "auroc"))
         chats = [Chat(talks, "drafter"), Chat(talks, "ranker")]
-        self._seen = [Chat(talks, "verifier")]
         if (state := self._journal.kept(self._device)) is not None:
             self._resume(state)
         # A run that goes on draws others than those that it began with.
         self._lessons = Lessons(chats, self._vocabulary, f"{options.seed}/{self.pace.step}")
-        checks = Lessons(self._seen, self._vocabulary, f"{options.seed}/checks")
+        checks = Lessons([Chat(talks, "verifier")], self._vocabulary, f"{options.seed}/checks")
         self._checked = [checks.draw() for _ in range(options.checked)]
 
     def run(self, told: Callable[[Report], None]) -> None:

@@ -28,10 +28,7 @@ class DrafterNetwork(AdaptedBody):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Hidden states [B, n, d] of texts [B, n]."""
-        n = tokens.shape[1]
-        positions = torch.arange(n, device=tokens.device)[None].expand_as(tokens)
-        seen = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
-        return self.read(F.embedding(tokens, self.stock["tokens"]), positions, seen)
+        return self.read_text(tokens)
 
     def drafts(self, hidden: Tensor) -> Tensor:
         """Logits over the drafts' table and, last, the end: [..., kept + 1]."""

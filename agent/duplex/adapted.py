@@ -67,6 +67,13 @@ class AdaptedBody(nn.Module):
             x = self._through(range(self.first), x, *place)
         return self._norm(self._through(range(self.first, self.dims.layers), x, *place), "norm")
 
+    def read_text(self, tokens: Tensor) -> Tensor:
+        """Hidden states [B, n, d] of texts [B, n], each token seeing those before it."""
+        n = tokens.shape[1]
+        positions = torch.arange(n, device=tokens.device)[None].expand_as(tokens)
+        seen = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
+        return self.read(F.embedding(tokens, self.stock["tokens"]), positions, seen)
+
     def _through(self, layers: range, x: Tensor, cos: Tensor, sin: Tensor, unseen: Tensor) -> Tensor:
         for layer in layers:
             q, k, v = self._split(self._linear(self._norm(x, f"{layer}.attn.norm"), f"{layer}.attn.qkv"))

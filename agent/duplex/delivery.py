@@ -94,8 +94,8 @@ def hesitations(
 ) -> dict[int, Break]:
     """Where a speaker breaks off to think, by the index of the word before; -1 is before the first."""
     plan: dict[int, Break] = {}
-    inner = [i for i in range(len(words) - 1) if not _marked(words[i])]
-    marked = [i for i in range(len(words) - 1) if _marked(words[i])]
+    inner = [i for i in range(len(words) - 1) if not ends_part(words[i])]
+    marked = [i for i in range(len(words) - 1) if ends_part(words[i])]
     if rng.random() < (0.25 if situation == "answer" else 0.1):
         plan[-1] = Break(rng.choice((0.05, _pause(rng))), rng.choice(_FILLERS[:6]))
     for i in spots:
@@ -240,7 +240,8 @@ def _pause(rng: Random) -> float:
     return min(LONGEST_PAUSE_S, PAUSE_S + 0.02 + rng.expovariate(1 / 0.45))
 
 
-def _marked(word: str) -> bool:
+def ends_part(word: str) -> bool:
+    """Whether a clause or a sentence ends with a word."""
     return ends_sentence(word) or ends_clause(word)
 
 

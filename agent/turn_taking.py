@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.agent.duplex.ends import Evidence, Silence, few, logit
+from dragoman.agent.duplex.ends import Evidence, Silence, logit
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
@@ -136,8 +136,8 @@ class TurnTaker:
         """Words of a pause that were not read yet."""
         self._whole: float | None = None
         """What they told, until a voice goes on."""
-        self._few = False
-        """Whether they are few."""
+        self._unjudged = False
+        """Whether they may still end the turn before the next frame."""
         self._known: tuple[Evidence, int] | None = None
         """Of the turn's end at the last frame, and where that ended."""
         self._read_on = asyncio.Event()
@@ -162,6 +162,7 @@ class TurnTaker:
             self._wake.set()
             sound = sound[size:]
         self._rest = sound.copy()
+        self._between()
 
     def read(self, turn: int, text: str, stable: int) -> None:
         """The recognizer's words of a turn so far; those that are new among the ``stable`` ones are passed on."""
@@ -212,9 +213,10 @@ class TurnTaker:
             return
         self._count += 1
         policy = self._stream.policy
-        begin, silence = self._silence.frame(end, logit(float(opinion.probabilities[1])))
-        known = None if opinion.over is None else Evidence(begin, opinion.over, self._whole, silence, self._few)
-        self._known = None if known is None else (known, end)
+        known = None
+        if opinion.over is not None:
+            known = self._silence.frame(end, logit(float(opinion.probabilities[1])), opinion.over, self._whole)
+            self._known = known, end
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
         control = self._done(wanted, end)
@@ -237,21 +239,28 @@ class TurnTaker:
             if text and self._floor().turn:
                 whole = await tell_whole(text)
                 if stretch == self._stretch:  # nothing was said meanwhile
-                    self._whole, self._few = whole, few(text)
+                    self._whole, self._unjudged = whole, whole is not None
                     self._between()
 
     def _between(self) -> None:
         """Words were read: where the turn's end is plain by them, the next frame is not waited for. The model is told
         then.
         """
-        floor = self._floor()
-        if self._whole is None or self._known is None or floor.busy or not floor.turn:
+        if not self._unjudged or self._whole is None or self._known is None:
             return
         known, end = self._known
-        now = self._position + len(self._rest) - self._stream.ahead
-        later = max(0, now - end) / INPUT_RATE
-        if self._stream.policy.ends.over_between(known, self._whole, later, few=self._few):
-            self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
+        later = max(0, self._now - end) / INPUT_RATE
+        ends, floor = self._stream.policy.ends, self._floor()
+        if later < ends.time_for(known):
+            return  # more sound has to come
+        self._unjudged = False
+        if floor.turn and not floor.busy and ends.over_between(known, self._whole, later):
+            self._told(on.TurnOver(self._now - round(BEGIN_AFTER_S * INPUT_RATE)))
+
+    @property
+    def _now(self) -> int:
+        """The sample up to which frames have been heard, or could have been if they were shorter."""
+        return self._position + len(self._rest) - self._stream.ahead
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

@@ -160,22 +160,25 @@ class _Actor:
             if (edge := activity.edges.get(window)) is not None:
                 self._silence.voice(isinstance(edge, Started), edge.at)
             self._window = window + 1
-        begin, silence = self._silence.frame((frame + 1) * FRAME, logit(float(decided.probabilities[1])))
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
-        few = self._words_of_turn is not None and self._words_of_turn.few
-        self._known = None if decided.over is None else Evidence(begin, decided.over, whole, silence, few)
+        if decided.over is not None:
+            begin = logit(float(decided.probabilities[1]))
+            self._known = self._silence.frame((frame + 1) * FRAME, begin, decided.over, whole)
         return self._known
 
     def between(self, frame: int, policy: Policy) -> float | None:
         """When, before a frame, the turn was over by words that were read since the last one; None: it was not."""
+        words, known = self._words_of_turn, self._known
+        if words is None or known is None:
+            return None
         before = decided_s(frame - 1)
-        words = self._words_of_turn
-        news = None if words is None else words.read(decided_s(frame) + AHEAD_S)
-        if words is None or news is None or self._known is None:
+        earliest = before + policy.ends.time_for(known)
+        news = words.read(decided_s(frame) + AHEAD_S, earliest + AHEAD_S)
+        if news is None:
             return None
         whole, known_s = news
-        now = max(before, known_s - AHEAD_S)
-        over = policy.ends.over_between(self._known, whole, now - before, few=words.few)
+        now = known_s - AHEAD_S
+        over = policy.ends.over_between(known, whole, now - before)
         return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:

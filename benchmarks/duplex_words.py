@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
 from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
-from dragoman.agent.duplex.ends import few
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
 from dragoman.agent.ports import Recognizer, RecognizerStream
@@ -38,10 +38,9 @@ class TurnWords:
         self._window = self._fed = 0
         self._since_s = 0.0
         self._whole: float | None = None
-        self.few = False
-        """Whether the words that were read last are few."""
-        self._news: tuple[float, float] | None = None
-        """The same with the moment at which it was known, until it is asked for."""
+        self._news: tuple[float, float, float] | None = None
+        """The same with the moments from which it was known and from which a voice is known to go on, until it was
+        asked for in between."""
 
     def whole(self, now: float) -> float | None:
         """Logit that the turn is whole, as it is known at a moment; None while a voice speaks or nothing is known."""
@@ -50,13 +49,19 @@ class TurnWords:
             self._window = window + 1
         return self._whole if now >= self._since_s else None
 
-    def read(self, now: float) -> tuple[float, float] | None:
-        """Logit that the turn is whole and the moment at which it was known, once; a voice may have gone on since."""
+    def read(self, now: float, earliest: float) -> tuple[float, float] | None:
+        """Logit that the turn is whole and the first moment from ``earliest`` on at which it was known, once; None: it
+        is still to come, or a voice had gone on by then.
+        """
         self.whole(now)
-        if self._news is None or self._news[1] > now:
+        if self._news is None:
             return None
-        news, self._news = self._news, None
-        return news
+        whole, since, until = self._news
+        at = max(since, earliest)
+        if at > now and until > now:
+            return None
+        self._news = None
+        return (whole, at) if at < until else None
 
     def begun(self) -> None:
         """A reply is begun: the turn is over, and what the user says then is another."""
@@ -67,8 +72,8 @@ class TurnWords:
         edge = self._activity.edges.get(window)
         if isinstance(edge, Started):
             self._whole = None
-            if self._news is not None and self._news[1] > until / INPUT_RATE:
-                self._news = None
+            if self._news is not None:
+                self._news = (*self._news[:2], min(self._news[2], until / INPUT_RATE))
             if self._stream is None:
                 self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
                 frame = first_decided(edge.at / INPUT_RATE)
@@ -85,10 +90,9 @@ class TurnWords:
                 self._drafter.read(self._reading, text)
                 word = self._drafter.last_word(self._reading)
                 self._whole = None if word is None else self._endings.whole(word)
-                self.few = few(text)
                 foreseen_s = (until - WINDOW) / INPUT_RATE + heard_s - began
                 self._since_s = max(until / INPUT_RATE, foreseen_s) + time.process_time() - heard_s
-                self._news = None if self._whole is None else (self._whole, self._since_s)
+                self._news = None if self._whole is None else (self._whole, self._since_s, math.inf)
         elif until - self._fed >= _PARTIAL:
             self._feed(until)
             if text := self._stream.partial().text.strip():

@@ -12,17 +12,9 @@ from dragoman.audio.types import INPUT_RATE
 LONGEST_S: Final = 3.0
 """A longer silence tells no more than this one."""
 
-_FEW: Final = 2
-"""Words of a turn that are few."""
-
 _LEAST: Final = 1e-5
 _KEPT: Final = 16
 """Frames that are remembered until it is known when the voice fell silent."""
-
-
-def few(text: str) -> bool:
-    """Whether a turn has so few words that a breath may follow them."""
-    return len(text.split()) <= _FEW
 
 
 def logit(probability: float) -> float:
@@ -34,15 +26,14 @@ def logit(probability: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known at a frame, as logits: ``begin`` of the duplex model (its highest since the voice fell silent),
-    ``over`` of the endpointer, ``whole`` of the turn's words (None: not known); how long the ``silence`` has lasted
-    (seconds; 0 while a voice speaks); and whether the words are ``few``.
+    ``over`` of the endpointer, ``whole`` of the turn's words (None: not known); and how long the ``silence`` has lasted
+    (seconds; 0 while a voice speaks).
     """
 
     begin: float
     over: float
     whole: float | None = None
     silence: float = 0.0
-    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +64,35 @@ class Ends:
 
     ``read``: weights where the turn's words were read in its pause, ``unread``: where they were not. A reply begins at
     a logit of ``least``, and while words are still to come at ``wait`` more. Words that are read between two frames
-    need not wait for the next, where they tell so much as ``early`` more. After a few words ("Hello, what ...") no
-    silence shorter than ``breath`` (seconds) is an end, whatever they sound like.
+    need not wait for the next, where they tell so much as ``early`` more. No silence shorter than ``breath`` (seconds)
+    is an end, whatever was said before it: people breathe between sentences, and after "Hello,".
     """
 
-    read: Weights = Weights(0.05, 0.7, 0.8, 2.0, -0.5)
+    read: Weights = Weights(0.05, 0.5, 1.0, 1.5, -0.5)
     unread: Weights = Weights(0.05, 0.65, 0.0, 2.5, -0.2)
-    least: float = 2.0
+    least: float = 1.7
     wait: float = 1.0
     early: float = 1.0
-    breath: float = 0.16
+    breath: float = 0.24
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""
         if known.whole is not None:
-            return self.read(known) >= self.least and not self._breathes(known)
+            return known.silence >= self.breath and self.read(known) >= self.least
         return self.unread(known) >= self.least + (self.wait if heeded else 0.0)
 
-    def over_between(self, known: Evidence, whole: float, later: float, *, few: bool = False) -> bool:
-        """The same between two frames: ``known`` at the last one, and what words, ``few`` or not, tell that were read
-        ``later`` by so many seconds. At a frame in which a voice spoke nothing was known of the silence that the words
-        are of.
+    def over_between(self, known: Evidence, whole: float, later: float) -> bool:
+        """The same between two frames, when it is ``time_for`` it: ``known`` at the last one, and what words tell that
+        were read by then, ``later`` by so many seconds.
         """
-        now = replace(known, whole=whole, silence=known.silence + later, few=few)
-        return known.silence > 0 and self.read(now) >= self.least + self.early and not self._breathes(now)
+        now = replace(known, whole=whole, silence=known.silence + later)
+        return self.read(now) >= self.least + self.early
 
-    def _breathes(self, known: Evidence) -> bool:
-        return known.few and known.silence < self.breath
+    def time_for(self, known: Evidence) -> float:
+        """How many seconds after a frame a turn may be over that was not at it; infinite where a voice spoke at it:
+        nothing was known of the silence that is to be judged.
+        """
+        return max(0.0, self.breath - known.silence) if known.silence > 0 else math.inf
 
 
 class Silence:
@@ -115,10 +108,11 @@ class Silence:
         self._since = None if speaking else at
         self._highest = max((begin for end, begin in self._begins if end > at), default=-math.inf)
 
-    def frame(self, end: int, begin: float) -> tuple[float, float]:
-        """A frame ends with the duplex model's logit to ``begin``: the highest in this silence, and its seconds."""
+    def frame(self, end: int, begin: float, over: float, whole: float | None) -> Evidence:
+        """What is known when a frame ends, of which the duplex model thinks ``begin`` and the endpointer ``over``."""
         self._begins.append((end, begin))
         if self._since is None:
-            return begin, 0.0
+            return Evidence(begin, over, whole)
+        silence = max(0.0, (end - self._since) / INPUT_RATE)
         self._highest = max(self._highest, begin)
-        return self._highest, max(0.0, (end - self._since) / INPUT_RATE)
+        return Evidence(self._highest, over, whole, silence)

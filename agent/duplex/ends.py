@@ -73,7 +73,7 @@ class Ends:
     least: float = 1.7
     wait: float = 1.0
     early: float = 1.0
-    breath: float = 0.24
+    breath: float = 0.16
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""

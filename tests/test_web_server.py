@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -19,6 +22,7 @@ from web_scripted import ScriptedSession
 from web_served import served
 from websockets.asyncio.client import ClientConnection, connect
 
+from dragoman import web
 from dragoman.agent import events as on
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import DragomanError, Samples
@@ -384,6 +388,25 @@ def test_page_is_served_with_all_that_it_needs() -> None:
             assert (await http.get("/static/style.css")).status_code == 200
 
     run(test)
+
+
+def luminance(colour: str) -> float:
+    """Of #rrggbb, as WCAG has it."""
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_text_on_the_page_can_be_read() -> None:
+    """WCAG AA, light and dark: 4.5 to 1."""
+    style = (Path(web.__file__).parent / "static" / "style.css").read_text()
+    light, dark = [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in style.split("@media")[:2]]
+    texts = [*itertools.product(("ink", "soft"), ("paper", "card", "mine")), ("accent-ink", "accent")]
+    texts += [("accent", "card"), ("alarm", "alarm-card")]
+    assert set(light) == set(dark) == {name for pair in texts for name in pair} | {"line"}
+    for colours, (text, ground) in itertools.product((light, dark), texts):
+        fainter, stronger = sorted(luminance(colours[name]) for name in (text, ground))
+        assert (stronger + 0.05) / (fainter + 0.05) >= 4.5, (text, ground)
 
 
 def test_events_go_out_in_order() -> None:

@@ -19,6 +19,8 @@ from dragoman.audio.writing import replacing, writable
 
 FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
 """What is written, by suffix."""
+_LOUDEST: Final = 100.0
+"""No float sample of a sound is so far (40 dB) beyond full scale."""
 
 
 def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
@@ -137,6 +139,11 @@ def _converted(path: Path, first: _Block, rest: Iterator[_Block], resampler: Str
             resampler = StreamResampler(rate, resampler.out_rate)
         if not np.isfinite(pcm).all():
             raise DragomanError(f"{path}: damaged, it holds samples that are not numbers")
+        if (peak := float(np.abs(pcm).max(initial=0.0))) > _LOUDEST:
+            raise DragomanError(
+                f"{path}: its samples reach {peak:.0f}, where 1 is full scale: they are integers written as floats, "
+                "divide them by their scale (32768 for 16 bits) and write it again"
+            )
         yield resampler.push(pcm)
     yield resampler.flush()
 

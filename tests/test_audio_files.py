@@ -57,6 +57,13 @@ def test_channels_are_averaged(tmp_path):
     assert np.abs(load(path)).max() == 0
 
 
+def test_floats_beyond_full_scale_are_read_as_they_are(tmp_path):
+    """Recorders with headroom write such files."""
+    path = tmp_path / "in.wav"
+    soundfile.write(path, 20 * tone(16_000), 16_000, subtype="FLOAT")
+    assert np.abs(load(path)).max() == pytest.approx(10, rel=0.01)
+
+
 def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path):
     """An m4a is decoded, resampled and timed."""
     path = tmp_path / "in.m4a"
@@ -87,6 +94,7 @@ def test_blocks_joined_are_the_file(tmp_path):
         (lambda path: path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt "), "not an audio file"),
         (lambda path: soundfile.write(path, np.zeros(0), 16_000), "holds no sound"),
         (lambda path: soundfile.write(path, np.full(99, np.nan), 16_000, subtype="FLOAT"), "damaged"),
+        (lambda path: soundfile.write(path, 3e4 * tone(16_000), 16_000, subtype="FLOAT"), "samples reach 15000"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path, make, complaint):

@@ -23,6 +23,8 @@ class SessionSettings:
     """False: the client ends each turn by hand (``commit``) and asks for replies (``respond``)."""
     silence_ms: int | None = None
     """A fixed silence that ends a turn; None adapts it to what was said."""
+    leisure: float = 1.0
+    """Times as long as usual a silence must be that ends a turn, where it adapts."""
     threshold: float = 0.5
     """How sure the voice detector must be, in (0.2, 1)."""
     prefix_padding_ms: int = 300
@@ -48,6 +50,7 @@ class SessionSettings:
         """The engine's part of the settings."""
         return Policy(
             silence_ms=self.silence_ms,
+            leisure=self.leisure,
             respond=self.create_response and self.turn_detection,
             interruptible=self.interrupt_response and self.turn_detection,
         )

@@ -30,6 +30,7 @@ POLICIES = [
     Policy(silence_ms=300),
     Policy(modelled=True),
     Policy(modelled=True, interruptible=False),
+    Policy(modelled=True, leisure=2.0),
 ]
 
 TRANSITIONS = {
@@ -270,6 +271,7 @@ def test_patience_depends_on_the_words() -> None:
     """Complete words end a turn sooner than a trailing "and"; a fixed silence is always the same."""
     policy = Policy()
     assert policy.patience(1.0) < policy.patience(0.4) < policy.patience(0.0)
+    assert Policy(leisure=2).patience(0.4) == 2 * policy.patience(0.4)
     assert Policy(silence_ms=500).patience(0.0) == Policy(silence_ms=500).patience(1.0) == 8000
 
 

@@ -31,7 +31,7 @@ class Arming(Floor):
         turn = self._turn
         if turn is None or self.phase is not Phase.LISTENING or turn.committed or turn.aside:
             return
-        if not self.policy.respond or not self.policy.modelled:
+        if not self.policy.respond or not self.policy.modelled or self.policy.leisure > 1:
             return
         turn.soon_until = self._now + samples(self.policy.soon_ms)
         if sure:

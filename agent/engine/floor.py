@@ -217,7 +217,7 @@ class Floor(Turns):
         if turn is None:
             return
         if self.phase is Phase.PAUSING and not turn.committed:
-            due = turn.end + (0 if turn.over else self.policy.patience(turn.complete))
+            due = turn.end + self.policy.patience(turn.complete, turn.over)
             if turn.transcribed == turn.revision and self._now >= due:
                 self._end_turn(turn)
         elif self.phase in SPOKEN_OVER and not self.policy.interruptible:

@@ -22,6 +22,10 @@ class Policy:
     """Silence after words that sound complete."""
     longest_ms: int = 1500
     """Silence after words that sound as if more will come."""
+    leisure: float = 1.0
+    """Times as long as usual a silence must be that ends a turn; above 1, a silence must also follow the end that a
+    model of turn-taking hears.
+    """
     hold_ms: int = 96
     """A voice over the reply that lasts so long stops the playing, at first tentatively."""
     hinted_hold_ms: int = 900
@@ -57,13 +61,17 @@ class Policy:
         """Whether voices neither ask for a reply nor stop one: both is the client's alone."""
         return not (self.respond or self.interruptible)
 
-    def patience(self, complete: float) -> int:
-        """Samples of silence after which a turn that sounds ``complete`` (0 to 1) is over."""
+    def patience(self, complete: float, over: bool = False) -> int:
+        """Samples of silence after which a turn that sounds ``complete`` (0 to 1) is over; ``over``: the model of
+        turn-taking hears that it is.
+        """
+        if over:
+            return samples(max(0.0, self.leisure - 1) * self.shortest_ms)
         if self.silence_ms is not None:
             return samples(self.silence_ms)
         share = min(1.0, max(0.0, complete))
         more = self.unheard_ms if self.modelled else 0
-        return samples(self.longest_ms - share * (self.longest_ms - self.shortest_ms) + more)
+        return samples(self.leisure * (self.longest_ms - share * (self.longest_ms - self.shortest_ms) + more))
 
     def hold(self, hum: bool = False) -> int:
         """Samples after which a voice over the reply stops the playing, at first tentatively."""

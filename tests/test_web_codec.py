@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.web.codec import Decoder, Encoder, Format, levels, rate_of
-from dragoman.web.protocol import Pcm, Pcma, Pcmu, ProtocolError
+from dragoman.web.events import ProtocolError
+from dragoman.web.protocol import Pcm, Pcma, Pcmu
 
 FORMATS: list[Format] = [Pcm(), Pcmu(type="audio/pcmu"), Pcma(type="audio/pcma")]
 

@@ -13,7 +13,8 @@ from dragoman.agent import events as on
 from dragoman.audio.types import Word
 from dragoman.web import protocol as ask
 from dragoman.web.conversation import Conversation
-from dragoman.web.protocol import ServerEvent, SessionConfig
+from dragoman.web.events import ProtocolError, ServerEvent
+from dragoman.web.protocol import SessionConfig
 
 ONE_SECOND = np.full(24_000, 0.25, np.float32)
 WORDS = (Word("Hello", 0.0, 0.4), Word("there,", 0.4, 1.0))
@@ -835,6 +836,21 @@ def test_null_leaves_a_value_as_it_is_by_default() -> None:
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"tools": [{"type": "function", "name": "f"}]}, "session.tools"),
         ({"audio": {"input": {"turn_detection": {"type": "x"}}}}, "session.audio.input.turn_detection"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 5}}}},
+            "session.audio.input.turn_detection.silence_duration_ms",
+        ),
+        ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 8000}}}}, "session.audio.input.format.rate"),
+        ({"max_output_tokens": 0}, "session.max_output_tokens"),
+        ({"audio": {"output": {"voice": 3}}}, "session.audio.output.voice"),
+        ({"prompt": {"id": "pmpt_1"}}, "session.prompt"),
+        ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),
+        ({"truncation": "disabled"}, "session.truncation"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}}},
+            "session.audio.input.turn_detection.idle_timeout_ms",
+        ),
+        ({"audio": {"input": {"transcription": {"prompt": "Names"}}}}, "session.audio.input.transcription.prompt"),
     ],
 )
 def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> None:
@@ -845,6 +861,31 @@ def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> No
     assert error["error"]["param"] == param
     assert error["error"]["code"] == "invalid_value"
     assert desk.conversation.config == before
+
+
+def test_settings_that_are_off_are_no_settings() -> None:
+    """Clients that send all that they know."""
+    off = {"type": "server_vad", "idle_timeout_ms": None}
+    change = {"tools": [], "prompt": None, "include": None, "truncation": "auto"}
+    audio = {"input": {"turn_detection": off, "transcription": {"model": "m", "prompt": ""}}}
+    assert types(Desk().send("session.update", session=change | {"audio": audio})) == ["session.updated"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        ({"tools": [{"type": "function", "name": "f"}]}, "response.tools"),
+        ({"prompt": {"id": "pmpt_1"}}, "response.prompt"),
+        ({"audio": {"output": {"voice": "other"}}}, "response.audio.output.voice"),
+    ],
+)
+def test_response_can_not_have_what_the_session_has_not(wanted: dict[str, object], param: str) -> None:
+    """It is told, and nothing was asked for."""
+    desk = Desk(audio={"output": {"voice": "own"}})
+    (error,) = desk.send("response.create", response=wanted)
+    assert error["error"]["param"] == param
+    assert desk.session.calls == []
+    assert types(desk.send("response.create", response={"audio": {"output": {"voice": "own"}}})) == ["created"]
 
 
 def test_voice_is_frozen_once_it_was_heard() -> None:
@@ -869,7 +910,7 @@ def test_transcription_session_gives_no_response() -> None:
 )
 def test_nonsense_is_refused(text: str) -> None:
     """What is not an event of the protocol becomes an error."""
-    with pytest.raises(ask.ProtocolError):
+    with pytest.raises(ProtocolError):
         ask.parse(text)
 
 

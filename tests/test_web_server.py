@@ -103,6 +103,21 @@ def test_update_reaches_the_session() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(("eagerness", "leisure"), [("low", 2.0), ("medium", 1.0), ("auto", 1.0), ("high", 0.5)])
+def test_eagerness_is_how_long_a_pause_may_be(eagerness: str, leisure: float) -> None:
+    """And it is forgotten where turns are to end otherwise."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            for turns in ({"type": "semantic_vad", "eagerness": eagerness}, {"type": "server_vad"}):
+                await send(socket, "session.update", session={"audio": {"input": {"turn_detection": turns}}})
+                await told(socket, "session.updated")
+            settings = [call[1] for call in sessions[0].calls]
+            assert [each.policy().leisure for each in settings if isinstance(each, SessionSettings)] == [leisure, 1.0]
+
+    run(test)
+
+
 class EnglishEar(ScriptedRecognizer):
     def open(self, language: str | None = None) -> ScriptedStream:
         if language != "en":

@@ -13,7 +13,7 @@ from dragoman.agent.events import SessionEvent
 from dragoman.agent.ports import Role
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.types import DragomanError, Samples
-from dragoman.web.protocol import ServerEvent
+from dragoman.web.events import ServerEvent
 
 _reference: TypeAdapter[object] = TypeAdapter(RealtimeServerEvent)
 

@@ -24,7 +24,8 @@ from dragoman import __version__
 from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.audio.types import DragomanError
 from dragoman.web.access import Access
-from dragoman.web.protocol import SessionConfig, error_event
+from dragoman.web.events import error_event
+from dragoman.web.protocol import SessionConfig
 from dragoman.web.realtime import Backend, Connection, TooSlow
 from dragoman.web.translation_protocol import TranslationAudio, TranslationConfig, TranslationOutput
 from dragoman.web.translations import OpenInterpreter, TranslationConnection

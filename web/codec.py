@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from dragoman.audio.resample import StreamResampler
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples
-from dragoman.web.protocol import Pcm, Pcma, Pcmu, ProtocolError
+from dragoman.web.events import ProtocolError
+from dragoman.web.protocol import Pcm, Pcma, Pcmu
 
 Format = Pcm | Pcmu | Pcma
 

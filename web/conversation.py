@@ -12,8 +12,9 @@ from dragoman.agent import events as on
 from dragoman.agent.ports import Role
 from dragoman.audio.types import INPUT_RATE, DragomanError
 from dragoman.web import protocol as ask
+from dragoman.web.events import ProtocolError, ServerEvent, error_event, event
 from dragoman.web.items import Item, Items, Kind, View
-from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, error_event, event
+from dragoman.web.protocol import SessionConfig
 from dragoman.web.replies import Replies
 from dragoman.web.turns import Turns
 
@@ -270,8 +271,9 @@ class Conversation:
             raise ProtocolError(
                 "responses out of the conversation are not supported yet", param="response.conversation"
             )
-        if wanted.tools:
-            raise ProtocolError("tools are not supported yet: send an empty list", param="response.tools")
+        for name, value in (("tools", wanted.tools), ("prompt", wanted.prompt)):
+            if value:
+                raise ProtocolError(f"{name}: not supported yet, leave it out", param=f"response.{name}")
         if wanted.output_modalities not in (None, self.config.output_modalities):
             raise ProtocolError(
                 "output_modalities can only be changed by session.update", param="response.output_modalities"
@@ -280,6 +282,8 @@ class Conversation:
             raise ProtocolError(
                 "the format can only be changed by session.update", param="response.audio.output.format"
             )
+        if wanted.audio and wanted.audio.output.own_voice not in (None, self.config.audio.output.own_voice):
+            raise ProtocolError("the voice can only be changed by session.update", param="response.audio.output.voice")
         promised = self._replies.promise(wanted.metadata, wanted.max_output_tokens)
         self._asked = wanted
         self._proceed()

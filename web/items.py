@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 
 from dragoman.agent.ports import Role
 from dragoman.audio.types import Json, Word
-from dragoman.web.protocol import ProtocolError, ServerEvent, SessionConfig, event
+from dragoman.web.events import ProtocolError, ServerEvent, event
+from dragoman.web.protocol import SessionConfig
 
 Kind: TypeAlias = Literal["input_text", "input_audio", "output_text", "output_audio"]
 Status: TypeAlias = Literal["completed", "incomplete", "in_progress"]

@@ -1,55 +1,28 @@
-"""The Realtime protocol's words: what clients send, what a session's configuration holds, how errors look.
+"""The Realtime protocol's words: what clients send, what a session's configuration holds.
 
-Reference: the ``openai`` package's ``types/realtime``. Fields that this server has no use for are ignored; what a
-client asks for and can't have is an error, so that nobody waits for it.
+Reference: the ``openai`` package's ``types/realtime``. What a client asks for and can't have is an error, so that
+nobody waits for it. Hints alone (``noise_reduction``, ``tracing``, ``reasoning``) are ignored, and the session's report
+says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Annotated, Final, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dragoman.audio.types import Json
-
-ServerEvent: TypeAlias = dict[str, Json]
-"""An event for the client, ready for JSON."""
+from dragoman.web.events import ProtocolError, explained
 
 MIN_COMMIT_MS = 100
 """A commit of less sound is an error, as in the reference."""
 MAX_TEXT_BYTES = 2**15
 """Longest text of an item, where the language model doesn't say what it reads."""
-
-
-class ProtocolError(Exception):
-    """A client's event that can't be done; becomes an ``error`` event, and the session goes on."""
-
-    def __init__(
-        self, message: str, *, code: str = "invalid_value", param: str | None = None, cause: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.param = param
-        self.cause = cause
-        """The event's own id, where it can't be read otherwise."""
-
-
-def event(type_: str, **fields: Json) -> ServerEvent:
-    """A server event; its ``event_id`` is added when it leaves."""
-    return {"type": type_, **fields}
-
-
-def error_event(
-    message: str,
-    *,
-    kind: str = "invalid_request_error",
-    code: str | None = None,
-    param: str | None = None,
-    cause: str | None = None,
-) -> ServerEvent:
-    """An ``error`` event; ``cause`` is the ``event_id`` of the client's event that led to it."""
-    return event("error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": cause})
+_REFERENCE_VOICES: Final = frozenset(
+    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
+)
+"""Voices that clients name by default; they get the language's own."""
 
 
 # ---- the session's configuration
@@ -89,7 +62,9 @@ class ServerVad(BaseModel):
 
 
 class SemanticVad(BaseModel):
-    """Turns end when what was said sounds complete; every ``eagerness`` uses the adaptive patience."""
+    """Turns end when what was said sounds complete; ``eagerness`` "low" waits twice as long as "medium" ("auto"), and
+    "high" half as long.
+    """
 
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
@@ -121,17 +96,27 @@ class Voice(BaseModel):
     id: str
 
 
-class AudioOutput(BaseModel):
-    """The speaker's side."""
+class Voiced(BaseModel):
+    """Whose voice it is."""
 
-    format: AudioFormat = Pcm()
     voice: str | Voice | None = None
-    speed: float = Field(default=1.0, ge=0.5, le=1.5)
 
     @property
     def voice_name(self) -> str | None:
         """The voice's name, however it was given."""
         return self.voice.id if isinstance(self.voice, Voice) else self.voice
+
+    @property
+    def own_voice(self) -> str | None:
+        """The same where it is one of this server's."""
+        return None if self.voice_name in _REFERENCE_VOICES else self.voice_name
+
+
+class AudioOutput(Voiced):
+    """The speaker's side."""
+
+    format: AudioFormat = Pcm()
+    speed: float = Field(default=1.0, ge=0.5, le=1.5)
 
 
 class Audio(BaseModel):
@@ -160,8 +145,12 @@ class SessionConfig(BaseModel):
 
     def merged(self, changes: Mapping[str, object]) -> SessionConfig:
         """With ``changes`` laid over it: objects merge, lists and null replace. Raises ``ProtocolError``."""
-        if changes.get("tools"):
-            raise ProtocolError("tools are not supported yet: send an empty list", param="session.tools")
+        for path in _UNSUPPORTED:
+            wanted: object = changes
+            for name in path.split("."):
+                wanted = wanted.get(name) if isinstance(wanted, Mapping) else None
+            if wanted and wanted != "auto":
+                raise ProtocolError(f"{path}: not supported yet, leave it out", param=f"session.{path}")
         try:
             return SessionConfig.model_validate(merge(self.model_dump(), changes))
         except ValidationError as error:
@@ -192,6 +181,11 @@ class SessionConfig(BaseModel):
         }
 
 
+_UNSUPPORTED: Final = (
+    *("tools", "prompt", "include", "truncation", "audio.input.turn_detection.idle_timeout_ms"),
+    *(f"audio.input.transcription.{name}" for name in ("prompt", "keywords", "languages")),
+)
+"""Settings of the reference that would change what the client gets."""
 _NULLABLE = {"turn_detection", "transcription", "silence_duration_ms", "language", "voice", "noise_reduction"}
 """Where null means something; elsewhere it leaves the value as it is."""
 
@@ -292,7 +286,7 @@ class ItemTruncate(_Event):
     audio_end_ms: int = Field(ge=0)
 
 
-class ResponseOutput(BaseModel):
+class ResponseOutput(Voiced):
     """How one response is to sound."""
 
     format: AudioFormat | None = None
@@ -314,6 +308,8 @@ class ResponseParams(BaseModel):
     max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] | None = None
     metadata: dict[str, str] | None = None
     output_modalities: list[Literal["text", "audio"]] | None = None
+    prompt: object = None
+    tool_choice: Literal["auto", "none"] | None = None
     tools: list[object] | None = None
 
 
@@ -353,28 +349,3 @@ def parse(text: str | bytes) -> ClientEvent:
         return _client_event.validate_json(text)
     except ValidationError as error:
         raise explained(error, "", text) from error
-
-
-class _Identified(BaseModel):
-    event_id: str
-
-
-def explained(error: ValidationError, prefix: str, given: str | bytes = "") -> ProtocolError:
-    """What is wrong, as the client is told; ``prefix`` is where it stands in the event. What is wrong with all that was
-    ``given`` is told with its id, if it has one.
-    """
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = [str(part) for part in first["loc"]]
-    param = ".".join([prefix, *where] if prefix else where[1:]) or None
-    code = {
-        "json_invalid": "invalid_json",
-        "union_tag_invalid": "unknown_event",
-        "missing": "missing_parameter",
-    }
-    place = f" ({param})" if param else ""
-    kind = first["type"] if first["type"] != "union_tag_invalid" or not where else ""  # a tag inside names no event
-    try:
-        cause = _Identified.model_validate_json(given).event_id
-    except ValidationError:
-        cause = None
-    return ProtocolError(f"{first['msg']}{place}", code=code.get(kind, "invalid_value"), param=param, cause=cause)

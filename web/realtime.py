@@ -20,16 +20,15 @@ from dragoman.audio.types import DragomanError, Samples
 from dragoman.web import protocol as ask
 from dragoman.web.codec import Decoder
 from dragoman.web.conversation import Conversation
-from dragoman.web.protocol import MAX_TEXT_BYTES, ProtocolError, ServerEvent, ServerVad, SessionConfig
+from dragoman.web.events import ProtocolError, ServerEvent
+from dragoman.web.protocol import MAX_TEXT_BYTES, SemanticVad, ServerVad, SessionConfig
 
 STALL_S: Final = 10.0
 """A client that takes nothing for so long is let go: nothing may pile up for it."""
 MUTE_S: Final = 2.0
 """A client that sends no sound for so long, and types instead, has switched its microphone off."""
-_REFERENCE_VOICES: Final = frozenset(
-    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
-)
-"""Voices that clients name by default; they get the language's own."""
+_LEISURE: Final = {"low": 2.0, "high": 0.5}
+"""How much longer than usual a silence must be, by ``eagerness``."""
 
 
 async def _require_nothing(settings: SessionSettings) -> None:
@@ -89,7 +88,8 @@ def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSetting
         speed=spoken.speed,
         max_tokens=limit if isinstance(limit, int) else base.max_tokens,
         speak=config.speaks and config.type == "realtime",
-        voice=base.voice if spoken.voice_name in {None, *_REFERENCE_VOICES} else spoken.voice_name,
+        voice=spoken.own_voice or base.voice,
+        leisure=_LEISURE.get(turns.eagerness, 1.0) if isinstance(turns, SemanticVad) else 1.0,
     )
     if not isinstance(turns, ServerVad):
         return settings

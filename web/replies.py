@@ -17,8 +17,8 @@ import numpy as np
 from dragoman.agent import events as on
 from dragoman.audio.types import OUTPUT_RATE, Json, Samples, Word
 from dragoman.tts.speakable import Cleaner
+from dragoman.web.events import ServerEvent
 from dragoman.web.items import HEARD_SLACK_S, Item, View
-from dragoman.web.protocol import ServerEvent
 from dragoman.web.responses import Outcome, Reason, Response
 
 _OUTCOMES: dict[on.ReplyStatus, Outcome] = {

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 
 from dragoman.audio.types import OUTPUT_RATE, Json, Samples, Word
 from dragoman.web.codec import Encoder, Format
+from dragoman.web.events import ServerEvent, event
 from dragoman.web.items import Item
-from dragoman.web.protocol import ServerEvent, event
 
 Outcome: TypeAlias = Literal["completed", "cancelled", "failed"]
 Reason: TypeAlias = Literal["turn_detected", "client_cancelled"]

@@ -12,7 +12,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dragoman.audio.types import DragomanError, Json
-from dragoman.web.protocol import ProtocolError, explained, merge
+from dragoman.web.events import ProtocolError, explained
+from dragoman.web.protocol import merge
 
 FRAME_MS: Final = 200
 """``elapsed_ms`` counts in these."""

@@ -24,7 +24,8 @@ from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, 
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
 from dragoman.web import translation_protocol as ask
 from dragoman.web.codec import Decoder, Encoder
-from dragoman.web.protocol import Pcm, ProtocolError, ServerEvent, error_event, event
+from dragoman.web.events import ProtocolError, ServerEvent, error_event, event
+from dragoman.web.protocol import Pcm
 from dragoman.web.realtime import STALL_S, TooSlow, first_of
 from dragoman.web.translation_protocol import FRAME_MS, TranslationConfig
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from dragoman.agent import events as on
 from dragoman.audio.types import Json
+from dragoman.web.events import ServerEvent, event
 from dragoman.web.items import Item, View
-from dragoman.web.protocol import ServerEvent, event
 
 
 @dataclass(slots=True)

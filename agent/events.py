@@ -120,9 +120,12 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReplyWritten:
-    """The reply gets no more text and no more sound; it may still be playing."""
+    """The reply gets no more text and no more sound; it may still be playing. ``limited``: it would go on, but has the
+    most tokens that it may have.
+    """
 
     reply: int
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

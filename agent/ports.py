@@ -6,7 +6,7 @@ whether several threads may call it at once. Only the responder is asynchronous,
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -115,13 +115,23 @@ class Message:
     content: str
 
 
+def unnoticed() -> None:
+    """Nobody wants to know."""
+
+
 class Responder(Protocol):
     """The language model that writes replies; shared by all sessions."""
 
     def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         """Stream the reply's text. With ``prefix``, only what follows it: the model continues it as its own words.
+        ``limited`` is called where it ends because it has ``max_tokens``.
 
         Closing the iterator stops the generation. Raises ``DragomanError``.
         """

@@ -91,22 +91,31 @@ class ReplyWriter:
 
     async def _write(self, order: Order) -> None:
         clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_AHEAD)
+        limited = asyncio.Event()
         try:
             await self.left()
             voice = await self._voice()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(order, voice, clauses))
+                group.create_task(self._read(order, voice, clauses, limited.set))
                 group.create_task(self._speak(order, voice, clauses))
         except* DragomanError as errors:
             self._ended(on.ReplyFailed(order.reply, str(errors.exceptions[0])))
         except* Exception as errors:  # nor must a voice that can't be opened end the conversation
             self._ended(on.ReplyFailed(order.reply, f"internal error: {errors.exceptions[0]!r}"))
         else:
-            self._ended(on.ReplyWritten(order.reply))
+            self._ended(on.ReplyWritten(order.reply, limited.is_set()))
 
-    async def _read(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
+    async def _read(
+        self,
+        order: Order,
+        voice: Synthesizer | None,
+        clauses: asyncio.Queue[Clause | None],
+        limited: Callable[[], None],
+    ) -> None:
         splitter = ClauseSplitter(voice.language if voice else "en")
-        deltas = self._responder.reply(order.messages, prefix=order.prefix, max_tokens=order.max_tokens)
+        deltas = self._responder.reply(
+            order.messages, prefix=order.prefix, max_tokens=order.max_tokens, limited=limited
+        )
         async with aclosing(amended(deltas, order.prefix)) as stream:  # closing it stops the model at once
             async for delta in stream:
                 self._wrote(order.reply, delta)

@@ -365,7 +365,7 @@ class Session:
 
     def _ended(self, event: on.ReplyWritten | on.ReplyFailed) -> None:
         if isinstance(event, on.ReplyWritten) and event.reply == self._engine.reply:
-            self._out.put_of(event.reply, ev.ReplyWritten(event.reply))
+            self._out.put_of(event.reply, ev.ReplyWritten(event.reply, event.limited))
         self._tell(event)
 
     def _announce(self, reply: int, turn: int) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from dragoman.agent.llm.llamacpp import LlamaCppResponder
 from dragoman.agent.llm.prompts import TURN_END, chatml
-from dragoman.agent.ports import Message, Responder
+from dragoman.agent.ports import Message, Responder, unnoticed
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.onset_cores import Cores
@@ -93,7 +93,12 @@ class RecalledBrain:
             _free(done, job)
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         """See ``Responder.reply``."""
         prompt = _Prompt(tuple(messages), prefix)

@@ -19,7 +19,7 @@ import numpy as np
 from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.openings import Dialogue, Drafted, Drafter, Judge, TurnDrafter
 from dragoman.agent.parts import Parts
-from dragoman.agent.ports import Message, Responder, Synthesizer
+from dragoman.agent.ports import Message, Responder, Synthesizer, unnoticed
 from dragoman.audio.types import Speech
 
 Stage: TypeAlias = Literal["draft", "judge", "voice", "brain"]
@@ -81,11 +81,17 @@ class Delayed:
         self._inner, self._seconds = inner, seconds
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         """The inner one's text, later."""
         await asyncio.sleep(self._seconds)
-        async with aclosing(self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+        rest = self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens, limited=limited)
+        async with aclosing(rest) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -102,7 +108,12 @@ class Mute:
     """No slow path: whoever asks it for a whole reply waits in vain, and nothing follows the first words."""
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         """No words."""
         if not prefix:
@@ -178,12 +189,18 @@ class _MeteredResponder:
         self._inner, self._meter = inner, meter
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         clock = asyncio.get_running_loop()
         text, spent, asked = "", 0.0, clock.time()
         try:
-            async with aclosing(self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+            written = self._inner.reply(messages, prefix=prefix, max_tokens=max_tokens, limited=limited)
+            async with aclosing(written) as pieces:
                 async for piece in pieces:
                     spent, text = spent + clock.time() - asked, text + piece
                     yield piece

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fakes import ScriptedResponder, ToneVoice
 
@@ -50,9 +51,7 @@ class Echoing(ScriptedResponder):
 
     replies: list[str] = field(default_factory=list)
 
-    async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-    ) -> AsyncGenerator[str, None]:
+    async def reply(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[str, None]:
         self.prompts.append(list(messages))
         for _ in range(20):
             yield f"{messages[-1].content.split()[-1].strip('.,?!')} "

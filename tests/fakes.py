@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dragoman.agent.endpointing import TextTurnDetector
 from dragoman.agent.parts import Parts
-from dragoman.agent.ports import Message
+from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 
 WORD_S = 0.25
@@ -92,7 +92,12 @@ class ScriptedResponder:
     closed: bool = False
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str, None]:
         self.prompts.append(list(messages))
         self.prefixes.append(prefix)
@@ -103,9 +108,12 @@ class ScriptedResponder:
         self.running += 1
         try:
             await asyncio.sleep(self.first)
-            for word in text.split():
+            words = text.split()
+            for word in words[:max_tokens]:
                 yield f" {word}" if prefix else f"{word} "
                 await asyncio.sleep(self.per_word)
+            if len(words) > max_tokens:
+                limited()
         finally:
             self.running -= 1
 

@@ -86,7 +86,7 @@ class Believes:
 class Rest:
     """A language model that answers after half a second, and goes on from first words with others."""
 
-    async def reply(self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160):  # type: ignore[no-untyped-def]
+    async def reply(self, messages: Sequence[Message], *, prefix: str = "", **options: object):  # type: ignore[no-untyped-def]
         await asyncio.sleep(0.5)
         yield " Austen, who else." if prefix else "It was Jane Austen."
 

@@ -61,8 +61,16 @@ def test_a_prefix_is_continued_as_the_models_own_words(responder):
 
 
 def test_a_reply_ends_at_its_limit(responder):
-    """No more tokens than were allowed."""
-    assert len(asyncio.run(collect(responder.reply([SYSTEM, COUNT], max_tokens=6)))) <= 6
+    """No more tokens than were allowed, and it says so; one that ends before does not."""
+    told = []
+    assert (
+        len(asyncio.run(collect(responder.reply([SYSTEM, COUNT], max_tokens=6, limited=lambda: told.append(1))))) <= 6
+    )
+    assert told == [1]
+    asyncio.run(
+        collect(responder.reply(ask("Say only the word hello."), max_tokens=60, limited=lambda: told.append(2)))
+    )
+    assert told == [1]
 
 
 def test_accented_letters_are_whole(responder):

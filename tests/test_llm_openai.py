@@ -38,6 +38,7 @@ class Server:
     pieces: list[str] = field(default_factory=lambda: ["You ", "could ", "bake."])
     status: int = 200
     broken: str = ""
+    ended: str = "stop"
     endless: bool = False
     key: str = ""
     ollama: bool = False
@@ -70,7 +71,7 @@ class Server:
                 await asyncio.sleep(0)
             if self.broken:
                 yield self.broken
-            yield event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+            yield event({"choices": [{"delta": {}, "finish_reason": self.ended}]})
             yield "data: [DONE]\n\n"
         finally:
             self.gone.set()
@@ -113,6 +114,22 @@ def answer(server: Server, prefix: str = "", spec: str = "") -> str:
             await responder.aclose()
 
     return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("ended", "times"), [("stop", 0), ("length", 1)])
+def test_a_reply_that_may_not_be_longer_says_so(ended: str, times: int) -> None:
+    """Where the server says why it ended."""
+    with serving(Server("vllm", ended=ended)) as server:
+        told: list[str] = []
+
+        async def scenario() -> None:
+            responder = await OpenAIResponder.connect(server.url)
+            async for _ in responder.reply(HISTORY, max_tokens=2, limited=lambda: told.append("limited")):
+                pass
+            await responder.aclose()
+
+        asyncio.run(scenario())
+        assert told == ["limited"] * times
 
 
 def test_a_reply_streams_and_asks_for_what_was_wanted():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pytest
@@ -208,11 +208,9 @@ def test_the_model_is_asked_when_it_is_free_again() -> None:
     beside: list[tuple[str, int]] = []
 
     class Model(ScriptedResponder):
-        async def reply(
-            self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-        ) -> AsyncGenerator[str, None]:
+        async def reply(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[str, None]:
             beside.append(("reply", self.running))
-            async with aclosing(super().reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+            async with aclosing(super().reply(messages, **options)) as pieces:
                 async for piece in pieces:
                     yield piece
 
@@ -234,11 +232,9 @@ def test_a_model_that_does_not_let_go_is_not_waited_for() -> None:
     """The interruption is answered all the same."""
 
     class Stuck(ScriptedResponder):
-        async def reply(
-            self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
-        ) -> AsyncGenerator[str, None]:
+        async def reply(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[str, None]:
             try:
-                async with aclosing(super().reply(messages, prefix=prefix, max_tokens=max_tokens)) as pieces:
+                async with aclosing(super().reply(messages, **options)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
@@ -251,6 +247,16 @@ def test_a_model_that_does_not_let_go_is_not_waited_for() -> None:
     first, second = only(events, ev.ReplyDone)
     assert (first.status, second.status, second.heard) == ("interrupted", "completed", "Fine.")
     assert only(events, ev.ReplyStarted)[-1].at < 8
+
+
+@pytest.mark.parametrize(("most", "limited"), [(3, True), (4, False)])
+def test_a_reply_that_may_not_be_longer_says_so(most: int, limited: bool) -> None:
+    """All that it may have is spoken."""
+    parts = scripted(["Tell me a story."], ["one two three four"])
+    events, _ = converse_now(parts, speech((0.5, 1.5), seconds=3), max_tokens=most)
+    assert [event.limited for event in only(events, ev.ReplyWritten)] == [limited]
+    (done,) = only(events, ev.ReplyDone)
+    assert (done.status, len(done.heard.split())) == ("completed", most)
 
 
 def test_a_backchannel_does_not_stop_the_agent() -> None:
@@ -431,7 +437,8 @@ def test_events_that_nobody_reads_end_the_session() -> None:
     """A reader that is gone is an error, not a queue that grows."""
 
     async def main() -> None:
-        session = Session(scripted(["Hi."], ["word " * 6000], per_word=0), SessionSettings(turn_detection=False))
+        settings = SessionSettings(turn_detection=False, max_tokens=6000)
+        session = Session(scripted(["Hi."], ["word " * 6000], per_word=0), settings)
         running = asyncio.create_task(session.run())
         await asyncio.sleep(0)
         session.respond()

@@ -580,6 +580,22 @@ def test_promised_response_that_never_begins_is_ended() -> None:
     assert done["response"]["output"] == []
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_response_that_may_not_be_longer_is_incomplete(held: bool) -> None:
+    """With the reference's reason, and all its sound; also where it is taken up again after a false interruption."""
+    desk = Desk(max_output_tokens=5)
+    desk.happen(*spoken_reply())
+    pause = [on.ReplyHeld(1, 2.0, 0.0), on.ReplyWritten(1, True), on.ReplyResumed(1, 3.0, 0.0)]
+    desk.happen(*(pause if held else [on.ReplyWritten(1, True)]), PLAYED)
+    response = desk.said[-1]["response"]
+    assert (response["status"], response["max_output_tokens"]) == ("incomplete", 5)
+    assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+    (item,) = response["output"]
+    assert (item["status"], item["content"][0]["transcript"]) == ("incomplete", "Hello there, old friend.")
+    sound = sum(len(base64.b64decode(e["delta"])) for e in desk.said if e["type"] == "response.output_audio.delta")
+    assert sound == 4 * 24_000 * (2 if held else 1)
+
+
 def test_failure_is_told() -> None:
     """A language model that fails: response.done says so."""
     desk = Desk()

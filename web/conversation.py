@@ -351,8 +351,8 @@ class Conversation:
                 return self._replies.text(number, text)
             case on.ReplyAudio(number, pcm, words):
                 return self._replies.audio(number, pcm, words)
-            case on.ReplyWritten(number):
-                return self._replies.written(number)
+            case on.ReplyWritten(number, limited):
+                return self._replies.written(number, limited)
             case on.ReplyHeld(number, at, position):
                 events = self._turns.started(0, at) + self._replies.hold(number, position)
                 self._proceed()

@@ -40,6 +40,8 @@ class _Reply:
     response: Response | None
     """What is being sent of it; None while it is held, and once it was written or stopped."""
     written: bool = False
+    limited: bool = False
+    """It would go on, but may not be longer."""
     held: bool = False
     stopped: bool = False
     text: str = ""
@@ -140,12 +142,12 @@ class Replies:
         reply.words.extend(words)
         return self._speak(reply.response, pcm, words) if reply.response else []
 
-    def written(self, number: int) -> list[ServerEvent]:
-        """All its text and sound is there; it may still be playing."""
+    def written(self, number: int, limited: bool) -> list[ServerEvent]:
+        """All its text and sound is there, or all that there may be; it may still be playing."""
         reply = self._current(number)
         if reply is None:
             return []
-        reply.written = True
+        reply.written, reply.limited = True, limited
         return self._complete(reply)
 
     def hold(self, number: int, position: float) -> list[ServerEvent]:
@@ -217,7 +219,11 @@ class Replies:
 
     def _complete(self, reply: _Reply) -> list[ServerEvent]:
         response, reply.response = reply.response, None
-        return response.end("completed", response.written) if response else []
+        if response is None:
+            return []
+        if reply.limited:
+            return response.end("incomplete", response.written, reason="max_output_tokens")
+        return response.end("completed", response.written)
 
     def _stop(self, reason: Reason) -> list[ServerEvent]:
         """End the response that is being spoken, for good; ``done`` will tell what was heard of it."""

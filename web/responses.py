@@ -12,8 +12,8 @@ from dragoman.web.codec import Encoder, Format
 from dragoman.web.events import ServerEvent, event
 from dragoman.web.items import Item
 
-Outcome: TypeAlias = Literal["completed", "cancelled", "failed"]
-Reason: TypeAlias = Literal["turn_detected", "client_cancelled"]
+Outcome: TypeAlias = Literal["completed", "incomplete", "cancelled", "failed"]
+Reason: TypeAlias = Literal["turn_detected", "client_cancelled", "max_output_tokens"]
 
 _AUDIO_TOKENS_PER_SECOND = 20
 """The reference's unit for spoken answers, so that clients' meters make sense. Text is counted in words."""
@@ -32,7 +32,7 @@ class Response:
     voice: str | None = None
     metadata: dict[str, str] | None = None
     max_output_tokens: int | str = "inf"
-    status: Literal["in_progress", "completed", "cancelled", "failed"] = "in_progress"
+    status: Outcome | Literal["in_progress"] = "in_progress"
     begun: bool = False
     written: str = ""
     details: dict[str, Json] | None = None
@@ -85,7 +85,7 @@ class Response:
             return [event("response.done", response=self.json())]
         self.item.text = text
         self.item.status = "completed" if outcome == "completed" else "incomplete"
-        events = self._audio(self._encoder.flush()) if outcome == "completed" else []
+        events = self._audio(self._encoder.flush()) if outcome in ("completed", "incomplete") else []
         if self.speaks:
             events.append(self._event("response.output_audio.done"))
             events.append(self._event("response.output_audio_transcript.done", transcript=self.written))

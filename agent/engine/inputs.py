@@ -101,9 +101,10 @@ class ReplySpeech:
 
 @dataclass(frozen=True, slots=True)
 class ReplyWritten:
-    """``reply`` gets no more sound."""
+    """``reply`` gets no more sound; ``limited``: the language model was not allowed to write more."""
 
     reply: int
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

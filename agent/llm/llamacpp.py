@@ -25,7 +25,7 @@ import xllamacpp
 
 from dragoman.agent.llm.prefill import EXACTLY, Seam
 from dragoman.agent.llm.prompts import BYTES_PER_TOKEN, TURN_END, chatml, trim
-from dragoman.agent.ports import Message, Responder
+from dragoman.agent.ports import Message, Responder, unnoticed
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 
@@ -39,6 +39,10 @@ _GLANCE_S: Final = 0.05
 """How often a request that waits looks whether others are done."""
 
 _STOP: Final = ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "```")
+
+
+_LIMITED: Final = ""
+"""Stands for the end of a reply that may not be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +173,16 @@ class LlamaCppResponder:
         """See ``Bounded``: half of the context, the other half is for the instructions, what came before, the reply."""
         return self._context // 2 * BYTES_PER_TOKEN
 
-    def reply(self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160) -> AsyncGenerator[str]:
+    def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
+    ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. A history that is too long loses its oldest turns."""
-        return self.replied(messages, prefix, max_tokens, None)
+        return self.replied(messages, prefix, max_tokens, limited, None)
 
     async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``. A reply that begins with the same prompt waits for it to end."""
@@ -182,7 +193,12 @@ class LlamaCppResponder:
         return _Conversation(self)
 
     async def replied(
-        self, messages: Sequence[Message], prefix: str, max_tokens: int, asker: _Conversation | None
+        self,
+        messages: Sequence[Message],
+        prefix: str,
+        max_tokens: int,
+        limited: Callable[[], None],
+        asker: _Conversation | None,
     ) -> AsyncGenerator[str]:
         """``reply`` for a conversation; None: for nobody in particular."""
         seam = Seam(prefix, EXACTLY)
@@ -195,6 +211,8 @@ class LlamaCppResponder:
                 async for piece in pieces:
                     if isinstance(piece, _TooLong):
                         tokens = piece.tokens
+                    elif piece == _LIMITED:
+                        limited()
                     elif text := seam.feed(piece):
                         yield text
             if not tokens:
@@ -310,10 +328,13 @@ class LlamaCppResponder:
             case {"error": error}:
                 message = error.get("message", error) if isinstance(error, dict) else error
                 request.put(DragomanError(f"the language model failed: {message}"))
-            case {"choices": [{"text": str(text)}, *_]} if text and not request.cancelled.is_set():
-                if self.watch is not None:
+            case {"choices": [{"text": str(text), "finish_reason": reason}, *_]} if not request.cancelled.is_set():
+                if text and self.watch is not None:
                     self.watch()
-                request.put(text)
+                if text:
+                    request.put(text)
+                if reason == "length":
+                    request.put(_LIMITED)
             case {"prompt_progress": {"total": int(total), "processed": int(processed)}}:
                 request.read = processed / max(1, total)
                 late = time.monotonic() >= until and total - processed > _BATCH
@@ -342,9 +363,16 @@ class _Conversation:
     def __init__(self, model: LlamaCppResponder) -> None:
         self._model = model
 
-    def reply(self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160) -> AsyncGenerator[str]:
+    def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
+    ) -> AsyncGenerator[str]:
         """See ``Responder.reply``."""
-        return self._model.replied(messages, prefix, max_tokens, self)
+        return self._model.replied(messages, prefix, max_tokens, limited, self)
 
     async def warm(self, messages: Sequence[Message], *, open_end: bool = False) -> None:
         """See ``Responder.warm``."""

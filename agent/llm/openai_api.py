@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from urllib.parse import urldefrag, urlsplit
 
 import httpx
@@ -13,7 +13,7 @@ from httpx_sse import SSEError, aconnect_sse
 
 from dragoman.agent.llm.prefill import following, last_message
 from dragoman.agent.llm.servers import Found, identify
-from dragoman.agent.ports import Message
+from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
 
@@ -57,12 +57,17 @@ class OpenAIResponder:
         return self._server
 
     async def reply(
-        self, messages: Sequence[Message], *, prefix: str = "", max_tokens: int = 160
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        max_tokens: int = 160,
+        limited: Callable[[], None] = unnoticed,
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
         body = self._body(messages, prefix, max_tokens)
         async with (
-            contextlib.aclosing(marked(self._stream(body))) as pieces,
+            contextlib.aclosing(marked(self._stream(body, limited))) as pieces,
             contextlib.aclosing(following(pieces, prefix, self._server.kind)) as rest,
         ):
             async for piece in rest:
@@ -96,7 +101,7 @@ class OpenAIResponder:
             body["seed"] = self._seed
         return body | (kind.extra if prefix else {})
 
-    async def _stream(self, body: dict[str, object]) -> AsyncGenerator[str]:
+    async def _stream(self, body: dict[str, object], limited: Callable[[], None] = unnoticed) -> AsyncGenerator[str]:
         url = self._server.url
         try:
             async with aconnect_sse(self._client, "POST", f"{url}/v1/chat/completions", json=body) as source:
@@ -106,8 +111,11 @@ class OpenAIResponder:
                 async for event in source.aiter_sse():
                     if event.data == "[DONE]":
                         return
-                    if text := _delta(url, event.data):
+                    text, ended = _delta(url, event.data)
+                    if text:
                         yield text
+                    if ended == "length":
+                        limited()
         except httpx.TimeoutException as error:
             raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
         except (httpx.HTTPError, SSEError) as error:
@@ -115,7 +123,8 @@ class OpenAIResponder:
             raise DragomanError(f"the language model at {url} broke off: {reason}") from error
 
 
-def _delta(url: str, data: str) -> str:
+def _delta(url: str, data: str) -> tuple[str, object]:
+    """The text of a piece, and why the reply ends with it, if it does."""
     try:
         chunk = json.loads(data)
     except ValueError as error:
@@ -124,9 +133,10 @@ def _delta(url: str, data: str) -> str:
         case {"error": error}:
             message = error.get("message", error) if isinstance(error, dict) else error
             raise DragomanError(f"the language model at {url} failed: {message}")
-        case {"choices": [{"delta": {"content": str(text)}}, *_]}:
-            return text
-    return ""
+        case {"choices": [{"delta": {**delta}, **choice}, *_]}:
+            text = delta.get("content")
+            return text if isinstance(text, str) else "", choice.get("finish_reason")
+    return "", None
 
 
 def _refusal(url: str, response: httpx.Response) -> str:

@@ -220,7 +220,7 @@ function attend(talk) {
   on("response.done", ({ response }) => {
     talk.active = undefined;
     const [item] = response.output;
-    if (item && response.status === "completed") {
+    if (item && ["completed", "incomplete"].includes(response.status)) {
       talk.written = item.id; // it plays on
       if (sound.given.item !== item.id) log.of(item.id, (answer) => answer.end("heard"));
     } else if (item) {

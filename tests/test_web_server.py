@@ -295,6 +295,29 @@ def test_spoken_item_is_transcribed() -> None:
     run(test)
 
 
+def test_spoken_item_that_can_not_be_recognized_is_refused() -> None:
+    """The session goes on, without it."""
+
+    async def main() -> None:
+        parts = scripted(["Hello."], ["Good day."])
+        assert isinstance(parts.recognizer, ScriptedRecognizer)
+        parts.recognizer.failures = 1
+        async with (
+            asyncio.timeout(20),
+            served(create_app(Backend.of(parts))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            sound = base64.b64encode(np.zeros(48_000, "<i2").tobytes()).decode()
+            item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
+            await send(socket, "conversation.item.create", item=item, event_id="mine")
+            error = (await told(socket, "error"))["error"]
+            assert (error["message"], error["event_id"]) == ("recognition failed: the recognizer broke", "mine")
+            await send(socket, "conversation.item.create", item=item)
+            assert (await told(socket, "conversation.item.done"))["item"]["content"][0]["transcript"] == "Hello."
+
+    asyncio.run(main())
+
+
 def test_transcription_intent_asks_for_no_reply() -> None:
     """?intent=transcription."""
 

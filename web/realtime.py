@@ -229,7 +229,10 @@ class Connection:
             return None
         language = config.transcription.language if config.transcription else None
         pcm = np.concatenate([*sounds, decoder.flush()])
-        return await self._backend.transcribe(pcm, language or self._backend.settings.language)
+        try:
+            return await self._backend.transcribe(pcm, language or self._backend.settings.language)
+        except Exception as error:  # as with a turn that is spoken: it must not end the conversation
+            raise ProtocolError(f"recognition failed: {error}", param="item.content") from error
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,17 +68,23 @@ class SubtitleFile:
         """Write the last cue. May be called twice."""
         if not self._file.closed:
             self._flush(None)
-            self._file.close()
+            with self._writing():
+                self._file.close()
 
     @cached_property
     def _file(self) -> TextIO:
-        try:
+        with self._writing():
             file = self._path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise DragomanError(f"{self._path}: can't be written ({error.strerror})") from error
         if self._web:
             file.write("WEBVTT\n\n")
         return file
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DragomanError(f"{self._path}: can't be written ({error.strerror})") from error
 
     def _flush(self, following: float | None) -> None:
         if self._last is None:
@@ -88,8 +95,10 @@ class SubtitleFile:
         self._count += 1
         times = f"{self._time(cue.start)} --> {self._time(cue.end)}"
         text = html.escape(cue.text, quote=False) if self._web else cue.text
-        self._file.write(f"{self._count}\n{times}\n{text}\n\n")
-        self._file.flush()
+        file = self._file
+        with self._writing():
+            file.write(f"{self._count}\n{times}\n{text}\n\n")
+            file.flush()
 
     def _time(self, seconds: float) -> str:
         whole = max(0, round(seconds * 1000))

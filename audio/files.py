@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from dragoman.audio.writing import replacing, writable
 
 FORMATS: Final = {".wav": "WAV", ".flac": "FLAC"}
 """What is written, by suffix."""
+_FULL: Final = 2**16
+"""Bytes that a disk may have left where nothing more could be written."""
 _LOUDEST: Final = 100.0
 """No float sample of a sound is so far (40 dB) beyond full scale."""
 
@@ -97,14 +100,14 @@ class WavWriter:
                 self._file = soundfile.SoundFile(target, "w", rate, channels, subtype="PCM_16", format=kind)
                 self._place = place.pop_all()
         except (OSError, soundfile.LibsndfileError) as error:
-            raise DragomanError(f"{path}: can't be written ({_reason(error)})") from error
+            raise _unwritten(self.path, error) from error
 
     def write(self, pcm: Samples) -> None:
         """Append ``pcm``. Raises ``DragomanError`` when the disk is full."""
         try:
             self._file.write(pcm)
         except (OSError, soundfile.LibsndfileError) as error:
-            raise DragomanError(f"{self.path}: can't be written ({_reason(error)})") from error
+            raise _unwritten(self.path, error) from error
         self.samples += len(pcm)
 
     def close(self) -> None:
@@ -113,7 +116,7 @@ class WavWriter:
             with self._place:
                 self._file.close()
         except (OSError, soundfile.LibsndfileError) as error:
-            raise DragomanError(f"{self.path}: can't be written ({_reason(error)})") from error
+            raise _unwritten(self.path, error) from error
 
     def __enter__(self) -> WavWriter:
         return self
@@ -199,6 +202,12 @@ def _existing(path: Path) -> Path:
     except OSError as error:
         raise DragomanError(f"{path}: can't be read ({_reason(error)})") from error
     return path
+
+
+def _unwritten(path: Path, error: Exception) -> DragomanError:
+    """libsndfile knows no more than that the system had an error."""
+    full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < _FULL
+    return DragomanError(f"{path}: can't be written ({'the disk is full' if full else _reason(error)})")
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -201,6 +202,17 @@ def test_writer_streams_a_file(tmp_path):
             writer.write(tone(24_000))
     assert writer.samples == 36_000
     np.testing.assert_allclose(load(tmp_path / "out.wav", 24_000), np.tile(tone(24_000), 3), atol=1e-4)
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    """The file and the reason; libsndfile has none."""
+    (tmp_path / "out.wav").symlink_to("/dev/full")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    with (
+        pytest.raises(DragomanError, match=r"out\.wav: can't be written \(the disk is full\)"),
+        WavWriter(tmp_path / "out.wav", 24_000) as file,
+    ):
+        file.write(tone(24_000))
 
 
 def test_an_older_file_is_lost_only_to_sound(tmp_path):

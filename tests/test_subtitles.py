@@ -55,6 +55,14 @@ def test_an_older_file_is_lost_only_to_text(tmp_path: Path) -> None:
     assert path.read_text().endswith("Bom dia.\n\n")
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    """Also where it is completed after that."""
+    path = tmp_path / "a.srt"
+    path.symlink_to("/dev/full")
+    with pytest.raises(DragomanError, match=r"a\.srt: can't be written \(No space left"), SubtitleFile(path) as file:
+        file.add(0.0, 2.0, "Bom dia. " * 40)
+
+
 def test_long_text_is_several_cues_of_two_lines() -> None:
     """Each with its share of the time."""
     made = list(cues(10.0, 20.0, "palavra " * 40))

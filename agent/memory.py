@@ -9,6 +9,8 @@ from dragoman.agent.ports import Message, Role
 
 _MOST_ENTRIES = 400
 """Beyond this the oldest go: the language model's context is far smaller."""
+_GO_AT_ONCE = 80
+"""So many: where a prompt begins is counted from the oldest, and it must begin alike for several replies."""
 
 
 class Memory:
@@ -23,8 +25,9 @@ class Memory:
         """Append a message; gives its number. An empty one keeps a place for what comes."""
         self._last += 1
         self._entries[self._last] = Message(role, text)
-        while len(self._entries) > _MOST_ENTRIES:
-            self._entries.popitem(last=False)
+        if len(self._entries) > _MOST_ENTRIES:
+            for _ in range(_GO_AT_ONCE):
+                self._entries.popitem(last=False)
         return self._last
 
     def last(self, role: Role) -> str:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.agent.llm.prompts import chatml, estimate_tokens, instructions_in_force, system_prompt, trim
+from dragoman.agent.memory import Memory
 from dragoman.agent.ports import Message
 
 SYSTEM = Message("system", "Be brief.")
@@ -60,6 +61,16 @@ def test_successive_prompts_begin_alike():
     history = talk(80)
     firsts = [trim([SYSTEM, *history[:n]], 600)[1].content for n in range(40, 80)]
     assert len(set(firsts)) <= 6
+
+
+def test_prompts_of_a_long_conversation_begin_alike():
+    """Also once the history itself has forgotten its beginning."""
+    memory, firsts = Memory(), list[str]()
+    for message in talk(800):
+        memory.add(message.role, message.content)
+        firsts.append(trim(memory.messages("Be brief."), 600)[1].content)
+    assert len(set(firsts[400:])) <= 400 / 8 + 1
+    assert len(memory.messages("")) <= 400
 
 
 def test_the_system_prompt_names_the_language():

@@ -134,6 +134,7 @@ class EnglishEar(ScriptedRecognizer):
             "this ear does not know 'xx'",
         ),
         ({"output": {"voice": "nobody"}}, "session.audio.output.voice", "no voice is named 'nobody'"),
+        ({"output": {"voice": "/tmp/mine.onnx"}}, "session.audio.output.voice", "files are the server's own"),
     ],
 )
 def test_what_the_models_can_not_do_is_refused_at_the_update(change: dict[str, object], param: str, says: str) -> None:

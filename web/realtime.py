@@ -60,8 +60,12 @@ class Backend:
 
             return await parts.refining.run(work)  # it may be minutes: nobody's turn waits behind it
 
+        served = settings or SessionSettings()
+
         async def require(wanted: SessionSettings) -> None:
             param = "session.audio.input.transcription.language"
+            if wanted.voice is not None and wanted.voice.endswith(".onnx") and wanted.voice != served.voice:
+                raise ProtocolError("name a voice: files are the server's own", param="session.audio.output.voice")
             try:
                 parts.recognizer.open(wanted.language)
                 if wanted.speak:
@@ -71,7 +75,7 @@ class Backend:
                 raise ProtocolError(str(error), param=param) from error
 
         longest = parts.responder.longest if isinstance(parts.responder, Bounded) else MAX_TEXT_BYTES
-        return cls(lambda wanted: Session(parts, wanted), transcribe, settings or SessionSettings(), require, longest)
+        return cls(lambda wanted: Session(parts, wanted), transcribe, served, require, longest)
 
 
 def settings_for(config: SessionConfig, base: SessionSettings) -> SessionSettings:

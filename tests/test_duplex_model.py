@@ -177,7 +177,7 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
-ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0)
+ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0, breath=0.0)
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,21 @@ def test_words_that_are_to_come_are_waited_for() -> None:
 def test_a_silence_is_measured_from_where_it_began() -> None:
     """What the model thought counts from there too, though the detector tells of it later; a voice ends both."""
     silence, second = Silence(), 16_000
-    assert silence.frame(1 * second, 9.0) == (9.0, 0.0)
-    assert silence.frame(2 * second, 3.0) == (3.0, 0.0)
+
+    def frame(at_s: int, begin: float) -> tuple[float, float]:
+        known = silence.frame(at_s * second, begin, 0.5, None)
+        assert (known.over, known.whole) == (0.5, None)
+        return known.begin, known.silence
+
+    assert frame(1, 9.0) == (9.0, 0.0)
+    assert frame(2, 3.0) == (3.0, 0.0)
     silence.voice(False, second + 500)
-    assert silence.frame(3 * second, 1.0) == (3.0, pytest.approx(2 - 500 / second))
-    assert silence.frame(4 * second, 4.0) == (4.0, pytest.approx(3 - 500 / second))
+    assert frame(3, 1.0) == (3.0, pytest.approx(2 - 500 / second))
+    assert frame(4, 4.0) == (4.0, pytest.approx(3 - 500 / second))
     silence.voice(True, 4 * second)
-    assert silence.frame(5 * second, -2.0) == (-2.0, 0.0)
+    assert frame(5, -2.0) == (-2.0, 0.0)
     silence.voice(False, 5 * second)
-    assert silence.frame(6 * second, -5.0) == (-5.0, 1.0)
+    assert frame(6, -5.0) == (-5.0, 1.0)
 
 
 def test_a_policy_is_kept_on_a_card() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dragoman.agent.drafter.catalog import adapter_path as drafter_path
-from dragoman.agent.drafter.catalog import open_drafter, open_endings
+from dragoman.agent.drafter.catalog import endings_path, open_drafter, open_endings
 from dragoman.agent.drafter.live import LiveDrafter
 from dragoman.agent.drafter.runtime import Reading
 from dragoman.agent.duplex.catalog import adapter_path, open_duplex
@@ -115,8 +115,9 @@ def _open_fast_path(config: Config, progress: Progress | None) -> _FastPath:
         language = config.language or LiveDrafter.language
         if config.first_words and drafter_path(language) is not None and verifier_path(language) is not None:
             fast.judge = open_verifier(language)
-            endings = open_endings(language)
-            fast.drafter = LiveDrafter(open_drafter(language, progress=progress), endings=endings)
+            told = endings_path(language) is not None
+            runtime = open_drafter(language, completing=told, progress=progress)
+            fast.drafter = LiveDrafter(runtime, endings=open_endings(runtime, language))
     except BaseException:
         fast.close()
         raise

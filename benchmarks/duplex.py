@@ -118,7 +118,7 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, heed: bool, progress: Progress) -> Systems:
     """Load what is wanted. What is not on this machine is left out where all systems were wanted."""
-    from dragoman.agent.drafter.catalog import adapter_path, open_drafter, open_endings
+    from dragoman.agent.drafter.catalog import adapter_path, endings_path, open_drafter, open_endings
     from dragoman.agent.duplex.catalog import open_duplex
     from dragoman.agent.duplex.features import open_ear
     from dragoman.asr.causal.catalog import open_recognizer
@@ -130,8 +130,11 @@ def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, hee
     if DUPLEX in systems:
         with _optional(DUPLEX, len(systems) == len(SYSTEMS) and adapter is None):
             loaded.runtime, loaded.ear = open_duplex(adapter=adapter, progress=progress), open_ear()
-            loaded.drafter = open_drafter(progress=progress) if adapter_path() is not None else None
-            loaded.endings, loaded.fed = open_endings() if heed else None, words
+            if adapter_path() is not None:
+                heed = heed and endings_path() is not None
+                loaded.drafter = open_drafter(completing=heed, progress=progress)
+                loaded.endings = open_endings(loaded.drafter) if heed else None
+            loaded.fed = words
             needed = words or loaded.endings is not None
             loaded.recognizer = open_recognizer(talk=True, progress=progress) if needed else None
             own = loaded.runtime.policy

@@ -52,7 +52,7 @@ def branch(first: int = 1, layers: int = 2) -> Adapter:
 def small(tmp_path_factory: pytest.TempPathFactory) -> DrafterRuntime:
     folder = tmp_path_factory.mktemp("completing")
     graph.write(body(), adapter(), folder, quantized=False, completion=branch())
-    return DrafterRuntime(folder)
+    return DrafterRuntime(folder, completing=True)
 
 
 def read(runtime: DrafterRuntime, *pieces: str, before: Sequence[tuple[str, str]] = ()) -> Reading:
@@ -88,14 +88,20 @@ def test_the_words_decide_and_what_was_said_before_but_no_marks(small: DrafterRu
 
 
 def test_a_drafter_with_a_branch_drafts_as_without(small: DrafterRuntime, tmp_path: Path) -> None:
-    """Its states are the same, and its words; without a branch nothing is told of completion."""
-    graph.write(body(), adapter(), tmp_path, quantized=False)
-    plain = DrafterRuntime(tmp_path)
-    assert (plain.completion, small.completion) == ("", branch().digest())
-    assert complete(plain, SAID) == 0.0
-    drafts = [runtime.draft(read(runtime, SAID), 4) for runtime in (plain, small)]
-    assert drafts[0].tokens == drafts[1].tokens
-    np.testing.assert_allclose(drafts[0].hidden, drafts[1].hidden, atol=1e-4)
+    """Its states are the same, and its words; without a branch, or where nobody asks for it, nothing is told of
+    completion, and no layer of it read.
+    """
+    for name, completion in (("plain", None), ("branched", branch())):
+        graph.write(body(), adapter(), tmp_path / name, quantized=False, completion=completion)
+    plain, unasked = DrafterRuntime(tmp_path / "plain", completing=True), DrafterRuntime(tmp_path / "branched")
+    assert {one.digest for one in (plain, unasked, small)} == {adapter().digest()}
+    assert (plain.completion, unasked.completion, small.completion) == ("", "", branch().digest())
+    assert complete(plain, SAID) == complete(unasked, SAID) == 0.0
+    assert read(unasked, SAID).branch is None
+    drafts = [runtime.draft(read(runtime, SAID), 4) for runtime in (plain, unasked, small)]
+    for one in drafts[:2]:
+        assert one.tokens == drafts[2].tokens
+        np.testing.assert_allclose(one.hidden, drafts[2].hidden, atol=1e-4)
 
 
 def test_another_drafters_branch_is_not_used_and_what_is_none_is_refused(
@@ -225,7 +231,7 @@ def test_training_learns_goes_on_and_reads_as_the_run_time(tmp_path: Path, monke
 
     kept = load_adapter(tmp_path / "training" / "adapter.npz")
     graph.write(body(), adapter(), tmp_path / "graphs", quantized=False, completion=kept)
-    made = DrafterRuntime(tmp_path / "graphs")
+    made = DrafterRuntime(tmp_path / "graphs", completing=True)
     words = made.vocabulary
     tokens = torch.tensor([[words.begin, *words.read("user:"), *words.read(" I say yes")]])
     with torch.no_grad():
@@ -256,7 +262,8 @@ def test_the_command_trains_a_branch(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_shipped_branch_knows_half_a_sentence_from_a_whole_one() -> None:
     """By the words alone: no mark tells it."""
     try:
-        endings, runtime = open_endings(), open_drafter()
+        runtime = open_drafter(completing=True)
+        endings = open_endings(runtime)
     except DragomanError as error:
         pytest.skip(str(error))
     assert endings is not None

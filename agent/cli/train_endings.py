@@ -12,11 +12,10 @@ from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import FolderOption, ThreadsOption, finished, training_folder
-from dragoman.agent.drafter.catalog import open_drafter, require_adapter
+from dragoman.agent.drafter.catalog import open_drafter
 from dragoman.agent.drafter.drafts import LastWord
 from dragoman.agent.drafter.endings import fit, save_endings
 from dragoman.agent.drafter.pauses import Pause, load_pauses, pauses_path
-from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.store import shards
 from dragoman.audio.types import DragomanError
 
@@ -35,11 +34,10 @@ def endings(
     No torch is needed, and it takes some minutes. It belongs to one drafter.
     """
     with errors():
-        path = adapter or require_adapter()
         known = [pause for source in data or [default_folder()] for pause in _pauses(source)]
         target = training_folder(folder, "endings")
         with progress_of("reading", quiet=as_json) as progress:
-            runtime = open_drafter(adapter=path, threads=threads, progress=progress)
+            runtime = open_drafter(adapter=adapter, threads=threads, completing=True, progress=progress)
             words, reading = list[LastWord](), runtime.open()
             for number, pause in enumerate(known):
                 if reading.dialogue != pause.before:
@@ -51,7 +49,7 @@ def endings(
                 progress("reading pauses", number + 1, len(known))
         over = np.array([pause.over for pause in known])
         names = [pause.conversation for pause in known]
-        found = fit(words, over, names, load_adapter(path).digest(), runtime.completion)
+        found = fit(words, over, names, runtime.digest, runtime.completion)
         target.mkdir(parents=True, exist_ok=True)
         save_endings(target / "endings.npz", found)
         if not as_json:

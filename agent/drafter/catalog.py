@@ -38,17 +38,16 @@ def endings_path(language: str = "en") -> Path | None:
     return find_adapter(f"endings-{language}.npz", SHIPPED)
 
 
-def open_endings(language: str = "en", *, path: Path | None = None, drafter: Path | None = None) -> Endings | None:
-    """Load it for a language's drafter (``drafter``: its adapter's file, else the one that is used); None without one.
+def open_endings(drafter: DrafterRuntime, language: str = "en", *, path: Path | None = None) -> Endings | None:
+    """Load it for a drafter of the language that was opened ``completing``; None where there is none.
 
     Raises ``DragomanError`` when it was made for another drafter.
     """
-    path, drafter = path or endings_path(language), drafter or adapter_path(language)
-    if path is None or drafter is None:
+    path = path or endings_path(language)
+    if path is None:
         return None
-    endings, digest = load_endings(path), load_adapter(drafter).digest()
-    completion = open_completion(digest, language)
-    endings.check(digest, completion.digest() if completion is not None else "")
+    endings = load_endings(path)
+    endings.check(drafter.digest, drafter.completion)
     return endings
 
 
@@ -78,9 +77,11 @@ def open_drafter(
     adapter: Path | None = None,
     threads: int = 1,
     quantized: bool = True,
+    completing: bool = False,
     progress: Progress | None = None,
 ) -> DrafterRuntime:
-    """Load the drafter of a language. Some ten seconds the first time, one afterwards.
+    """Load the drafter of a language. Some ten seconds the first time, one afterwards. ``completing``: for who asks
+    whether a turn is complete (``open_endings``).
 
     Raises ``DragomanError`` when the adapter or the body is missing, or the adapter belongs to another body.
     """
@@ -89,7 +90,8 @@ def open_drafter(
     loaded.check("", body_sha256(file))
     habits = open_habits(loaded.digest(), language)
     completion = open_completion(loaded.digest(), language)
-    return DrafterRuntime(_graphs(loaded, completion, file, quantized, progress), threads=threads, habits=habits)
+    folder = _graphs(loaded, completion, file, quantized, progress)
+    return DrafterRuntime(folder, threads=threads, habits=habits, completing=completing)
 
 
 def _graphs(

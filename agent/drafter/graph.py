@@ -31,7 +31,12 @@ def write(
     changed, own = adapted(body, adapter), adapter.own
     # Half precision holds more than the few bits that the body's file has.
     np.save(folder / "tokens.npy", body.arrays["tokens"].astype(np.float16))
-    about = {"dims": asdict(changed.dims), "merges": asdict(body.merges), "completion": None}
+    about = {
+        "drafter": adapter.digest(),
+        "dims": asdict(changed.dims),
+        "merges": asdict(body.merges),
+        "completion": None,
+    }
     behind = {"middle": max(1, changed.dims.layers * 3 // 5)}
     if completion is not None:
         first = first_layer(completion)

@@ -23,7 +23,7 @@ from dragoman.agent.duplex.past import Past, Reader
 from dragoman.agent.duplex.vocabulary import Merges, Vocabulary
 from dragoman.models.onnx_session import open_session
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raised when what ``graph.write`` writes changes: graphs kept from before are not used then."""
 
 
@@ -52,13 +52,19 @@ class Reading:
 class DrafterRuntime:
     """The graphs, loaded. Calls release the interpreter lock; several threads may call it for different readings."""
 
-    def __init__(self, folder: Path, *, threads: int = 1, habits: Habits | None = None) -> None:
-        """Load what ``graph.write`` wrote; ``habits``: of this drafter, which make it quicker."""
+    def __init__(
+        self, folder: Path, *, threads: int = 1, habits: Habits | None = None, completing: bool = False
+    ) -> None:
+        """Load what ``graph.write`` wrote; ``habits``: of this drafter, which make it quicker; ``completing``: with the
+        layers that tell whether a turn is complete, where they are there: a third more work.
+        """
         with np.load(folder / "tables.npz") as data:
             about = json.loads(data["about"].tobytes())
             kept = tuple(map(int, data["kept"]))
         self.dims = Dims(**about["dims"])
-        known = about["completion"]
+        self.digest: str = about["drafter"]
+        """Of the adapter."""
+        known = about["completion"] if completing else None
         self.completion: str = known["digest"] if known else ""
         """Digest of what tells whether a turn is complete; none: ""."""
         self.vocabulary = Vocabulary(Merges.restored(about["merges"]), kept)

@@ -245,8 +245,8 @@ def test_the_command_trains_a_branch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """From the installed talks and a drafter; the summary names the file."""
     pytest.importorskip("torch")
     small_body = replace(body(), sha256=adapter().body)
-    monkeypatch.setattr("dragoman.agent.cli.train_completion.resolve", lambda *args, **options: tmp_path)
-    monkeypatch.setattr("dragoman.agent.duplex.body.load_body", lambda path: small_body)
+    monkeypatch.setattr("dragoman.agent.cli.training.resolve", lambda *args, **options: tmp_path)
+    monkeypatch.setattr("dragoman.agent.cli.training.load_body", lambda path: small_body)
     monkeypatch.setattr("dragoman.agent.cli.train_completion.installed_talks", talks)
     save_adapter(tmp_path / "drafter.npz", adapter())
     command = ["train", "completion", "--adapter", str(tmp_path / "drafter.npz"), "--folder", str(tmp_path / "made")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dragoman.agent.cli.data import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, errors
 from dragoman.agent.cli.train_all import everything
 from dragoman.agent.cli.train_completion import completion
 from dragoman.agent.cli.train_drafter import drafter
@@ -27,9 +27,10 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    checked,
     finished,
     prepare_training,
-    training_bar,
+    steps_shown,
     training_folder,
 )
 from dragoman.models.catalog import resolve
@@ -97,18 +98,11 @@ def asr(
         )
         target = training_folder(folder, f"causal-{Path(model).name}")
         trainer = Trainer(resolve(model), data or default_folder(), target, lang.split(","), options, device)
-        with training_bar(quiet=as_json) as bar:
+        with steps_shown("words of clips never trained on", as_json) as shown:
 
             def told(report: Report) -> None:
-                bar(
-                    trainer.pace.done,
-                    f"step {report.step}  loss {report.loss:.3f}  words {report.words:.3f}  "
-                    f"opinion {report.opinion:.3f}  features {report.features:.3f}",
-                )
-                if as_json:
-                    emit("step", step=report.step, loss=report.loss, check=report.check)
-                elif report.check is not None:
-                    console.print(f"step {report.step}: words of clips never trained on {report.check:.4f}")
+                losses = {name: getattr(report, name) for name in ("loss", "words", "opinion", "features")}
+                shown(trainer.pace.done, report.step, losses, checked(report.check))
 
             trainer.run(told)
         pace = trainer.pace

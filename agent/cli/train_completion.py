@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
+    BodyOption,
     DeviceOption,
     FolderOption,
     MinutesOption,
     RateOption,
     StepsOption,
     ThreadsOption,
-    figures_of,
     finished,
     prepare_training,
-    training_bar,
+    read_body,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.drafter.catalog import require_adapter
 from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.chat import installed_talks
 from dragoman.agent.duplex.examples import BODY
-from dragoman.models.catalog import resolve
-
-if TYPE_CHECKING:
-    from dragoman.agent.drafter.completion_training import Report
 
 
 def completion(
     adapter: Annotated[Path | None, typer.Option(help="The drafter it branches from, if not the one in use.")] = None,
     folder: FolderOption = None,
-    body: Annotated[str, typer.Option(help="GGUF that the drafter was made of: a name or a file.")] = BODY,
+    body: BodyOption = BODY,
     steps: StepsOption = 4000,
     minutes: MinutesOption = 78.0,
     lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
@@ -56,26 +53,15 @@ def completion(
     with errors():
         prepare_training(threads)
         from dragoman.agent.drafter.completion_training import Options, Trainer
-        from dragoman.agent.duplex.body import load_body
 
         options = Options(
             steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed, first=first, layers=layers
         )
         drafter = load_adapter(adapter or require_adapter())
         with progress_of("preparing", quiet=as_json) as progress:
-            progress(f"reading {body}", 0, 1)
-            loaded = load_body(resolve(body, progress=progress))
-            progress(f"reading {body}", 1, 1)
+            loaded = read_body(body, progress)
         target = training_folder(folder, "completion")
         trainer = Trainer(loaded, drafter, installed_talks(), target, options, device)
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(trainer.pace.done, f"step {report.step}  loss {report.completion:.3f}")
-                if as_json:
-                    emit("step", step=report.step, loss=report.completion, **report.check)
-                elif report.check:
-                    console.print(f"step {report.step}, unseen dialogues: {figures_of(report.check)}")
-
-            trainer.run(told)
+        with steps_shown("unseen dialogues", as_json) as shown:
+            trainer.run(lambda report: shown(trainer.pace.done, report.step, {"loss": report.completion}, report.check))
         finished(as_json, "adapter", target / "adapter.npz", steps=trainer.pace.step, minutes=trainer.pace.spent)

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
+    BodyOption,
     DeviceOption,
     FolderOption,
     MinutesOption,
     RateOption,
     StepsOption,
     ThreadsOption,
-    figures_of,
     finished,
     prepare_training,
-    training_bar,
+    read_body,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.drafter.dialogues import TextDialogue, dialogue_shards, load_dialogues
 from dragoman.agent.drafter.lessons import of_conversation
 from dragoman.agent.duplex.examples import BODY
 from dragoman.agent.duplex.store import load_conversations, shards
-from dragoman.models.catalog import resolve
-
-if TYPE_CHECKING:
-    from dragoman.agent.drafter.training import Report
 
 
 def drafter(
@@ -40,7 +37,7 @@ def drafter(
         typer.Option(help="Folders of `dragoman data dialogues`, and of `data duplex`, whose words are read too."),
     ] = None,
     folder: FolderOption = None,
-    body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
+    body: BodyOption = BODY,
     steps: StepsOption = 4000,
     minutes: MinutesOption = 60.0,
     lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
@@ -56,27 +53,16 @@ def drafter(
     with errors():
         prepare_training(threads)
         from dragoman.agent.drafter.training import Options, Trainer
-        from dragoman.agent.duplex.body import load_body
 
         options = Options(steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed)
         source = _Source(data or [default_folder()])
         with progress_of("preparing", quiet=as_json) as progress:
             found = list(source.new())
-            progress(f"reading {body}", 0, 1)
-            loaded = load_body(resolve(body, progress=progress))
-            progress(f"reading {body}", 1, 1)
+            loaded = read_body(body, progress)
         target = training_folder(folder, "drafter")
         trainer = Trainer(loaded, found, target, options, device, lambda: list(source.new()))
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(trainer.pace.done, f"step {report.step}  drafts {report.drafts:.3f}")
-                if as_json:
-                    emit("step", step=report.step, loss=report.drafts, **report.check)
-                elif report.check:
-                    console.print(f"step {report.step}, unseen dialogues: {figures_of(report.check)}")
-
-            trainer.run(told)
+        with steps_shown("unseen dialogues", as_json) as shown:
+            trainer.run(lambda report: shown(trainer.pace.done, report.step, {"loss": report.drafts}, report.check))
         pace = trainer.pace
         finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent)
 

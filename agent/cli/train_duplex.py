@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
+    BodyOption,
     DeviceOption,
     FolderOption,
     MinutesOption,
@@ -21,21 +21,18 @@ from dragoman.agent.cli.training import (
     figures_of,
     finished,
     prepare_training,
-    training_bar,
+    read_body,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.duplex.examples import BODY, Examples
 from dragoman.agent.duplex.features import EAR, ear_digest
-from dragoman.models.catalog import resolve
-
-if TYPE_CHECKING:
-    from dragoman.agent.duplex.training import Report
 
 
 def duplex(
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
     folder: FolderOption = None,
-    body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
+    body: BodyOption = BODY,
     layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
     steps: StepsOption = 4000,
@@ -53,8 +50,7 @@ def duplex(
     """Teach a small language model to take turns by ear. Stop it when you like: the same command goes on."""
     with errors():
         prepare_training(threads)
-        from dragoman.agent.duplex.body import load_body
-        from dragoman.agent.duplex.training import Options, Trainer
+        from dragoman.agent.duplex.training import Options, Report, Trainer
 
         options = Options(
             steps=steps,
@@ -71,27 +67,15 @@ def duplex(
         with progress_of("preparing", quiet=as_json) as progress:
             source = Examples(data or default_folder(), digest)
             examples = source.load(progress)
-            progress(f"reading {body}", 0, 1)
-            loaded = load_body(resolve(body, progress=progress))
-            progress(f"reading {body}", 1, 1)
+            loaded = read_body(body, progress)
         target = training_folder(folder, "duplex")
         trainer = Trainer(loaded, digest, examples, target, options, device, source.new)
 
-        def shown(step: int, check: Mapping[str, float | None]) -> None:
-            if check and not as_json:
-                console.print(f"step {step}, rehearsed: {figures_of(check)}")
-
-        with training_bar(quiet=as_json) as bar:
+        with steps_shown("rehearsed", as_json) as shown:
 
             def told(report: Report) -> None:
-                bar(
-                    trainer.pace.done,
-                    f"step {report.step}  stage {report.stage}  frames {report.frames:.3f}  ends {report.ends:.3f}  "
-                    f"words {report.words:.2f}",
-                )
-                shown(report.step, report.check)
-                if as_json:
-                    emit("step", step=report.step, loss=report.loss, **report.check)
+                losses = {name: getattr(report, name) for name in ("stage", "loss", "frames", "ends", "words")}
+                shown(trainer.pace.done, report.step, losses, report.check)
 
             trainer.run(told)
         with progress_of("choosing thresholds", quiet=as_json) as progress:
@@ -99,6 +83,7 @@ def duplex(
             found = trainer.check()
             trainer.save()
             progress("rehearsing", 1, 1)
-        shown(trainer.pace.step, found)
         pace = trainer.pace
-        finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent)
+        if not as_json:
+            console.print(f"step {pace.step}, rehearsed: {figures_of(found)}")
+        finished(as_json, "adapter", target / "adapter.npz", steps=pace.step, minutes=pace.spent, **found)

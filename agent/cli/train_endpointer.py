@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dragoman.agent.cli.data_duplex import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
     DeviceOption,
@@ -17,18 +17,14 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
-    figures_of,
     finished,
     prepare_training,
-    training_bar,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.duplex.endpointer import load_endpointer, save_endpointer
 from dragoman.agent.duplex.examples import Examples
 from dragoman.agent.duplex.features import EAR, ear_digest
-
-if TYPE_CHECKING:
-    from dragoman.agent.duplex.endpointer_training import Report
 
 
 def endpointer(
@@ -56,16 +52,12 @@ def endpointer(
             examples = Examples(data or default_folder(), digest).load(progress)
         target = training_folder(folder, "endpointer")
         trainer = Trainer(digest, examples, target, options, device)
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}  words {report.words:.2f}")
-                if as_json and report.check:
-                    emit("step", step=report.step, loss=report.loss, **report.check)
-                elif report.check:
-                    console.print(f"step {report.step}, unseen conversations: {figures_of(report.check)}")
-
-            trainer.run(told)
+        with steps_shown("unseen conversations", as_json) as shown:
+            trainer.run(
+                lambda report: shown(
+                    trainer.pace.done, report.step, {"loss": report.loss, "words": report.words}, report.check
+                )
+            )
         made, name = trainer.endpointer(), "endpointer.npz"
         if join is not None:
             made, name = load_endpointer(join).joined(made), "joined.npz"

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dragoman.agent.cli.data_drafts import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.training import (
+    BodyOption,
     DeviceOption,
     FolderOption,
     RateOption,
     ThreadsOption,
-    figures_of,
     finished,
     prepare_training,
-    training_bar,
+    read_body,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.drafter.catalog import require_adapter
@@ -27,10 +28,6 @@ from dragoman.agent.duplex.adapter import load_adapter
 from dragoman.agent.duplex.examples import BODY
 from dragoman.agent.duplex.vocabulary import Vocabulary
 from dragoman.audio.types import DragomanError
-from dragoman.models.catalog import resolve
-
-if TYPE_CHECKING:
-    from dragoman.agent.drafter.preference import Report
 
 
 def preference(
@@ -39,7 +36,7 @@ def preference(
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="The drafter that wrote them, if not the one in use.")] = None,
     folder: FolderOption = None,
-    body: Annotated[str, typer.Option(help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")] = BODY,
+    body: BodyOption = BODY,
     epochs: Annotated[float, typer.Option(help="Times that each turn is seen.")] = 2.0,
     rate: RateOption = 1e-4,
     hold: Annotated[float, typer.Option(help="How strongly it is held to what it wrote before (beta of DPO).")] = 0.2,
@@ -53,7 +50,6 @@ def preference(
         prepare_training(threads)
         from dragoman.agent.drafter.choices import choices
         from dragoman.agent.drafter.preference import Options, Preference
-        from dragoman.agent.duplex.body import load_body
 
         source, path = drafts or default_folder(), adapter or require_adapter()
         begun = load_adapter(path)
@@ -62,7 +58,7 @@ def preference(
             raise DragomanError(f"{source} holds drafts of another drafter ({origin.drafter}) than {path}")
         labels, _ = load_labels(source)
         with progress_of("preparing", quiet=as_json) as progress:
-            loaded = load_body(resolve(body, progress=progress))
+            loaded = read_body(body, progress)
             verdicts = {name: label.verdict for name, label in labels.items()}
             turns = choices(drafted, verdicts, Vocabulary(loaded.merges, begun.kept))
             target = training_folder(folder, "preference")
@@ -70,14 +66,8 @@ def preference(
             progress("reading the drafts", 0, 1)
             trainer = Preference(loaded, begun, turns, target, options, device)
             progress("reading the drafts", 1, 1)
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(report.step / trainer.steps, f"step {report.step}  loss {report.loss:.3f}")
-                if as_json:
-                    emit("step", step=report.step, loss=report.loss, **report.check)
-                elif report.check:
-                    console.print(f"step {report.step}, unseen turns: {figures_of(report.check)}")
-
-            trainer.run(told)
+        with steps_shown("unseen turns", as_json) as shown:
+            trainer.run(
+                lambda report: shown(report.step / trainer.steps, report.step, {"loss": report.loss}, report.check)
+            )
         finished(as_json, "adapter", target / "adapter.npz", steps=trainer.step)

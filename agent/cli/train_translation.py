@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dragoman.agent.cli.data_translation import default_folder, pair_of
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, errors
 from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
@@ -16,14 +16,12 @@ from dragoman.agent.cli.training import (
     RateOption,
     StepsOption,
     ThreadsOption,
+    checked,
     finished,
     prepare_training,
-    training_bar,
+    steps_shown,
     training_folder,
 )
-
-if TYPE_CHECKING:
-    from dragoman.translation.training.trainer import Report
 
 
 def translation(
@@ -53,14 +51,8 @@ def translation(
         options = Options(steps, minutes, rate, encoder_rate, tokens, guided, begin, check_every=check_every, seed=seed)
         target = training_folder(folder, f"{kind}-{pair}")
         trainer = Trainer(kind, languages, data or default_folder(), target, options, device)
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(trainer.pace.done, f"step {report.step}  loss {report.loss:.3f}")
-                if as_json:
-                    emit("step", step=report.step, loss=report.loss, check=report.check)
-                elif report.check is not None:
-                    console.print(f"step {report.step}: loss of texts never trained on {report.check:.4f}")
-
-            trainer.run(told)
+        with steps_shown("loss of texts never trained on", as_json) as shown:
+            trainer.run(
+                lambda report: shown(trainer.pace.done, report.step, {"loss": report.loss}, checked(report.check))
+            )
         finished(as_json, "translator", target / "translator.npz", steps=trainer.pace.step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragoman.agent.cli.data_drafts import default_folder
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, errors
 from dragoman.agent.cli.training import (
     FolderOption,
     RateOption,
@@ -17,7 +17,7 @@ from dragoman.agent.cli.training import (
     figures_of,
     finished,
     prepare_training,
-    training_bar,
+    steps_shown,
     training_folder,
 )
 from dragoman.agent.drafter.labelled import load_folder, load_labels
@@ -25,7 +25,7 @@ from dragoman.audio.types import DragomanError, Json
 from dragoman.verifier.features import features_of
 
 if TYPE_CHECKING:
-    from dragoman.verifier.training import Lesson, Report
+    from dragoman.verifier.training import Lesson
 
 
 def verifier(
@@ -53,14 +53,10 @@ def verifier(
         target = training_folder(folder, "verifier")
         options = Options(steps=steps, precision=precision, rate=rate, seed=seed)
         trainer = Trainer(lessons, origin, target, options, about)
-        with training_bar(quiet=as_json) as bar:
-
-            def told(report: Report) -> None:
-                bar(report.step / steps, f"step {report.step}  loss {report.loss:.4f}")
-                if as_json and report.check:
-                    emit("step", step=report.step, loss=report.loss, **report.check)
-
-            figures = trainer.run(told)
+        with steps_shown("drafts to learn from and to tune by", as_json) as shown:
+            figures = trainer.run(
+                lambda report: shown(report.step / steps, report.step, {"loss": report.loss}, report.check)
+            )
         if not as_json:
             _tell(figures)
         done = trainer.pace.step

@@ -7,21 +7,30 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import platformdirs
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.output import console, emit
+from dragoman.agent.duplex.body import Body, load_body
 from dragoman.audio.types import DragomanError, Json
+from dragoman.models.catalog import Progress as Told
+from dragoman.models.catalog import resolve
 
+BodyOption = Annotated[
+    str, typer.Option("--body", help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")
+]
 FolderOption = Annotated[Path | None, typer.Option("--folder", help="Where checkpoints lie; a stopped run goes on.")]
 StepsOption = Annotated[int, typer.Option("--steps", help="At most so many steps.")]
 MinutesOption = Annotated[float, typer.Option("--minutes", help="At most so many minutes, over all runs.")]
 RateOption = Annotated[float, typer.Option("--rate", help="Highest learning rate.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads on the CPU.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+
+Shown: TypeAlias = Callable[[float, int, Mapping[str, float], Mapping[str, float | None]], None]
+"""Told how much is done, in [0, 1], the step, its losses, and what a check found if there was one, all by name."""
 
 
 def prepare_training(threads: int) -> None:
@@ -40,18 +49,44 @@ def training_folder(given: Path | None, name: str) -> Path:
     return given or Path(platformdirs.user_data_dir("dragoman")) / "training" / name
 
 
+def read_body(body: str, progress: Told) -> Body:
+    """The language model that is trained on. Raises ``DragomanError``."""
+    path = resolve(body, progress=progress)
+    progress(f"reading {body}", 0, 1)
+    loaded = load_body(path)
+    progress(f"reading {body}", 1, 1)
+    return loaded
+
+
 @contextmanager
-def training_bar(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """A bar that is told how much is done, in [0, 1], and where training is."""
+def steps_shown(what: str, as_json: bool) -> Iterator[Shown]:
+    """What is to be told of each step: it moves a bar, and prints what a check of ``what`` found; or JSON lines."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as bars:
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=as_json) as bars:
         task = bars.add_task("training", total=1.0)
-        yield lambda done, where: bars.update(task, completed=done, description=where)
+
+        def shown(done: float, step: int, losses: Mapping[str, float], check: Mapping[str, float | None]) -> None:
+            bars.update(task, completed=done, description=f"step {step}  {figures_of(losses)}")
+            if as_json:
+                emit("step", step=step, **losses, **check)
+            elif check:
+                console.print(f"step {step}, {what}: {figures_of(check)}")
+
+        yield shown
 
 
 def figures_of(check: Mapping[str, float | None]) -> str:
     """What a check found, on a line."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in check.items() if value is not None)
+    return "  ".join(
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in check.items()
+        if value is not None
+    )
+
+
+def checked(loss: float | None) -> dict[str, float | None]:
+    """What a check found that gives a loss alone; None: there was none."""
+    return {} if loss is None else {"check": loss}
 
 
 def finished(as_json: bool, what: str, path: Path, **more: Json) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,9 @@ def draw_curves(log: Path, losses: Sequence[str], checks: Sequence[str]) -> Path
         return None
     from matplotlib.figure import Figure
 
-    lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = list(_lines(log))
+    if not lines:
+        return None
     figure = Figure(figsize=(8, 8))
     above, below = figure.subplots(2)
     steps = np.array([line["step"] for line in lines])
@@ -41,6 +44,13 @@ def draw_curves(log: Path, losses: Sequence[str], checks: Sequence[str]) -> Path
     below.set(xlabel="step", ylabel="on what is never trained on")
     figure.savefig(log.with_suffix(".png"), dpi=110)
     return log.with_suffix(".png")
+
+
+def _lines(log: Path) -> Iterator[dict[str, Any]]:
+    """Without those that were cut short, by a full disk or a machine that went down."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def _checked(check: dict[str, float | None] | float | None, name: str) -> float | None:

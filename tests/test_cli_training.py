@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from dragoman.agent.cli.training import checked, steps_shown
+from dragoman.models.curves import draw_curves
 
 
 def test_every_step_is_a_json_line_with_what_a_check_found(capfd: pytest.CaptureFixture[str]) -> None:
@@ -33,3 +35,14 @@ def test_people_read_what_a_check_found_and_where_training_is(capfd: pytest.Capt
     assert "step 1," not in told
     assert "step 2, unseen dialogues: auroc 0.750\n" in told
     assert "step 2  stage 2  loss 1.000" in told
+
+
+def test_a_log_that_was_cut_short_is_drawn_without_the_line(tmp_path: Path) -> None:
+    """A full disk, or a machine that went down, must not keep a training from going on."""
+    pytest.importorskip("matplotlib")
+    log = tmp_path / "log.jsonl"
+    whole = json.dumps({"step": 1, "loss": 1.0, "check": None})
+    log.write_text(f'{whole}\n{{"step": 2, "lo{whole}\n{whole}\n')
+    assert draw_curves(log, ("loss",), ("loss",)) == tmp_path / "log.png"
+    log.write_text('{"step": 1')
+    assert draw_curves(log, ("loss",), ("loss",)) is None

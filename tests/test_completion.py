@@ -241,6 +241,27 @@ def test_training_learns_goes_on_and_reads_as_the_run_time(tmp_path: Path, monke
 
 
 @pytest.mark.train
+def test_a_run_that_was_stopped_in_its_last_check_is_finished(tmp_path: Path) -> None:
+    """All steps were made then: going on makes that check, and the file."""
+    pytest.importorskip("torch")
+    from dragoman.agent.drafter.completion_training import Options, Trainer
+
+    options = Options(steps=2, rank=2, lessons=1, checked=2, first=1, layers=2)
+
+    class Stopped(Trainer):
+        def check(self) -> dict[str, float]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Stopped(body(), adapter(), talks(), tmp_path, options).run(lambda report: None)
+    assert not (tmp_path / "adapter.npz").exists()
+    again = Trainer(body(), adapter(), talks(), tmp_path, options)
+    assert again.pace.over
+    again.run(lambda report: None)
+    assert (tmp_path / "adapter.npz").is_file()
+
+
+@pytest.mark.train
 def test_the_command_trains_a_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the installed talks and a drafter; the summary names the file."""
     pytest.importorskip("torch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,14 @@ def test_training_learns_and_goes_on(tmp_path: Path) -> None:
     after = trainer.check()
     assert after["drafts_loss"] < 0.6 * before["drafts_loss"]
     assert reports[-1].check["first_right"] > 0.9
+
+    # Stopped in its last check, all of its steps were made: the check is made when it goes on.
+    (tmp_path / "adapter.npz").unlink()
+    stopped = Trainer(body(), dialogues, tmp_path, options)
+    stopped.best = math.inf
+    stopped.run(reports.append)
+    assert (tmp_path / "adapter.npz").is_file()
+    assert stopped.best == pytest.approx(after["drafts_loss"], abs=1e-4)
 
     again = Trainer(body(), dialogues[::-1], tmp_path, Options(steps=62, rank=4, lessons=4, checked=4))
     assert again.pace.step == 60

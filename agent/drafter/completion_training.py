@@ -106,19 +106,26 @@ class Trainer:
     def _run(self, told: Callable[[Report], None]) -> None:
         options = self.options
         self.pace.go_on()
+        check: dict[str, float] = {}
         while not self.pace.over:
             lessons = [self._lessons.draw() for _ in range(options.lessons)]
             rate = options.rate * self.pace.share()
             loss = descend(self._optimizer, self.network.parameters(), rate, [self._loss(lessons)])
             self.pace.tick()
-            check = self.check() if self.pace.step % options.check_every == 0 or self.pace.over else {}
-            if check:
-                save_adapter(self.folder / "adapter.npz", self.adapter(check))
+            check = self._judged() if self.pace.step % options.check_every == 0 or self.pace.over else {}
             report = Report(self.pace.step, self.pace.spent, loss, rate, check)
             self._journal.log(report)
             told(report)
             if self.pace.step % options.save_every == 0:
                 self._save()
+        if not check:  # the run before was stopped in its last check
+            self._judged()
+
+    def _judged(self) -> dict[str, float]:
+        """A check, with which the branch is kept."""
+        check = self.check()
+        save_adapter(self.folder / "adapter.npz", self.adapter(check))
+        return check
 
     def check(self) -> dict[str, float]:
         """Of unseen dialogues, at ends of turns and in pauses: the loss, and how well the two are told apart."""

@@ -108,6 +108,7 @@ class Trainer:
     def _run(self, told: Callable[[Report], None]) -> None:
         options = self.options
         self.pace.go_on()
+        check: dict[str, float] = {}
         while not self.pace.over:
             if self.pace.step % LOOK_EVERY == 0:
                 self._dialogues += self._more()
@@ -115,16 +116,23 @@ class Trainer:
             losses = [self._losses(lessons).mean()]
             loss = descend(self._optimizer, self.network.parameters(), self._rate(), losses)
             self.pace.tick()
-            check = self.check() if self.pace.step % options.check_every == 0 or self.pace.over else {}
-            if check and check["drafts_loss"] < self.best:
-                self.best = check["drafts_loss"]
-                save_adapter(self.folder / "adapter.npz", self.adapter(check))
+            check = self._judged() if self.pace.step % options.check_every == 0 or self.pace.over else {}
             tokens = sum(len(lesson.tokens) for lesson in lessons)
             report = Report(self.pace.step, self.pace.spent, loss, tokens, self._rate(), check)
             self._journal.log(report)
             told(report)
             if self.pace.step % options.save_every == 0:
                 self._save()
+        if not check:  # the run before was stopped in its last check
+            self._judged()
+
+    def _judged(self) -> dict[str, float]:
+        """A check; what is better than all before is kept."""
+        check = self.check()
+        if check["drafts_loss"] < self.best:
+            self.best = check["drafts_loss"]
+            save_adapter(self.folder / "adapter.npz", self.adapter(check))
+        return check
 
     def check(self) -> dict[str, float]:
         """Of unseen dialogues: the mean loss of a token, and how often the first one of a reply is the likeliest."""

@@ -73,6 +73,12 @@ def test_a_reply_ends_at_its_limit(responder):
     assert told == [1]
 
 
+def test_a_reply_that_may_be_as_long_as_the_context_leaves_room_for_the_question(responder):
+    """Clients may ask for 4096 tokens."""
+    pieces = asyncio.run(collect(responder.reply(ask("What is the capital of France?"), max_tokens=4096)))
+    assert "Paris" in "".join(pieces)
+
+
 def test_accented_letters_are_whole(responder):
     """A letter that the tokens split arrives in one piece."""
     messages = [Message("system", system_prompt("pt")), Message("user", "Diga: coração, avó, não, amanhã, 日本語.")]

@@ -316,8 +316,11 @@ addEventListener("DOMContentLoaded", () =>
 """What a screen reader says of the log: all that is put into it, unless it is marked as unfinished."""
 
 
-def test_screen_reader_says_each_message_once(tmp_path: Path) -> None:
-    """Not each word again and again while it is recognized, written and heard."""
+@pytest.mark.parametrize("limited", [False, True])
+def test_screen_reader_says_each_message_once(limited: bool, tmp_path: Path) -> None:
+    """Not each word again and again while it is recognized, written and heard; an answer that may not be longer is
+    heard to its end, too.
+    """
 
     class Talking(ScriptedSession):
         def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
@@ -328,7 +331,7 @@ def test_screen_reader_says_each_message_once(tmp_path: Path) -> None:
             for word in words:
                 self.tell(ev.ReplyText(1, f"{word.text} "))
                 self.tell(ev.ReplyAudio(1, np.full(OUTPUT_RATE // 4, 0.1, np.float32), (word,)))
-            self.tell(ev.ReplyWritten(1))
+            self.tell(ev.ReplyWritten(1, limited))
 
     with browser(tmp_path) as page, locked_server(session=Talking) as address:
         page.add_init_script(LIVE)
@@ -337,6 +340,7 @@ def test_screen_reader_says_each_message_once(tmp_path: Path) -> None:
         write(page, "Hello.")
         page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
         assert page.evaluate("announced") == ["YouHello.", "Good morning.", "Good morning to you."]
+        assert page.locator(".unheard").count() == 0
 
 
 def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) -> None:

@@ -202,6 +202,7 @@ class LlamaCppResponder:
     ) -> AsyncGenerator[str]:
         """``reply`` for a conversation; None: for nobody in particular."""
         seam = Seam(prefix, EXACTLY)
+        max_tokens = min(max_tokens, self._context // 4)  # the rest is for what it answers
         budget = self._context - max_tokens - len(prefix.encode()) - 16
         for _ in range(3):
             tokens = 0
@@ -328,13 +329,12 @@ class LlamaCppResponder:
             case {"error": error}:
                 message = error.get("message", error) if isinstance(error, dict) else error
                 request.put(DragomanError(f"the language model failed: {message}"))
-            case {"choices": [{"text": str(text), "finish_reason": reason}, *_]} if not request.cancelled.is_set():
-                if text and self.watch is not None:
+            case {"choices": [{"text": str(text)}, *_]} if text and not request.cancelled.is_set():
+                if self.watch is not None:
                     self.watch()
-                if text:
-                    request.put(text)
-                if reason == "length":
-                    request.put(_LIMITED)
+                request.put(text)
+            case {"choices": [{"finish_reason": "length"}, *_]}:
+                request.put(_LIMITED)
             case {"prompt_progress": {"total": int(total), "processed": int(processed)}}:
                 request.read = processed / max(1, total)
                 late = time.monotonic() >= until and total - processed > _BATCH

@@ -357,7 +357,7 @@ def test_words_of_a_silence_that_no_frame_has_heard_wait_for_it() -> None:
     ends = Ends(least=0.0, early=0.0)
     voice = Evidence(begin=0.0, over=9.0, silence=0.0)
     assert ends.time_for(voice) == math.inf
-    assert ends.time_for(replace(voice, silence=0.05)) == pytest.approx(0.11)
+    assert ends.time_for(replace(voice, silence=0.05)) == pytest.approx(0.15)
     assert ends.over_between(replace(voice, over=-1.0, silence=0.05), 0.0, 2.0)  # it has grown long by now
     assert not ends.over_between(replace(voice, over=-9.0, silence=0.05), 0.0, 0.2)
 

@@ -68,12 +68,12 @@ class Ends:
     is an end, whatever was said before it: people breathe between sentences, and after "Hello,".
     """
 
-    read: Weights = Weights(0.05, 0.5, 1.0, 1.5, -0.5)
+    read: Weights = Weights(0.05, 0.7, 0.8, 2.0, -0.5)
     unread: Weights = Weights(0.05, 0.65, 0.0, 2.5, -0.2)
-    least: float = 1.7
+    least: float = 2.0
     wait: float = 1.0
-    early: float = 1.0
-    breath: float = 0.16
+    early: float = 0.3
+    breath: float = 0.2
 
     def over(self, known: Evidence, *, heeded: bool) -> bool:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""

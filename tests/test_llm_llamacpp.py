@@ -114,7 +114,7 @@ def test_a_task_cancelled_while_the_prompt_is_read_frees_the_engine(responder):
     """Nobody waits for a long prompt that nobody wants any more."""
 
     async def scenario() -> None:
-        long = ask("The quick brown fox jumps over the lazy dog. " * 150)
+        long = ask("Five dozen jugs stood on the shelf of the inn. " * 150)
         task = asyncio.create_task(anext(responder.reply(long)))
         await asyncio.sleep(0)
         (running,) = responder._active

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dragoman.__main__ import app
+from dragoman.agent.cli import train_all
 from dragoman.agent.cli.train_all import Step, run, steps
 from dragoman.audio.types import DragomanError
 
@@ -63,6 +69,44 @@ def test_the_fast_path_is_trained_on_the_ear_that_was_trained(tmp_path: Path) ->
     for step in todo:
         shown = CliRunner().invoke(app, [*step.command[:2], "--help"], env={"COLUMNS": "200"}).output
         assert all(option in shown for option in step.command if option.startswith("--"))
+
+
+_SAVES = """
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    print("trains", flush=True)
+    signal.pause()
+finally:
+    time.sleep(0.6)
+    Path(sys.argv[1]).write_text("saved")
+"""
+
+_STARTS = "import os, sys; from dragoman.agent.cli.train_all import call; call(sys.argv[1:], os.environ)"
+
+
+def test_whoever_is_stopped_saves_first(tmp_path: Path) -> None:
+    """Ctrl-C reaches all that runs in the terminal; a training that needs a while to save its state gets it."""
+    target = tmp_path / "state"
+    command = [sys.executable, "-c", _STARTS, sys.executable, "-c", _SAVES, str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"trains\n"
+        os.killpg(parent.pid, signal.SIGINT)
+        parent.communicate()
+    assert target.read_text() == "saved"
+
+
+def test_with_json_every_step_prints_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that standard output holds nothing else; the last line is that of the whole."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(train_all, "steps", lambda *args: [Step(("data", "one"))])
+    seen: list[Sequence[str]] = []
+    monkeypatch.setattr(train_all, "call", lambda command, env: seen.append(command) or 0)
+    done = CliRunner().invoke(app, ["train", "all", "--folder", str(tmp_path), "--json"])
+    assert [command[-3:] for command in seen] == [("data", "one", "--json")]
+    assert json.loads(done.stdout) == {"type": "summary", "adapters": str(tmp_path / "adapters")}
 
 
 def test_a_failing_step_ends_the_chain(tmp_path: Path) -> None:

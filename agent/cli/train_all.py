@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from rich.text import Text
 
 from dragoman.agent.cli.output import JsonOption, console, errors
-from dragoman.agent.cli.training import DeviceOption, finished, training_folder
+from dragoman.agent.cli.training import DeviceOption, finished, prepare_training, training_folder
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.verifying import RANKER
 from dragoman.asr.causal.catalog import TALK
 from dragoman.audio.types import DragomanError
 from dragoman.models.adapters import FOLDER
+
+ENOUGH: Final = 15.0
+"""Minutes in which the endpointer is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,10 @@ def steps(folder: Path, minutes: float, speech_hours: float, talk_hours: float, 
             f"duplex-{EAR}.npz",
         ),
         Step(
-            ("train", "endpointer", "--data", str(talks), "--folder", str(endpoints), "--ear", EAR, "--device", device),
+            (
+                *("train", "endpointer", "--data", str(talks), "--folder", str(endpoints), "--ear", EAR),
+                *("--minutes", f"{min(minutes, ENOUGH):g}", "--device", device),
+            ),
             endpoints / "endpointer.npz",
             f"endpointer-{EAR}.npz",
         ),
@@ -112,7 +120,9 @@ def run(todo: Sequence[Step], adapters: Path, call: Callable[[Sequence[str], Map
     """Carry out the steps; each later one finds the adapters of those before. Raises ``DragomanError``."""
     adapters.mkdir(parents=True, exist_ok=True)
     for number, step in enumerate(todo, 1):
-        console.print(f"[bold]{number} of {len(todo)}:[/] dragoman {' '.join(step.command)}")
+        console.print(
+            f"[bold]{number} of {len(todo)}:[/]", Text(f"dragoman {shlex.join(step.command)}"), soft_wrap=True
+        )
         status = call((sys.executable, "-m", "dragoman", *step.command), {**os.environ, FOLDER: str(adapters)})
         if status:
             raise DragomanError(
@@ -122,11 +132,23 @@ def run(todo: Sequence[Step], adapters: Path, call: Callable[[Sequence[str], Map
             shutil.copyfile(step.result, adapters / step.adapter)
 
 
+def call(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run a command to its end; gives its status. Whoever stops this waits until it has saved what it has."""
+    # In a group of its own, so that Ctrl-C reaches it but once: the second would end its saving.
+    child = subprocess.Popen(command, env=dict(env), process_group=0)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
+
+
 def everything(
     folder: Annotated[Path | None, typer.Option(help="Where data and checkpoints lie; a stopped run goes on.")] = None,
-    minutes: Annotated[float, typer.Option(help="At most so many minutes for each training.")] = 170.0,
-    speech_hours: Annotated[float, typer.Option(help="Speech for the ear.")] = 4.0,
-    talk_hours: Annotated[float, typer.Option(help="Conversations for the fast path.")] = 8.0,
+    minutes: Annotated[float, typer.Option(help="At most so many minutes for each training.", min=0.01)] = 170.0,
+    speech_hours: Annotated[float, typer.Option(help="Hours of speech for the ear.", min=0.01)] = 4.0,
+    talk_hours: Annotated[float, typer.Option(help="Hours of conversations for the fast path.", min=0.01)] = 8.0,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -135,11 +157,13 @@ def everything(
     Takes most of a day on one core. The adapters are used with DRAGOMAN_ADAPTERS=FOLDER/adapters.
     """
     with errors():
+        prepare_training(threads=1, device=device)  # before data are made for hours: that it is missing
         target = training_folder(folder, "all")
         adapters = target / "adapters"
+        told = ("--json",) if as_json else ()
         run(
             steps(target, minutes, speech_hours, talk_hours, device),
             adapters,
-            lambda command, env: subprocess.run(command, env=dict(env), check=False).returncode,
+            lambda command, env: call((*command, *told), env),
         )
         finished(as_json, "adapters", adapters)

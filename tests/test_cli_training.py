@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
 from dragoman.agent.cli.training import checked, steps_shown
 from dragoman.models.curves import draw_curves
 
@@ -46,3 +48,22 @@ def test_a_log_that_was_cut_short_is_drawn_without_the_line(tmp_path: Path) -> N
     assert draw_curves(log, ("loss",), ("loss",)) == tmp_path / "log.png"
     log.write_text('{"step": 1')
     assert draw_curves(log, ("loss",), ("loss",)) is None
+
+
+@pytest.mark.parametrize("option", ["steps", "minutes", "lessons", "rank", "check-every", "threads"])
+def test_a_training_of_nothing_is_refused(option: str) -> None:
+    """In one line that names the option."""
+    done = CliRunner().invoke(app, ["train", "drafter", f"--{option}", "0"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert f"Invalid value for '--{option}'" in done.output
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_is_refused(device: str) -> None:
+    """Before anything is read, or made for hours."""
+    pytest.importorskip("torch")
+    for command in (["train", "completion"], ["train", "all"]):
+        done = CliRunner().invoke(app, [*command, "--device", device])
+        assert done.exit_code == 1
+        assert f"torch can't use a device '{device}' here" in done.output

@@ -72,7 +72,7 @@ def speech(
     lang: Annotated[str, typer.Option(help="Language to speak: en or pt.")] = "en",
     hours: Annotated[float, typer.Option(help="About so many hours (a clip lasts 10 s in the mean).")] = 2.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same clips.")] = 1,
-    first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.")] = 0,
+    first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.", min=0)] = 0,
     packs: Annotated[Path | None, typer.Option(help="Folder of more Kokoro voices (*.bin).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the fast English voices, pitched.")] = False,
     as_json: JsonOption = False,

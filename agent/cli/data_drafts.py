@@ -15,6 +15,7 @@ import typer
 
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import counting_bar, progress_of
+from dragoman.agent.cli.training import ThreadsOption
 from dragoman.agent.drafter.catalog import open_drafter, require_adapter
 from dragoman.agent.drafter.drafting import Asked, Drafted, Drafter, recorded, retold, turns_of
 from dragoman.agent.drafter.judging import Judge
@@ -62,7 +63,7 @@ def drafts(
     judge: Annotated[
         str | None, typer.Option(help="Let a language model label in the ranker's place: http://...")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of how turns are heard and spoilt.")] = 1,
     as_json: JsonOption = False,
 ) -> None:

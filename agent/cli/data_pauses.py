@@ -11,6 +11,7 @@ from dragoman.agent.cli.data_drafts import split_of_name
 from dragoman.agent.cli.data_duplex import default_folder
 from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import progress_of
+from dragoman.agent.cli.training import ThreadsOption
 from dragoman.agent.drafter.pauses import load_pauses, make_pauses
 from dragoman.agent.duplex.features import EAR
 from dragoman.agent.duplex.store import load_conversations, shards
@@ -22,7 +23,7 @@ def pauses(
     folder: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
     split: Annotated[str, typer.Option(help="Which conversations: drafter, verifier or test.")] = "verifier",
     most: Annotated[int | None, typer.Option(help="At most so many shards.", min=1)] = None,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
+    threads: ThreadsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Listen to made conversations as a session would, and keep the words of each turn at each of its pauses.

@@ -12,7 +12,7 @@ import typer
 
 from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.cli.progress import counting_bar
-from dragoman.agent.cli.training import prepare_training
+from dragoman.agent.cli.training import DeviceOption, ThreadsOption, prepare_training
 from dragoman.asr.causal.texts import sentence
 from dragoman.audio.types import DragomanError
 from dragoman.translation import BergamotTranslator
@@ -40,14 +40,14 @@ def translation(
     first: Annotated[int, typer.Option(help="Number of the first shard: to share the work.", min=0)] = 0,
     text: Annotated[list[Path] | None, typer.Option(help="Files of English texts, one a line.")] = None,
     words: Annotated[Path | None, typer.Option(help="Folder of WordNet's files (data.noun ...).")] = None,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Let the embedded translator translate sentences and their beginnings. What is made is not made again."""
     with errors():
         source, target = pair_of(pair)
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.translation.training.teacher import Teacher
 
         goal = folder or default_folder()

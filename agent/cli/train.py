@@ -67,8 +67,8 @@ def asr(
     lang: Annotated[str, typer.Option(help="Languages to train on, separated by commas.")] = "en",
     steps: StepsOption = 4000,
     minutes: MinutesOption = 170.0,
-    rank: Annotated[int, typer.Option(help="Rank of the encoder's changes.")] = 64,
-    decoder_rank: Annotated[int, typer.Option(help="Rank of the decoder's changes.")] = 32,
+    rank: Annotated[int, typer.Option(help="Rank of the encoder's changes.", min=1)] = 64,
+    decoder_rank: Annotated[int, typer.Option(help="Rank of the decoder's changes.", min=1)] = 32,
     rate: RateOption = 8e-4,
     strength: Annotated[float, typer.Option(help="Share of the learned changes that is kept in the adapter.")] = 0.7,
     begin: Annotated[Path | None, typer.Option(help="An adapter for the same weights to begin with.")] = None,
@@ -82,7 +82,7 @@ def asr(
 ) -> None:
     """Teach Whisper to hear while the speaker speaks. Stop it when you like: the same command goes on."""
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.asr.causal.training import Options, Report, Trainer
 
         options = Options(

@@ -14,6 +14,7 @@ from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
     MinutesOption,
+    RankOption,
     RateOption,
     StepsOption,
     ThreadsOption,
@@ -35,12 +36,12 @@ def completion(
     body: BodyOption = BODY,
     steps: StepsOption = 4000,
     minutes: MinutesOption = 78.0,
-    lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
-    rank: Annotated[int, typer.Option(help="Rank of the changes to the layers.")] = 16,
+    lessons: Annotated[int, typer.Option(help="Dialogues in a step.", min=1)] = 4,
+    rank: RankOption = 16,
     first: Annotated[int, typer.Option(help="The first layer that is not the drafter's.")] = 10,
     layers: Annotated[int, typer.Option(help="How many layers are read in all.")] = 20,
     rate: RateOption = 6e-4,
-    check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 150,
+    check_every: Annotated[int, typer.Option(help="Steps between checks.", min=1)] = 150,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the dialogues and of how they are spoken.")] = 1,
@@ -51,7 +52,7 @@ def completion(
     Needs no data but the talks that are installed. `dragoman train endings` then weighs what they tell.
     """
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.agent.drafter.completion_training import Options, Trainer
 
         options = Options(

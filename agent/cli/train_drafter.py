@@ -16,6 +16,7 @@ from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
     MinutesOption,
+    RankOption,
     RateOption,
     StepsOption,
     ThreadsOption,
@@ -40,10 +41,10 @@ def drafter(
     body: BodyOption = BODY,
     steps: StepsOption = 4000,
     minutes: MinutesOption = 60.0,
-    lessons: Annotated[int, typer.Option(help="Dialogues in a step.")] = 4,
-    rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
+    lessons: Annotated[int, typer.Option(help="Dialogues in a step.", min=1)] = 4,
+    rank: RankOption = 16,
     rate: RateOption = 6e-4,
-    check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 50,
+    check_every: Annotated[int, typer.Option(help="Steps between checks.", min=1)] = 50,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of what is misheard.")] = 1,
@@ -51,7 +52,7 @@ def drafter(
 ) -> None:
     """Teach a small language model to begin replies as the slow path does. Stop it when you like: it goes on."""
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.agent.drafter.training import Options, Trainer
 
         options = Options(steps, minutes, rank, rate, lessons, check_every=check_every, seed=seed)

@@ -15,6 +15,7 @@ from dragoman.agent.cli.training import (
     DeviceOption,
     FolderOption,
     MinutesOption,
+    RankOption,
     RateOption,
     StepsOption,
     ThreadsOption,
@@ -33,15 +34,15 @@ def duplex(
     data: Annotated[Path | None, typer.Option(help="Folder of `dragoman data duplex`.")] = None,
     folder: FolderOption = None,
     body: BodyOption = BODY,
-    layers: Annotated[int | None, typer.Option(help="Use its first layers alone.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Use its first layers alone.", min=1)] = None,
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
     steps: StepsOption = 4000,
     minutes: MinutesOption = 170.0,
-    windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.")] = 4,
-    rank: Annotated[int, typer.Option(help="Rank of the changes to the language model.")] = 16,
+    windows: Annotated[int, typer.Option(help="Windows of 30 seconds in a step.", min=1)] = 4,
+    rank: RankOption = 16,
     begin: Annotated[Path | None, typer.Option(help="An adapter for the same ear and body to begin with.")] = None,
     rate: RateOption = 1e-3,
-    check_every: Annotated[int, typer.Option(help="Steps between rehearsals.")] = 100,
+    check_every: Annotated[int, typer.Option(help="Steps between rehearsals.", min=1)] = 100,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order and of what is changed at random.")] = 1,
@@ -49,7 +50,7 @@ def duplex(
 ) -> None:
     """Teach a small language model to take turns by ear. Stop it when you like: the same command goes on."""
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.agent.duplex.training import Options, Report, Trainer
 
         options = Options(

@@ -33,7 +33,7 @@ def endpointer(
     ear: Annotated[str, typer.Option(help="The ear: Whisper's catalog name; its causal adapter must be there.")] = EAR,
     steps: StepsOption = 20_000,
     minutes: MinutesOption = 15.0,
-    width: Annotated[int, typer.Option(help="Of a state.")] = 128,
+    width: Annotated[int, typer.Option(help="Of a state.", min=1)] = 128,
     rate: RateOption = 2.5e-3,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
@@ -43,7 +43,7 @@ def endpointer(
 ) -> None:
     """Teach a small recurrent network to tell the end of a turn from a pause. Stop it when you like: it goes on."""
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.agent.duplex.endpointer_training import Options, Trainer
 
         options = Options(steps=steps, minutes=minutes, width=width, rate=rate, seed=seed)

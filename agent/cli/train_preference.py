@@ -47,7 +47,7 @@ def preference(
 ) -> None:
     """Teach the drafter which of its drafts may be spoken. Stop it when you like: it goes on."""
     with errors():
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.agent.drafter.choices import choices
         from dragoman.agent.drafter.preference import Options, Preference
 

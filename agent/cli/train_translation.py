@@ -33,10 +33,10 @@ def translation(
     minutes: MinutesOption = 170.0,
     rate: RateOption = 1e-3,
     encoder_rate: Annotated[float, typer.Option(help="That of the encoder, as a share of it.")] = 0.3,
-    tokens: Annotated[int, typer.Option(help="Source tokens of a batch, about.")] = 600,
+    tokens: Annotated[int, typer.Option(help="Source tokens of a batch, about.", min=1)] = 600,
     guided: Annotated[float, typer.Option(help="Weight of what the embedded translator held likely besides.")] = 1.0,
     begin: Annotated[Path | None, typer.Option(help="A translator of this kind and pair to begin with.")] = None,
-    check_every: Annotated[int, typer.Option(help="Steps between checks.")] = 100,
+    check_every: Annotated[int, typer.Option(help="Steps between checks.", min=1)] = 100,
     threads: ThreadsOption = 1,
     device: DeviceOption = "cpu",
     seed: Annotated[int, typer.Option(help="Of the order.")] = 1,
@@ -45,7 +45,7 @@ def translation(
     """Teach a small network to translate what is not over yet. Stop it when you like: the same command goes on."""
     with errors():
         languages = pair_of(pair)
-        prepare_training(threads)
+        prepare_training(threads, device)
         from dragoman.translation.training.trainer import Options, Trainer
 
         options = Options(steps, minutes, rate, encoder_rate, tokens, guided, begin, check_every=check_every, seed=seed)

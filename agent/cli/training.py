@@ -23,22 +23,30 @@ BodyOption = Annotated[
     str, typer.Option("--body", help="GGUF of a Llama or Qwen2: a name, a file or org/name/file.gguf.")
 ]
 FolderOption = Annotated[Path | None, typer.Option("--folder", help="Where checkpoints lie; a stopped run goes on.")]
-StepsOption = Annotated[int, typer.Option("--steps", help="At most so many steps.")]
-MinutesOption = Annotated[float, typer.Option("--minutes", help="At most so many minutes, over all runs.")]
-RateOption = Annotated[float, typer.Option("--rate", help="Highest learning rate.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads on the CPU.")]
+StepsOption = Annotated[int, typer.Option("--steps", help="At most so many steps.", min=1)]
+MinutesOption = Annotated[float, typer.Option("--minutes", help="At most so many minutes, over all runs.", min=0.01)]
+RateOption = Annotated[float, typer.Option("--rate", help="Highest learning rate.", min=0.0)]
+ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads on the CPU.", min=1)]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+RankOption = Annotated[int, typer.Option("--rank", help="Rank of the changes to the language model.", min=1)]
 
 Shown: TypeAlias = Callable[[float, int, Mapping[str, float], Mapping[str, float | None]], None]
 """Told how much is done, in [0, 1], the step, its losses, and what a check found if there was one, all by name."""
 
 
-def prepare_training(threads: int) -> None:
-    """Let torch use so many threads, and a stopped run save what it has. Raises ``DragomanError`` without torch."""
+def prepare_training(threads: int, device: str = "cpu") -> None:
+    """Let torch use so many threads, and a stopped run save what it has.
+
+    Raises ``DragomanError`` without torch, and for a device that it can't use.
+    """
     try:
         import torch
     except ImportError as error:
         raise DragomanError("training needs torch: run pip install 'dragoman[train]'") from error
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without it
+        raise DragomanError(f"torch can't use a device {device!r} here: take --device cpu") from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as with Ctrl-C
     torch.set_num_threads(threads)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))

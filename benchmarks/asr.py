@@ -27,6 +27,7 @@ from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Json, Samples, Word
+from dragoman.benchmarks.before import WER, require
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer, percentile, rate
 from dragoman.models.catalog import resolve
 
@@ -72,6 +73,7 @@ def measure(
     from dragoman.benchmarks.wer import read_index  # here: what it needs takes a second to import
 
     with errors():
+        require(*WER)
         wanted = [name for name in only.split(",") if name]
         if unknown := set(wanted) - set(SYSTEMS):
             raise DragomanError(f"no system is called {sorted(unknown)[0]!r}: there are {', '.join(SYSTEMS)}")

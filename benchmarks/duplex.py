@@ -22,6 +22,7 @@ from rich.text import Text
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
+from dragoman.benchmarks.before import picture
 from dragoman.models.catalog import Progress
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def measure(
         from dragoman.benchmarks import duplex_report as report  # here: what it needs takes a second to import
 
         sets, systems = _wanted(only)
-        if plot is not None:
-            report.check_picture()
+        picture(plot)
         late = _after(max_s)
         with progress_of("turn-taking", quiet=as_json) as progress:
             loaded = _load(systems, adapter, begin, words, heed, progress)

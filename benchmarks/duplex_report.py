@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -189,12 +188,6 @@ def lines(compared: Sequence[Mapping[str, Json]], sets: Sequence[Results]) -> It
             f"first word P90 {_number(made['first_word_p90_ms'], '.0f')} ms, "
             f"five words P90 {_number(made['five_words_p90_ms'], '.0f')} ms"
         )
-
-
-def check_picture() -> None:
-    """Raise ``DragomanError`` where no picture can be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DragomanError("a picture needs matplotlib: run pip install matplotlib")
 
 
 def draw(results: Sequence[Mapping[str, Json]], path: Path) -> None:

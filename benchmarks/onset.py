@@ -18,6 +18,7 @@ from rich.console import Console
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError
+from dragoman.benchmarks.before import WER, new_sheet, pictures, require
 
 if TYPE_CHECKING:
     from dragoman.benchmarks.onset_figures import Run
@@ -68,8 +69,9 @@ def measure(
         from dragoman.benchmarks.onset_turns import held_out
 
         plan = Plan(_modes(only), _delays(delays), limit, delayed, real, time.monotonic() + max_s, whole)
-        if plot is not None:
-            onset_report.check_picture()
+        require(*WER)
+        pictures(plot)
+        new_sheet(pairs)
         with progress_of("onset", quiet=as_json) as progress:
             # A turn in fifteen can't stand alone.
             heard = duplex_sets.given(data) if data else duplex_sets.made(limit + limit // 13, seed, progress)

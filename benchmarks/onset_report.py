@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from dragoman.agent.openings import Judge
-from dragoman.audio.types import DragomanError, Json
+from dragoman.audio.types import Json
 from dragoman.benchmarks.onset_figures import Group
 from dragoman.benchmarks.onset_modes import MODES
 from dragoman.verifier.model import Verifier
@@ -103,15 +102,8 @@ def _found(card: object, labels: str, name: str) -> float | None:
     return card if isinstance(card, float) else None
 
 
-def check_picture() -> None:
-    """Raise ``DragomanError`` where pictures can't be drawn: before anything is measured."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DragomanError("plots need matplotlib: run `pip install matplotlib`")
-
-
 def draw(found: Sequence[Group], rows: Sequence[Mapping[str, Json]], folder: Path) -> list[Path]:
     """Two pictures: the share of turns whose reply has begun, by mode; and the P90 of onset against the delay."""
-    check_picture()
     import matplotlib
 
     matplotlib.use("Agg")

@@ -28,6 +28,7 @@ from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.llm.prediction import open_predictor
 from dragoman.asr import open_recognizer
 from dragoman.audio.types import DragomanError, Json
+from dragoman.benchmarks.before import pictures, require
 from dragoman.benchmarks.interpreting import (
     Engine,
     Interpreted,
@@ -134,6 +135,8 @@ def measure(
         if minutes:
             _talks(clips, minutes, real, max_s, json)
             return
+        require("sacrebleu")
+        pictures(plots)
         deadline = time.monotonic() + max_s
         results: list[dict[str, Json]] = []
         for source, target in PAIRS:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from dragoman.audio.types import DragomanError, Json
+from dragoman.audio.types import Json
 
 _LIMIT_NE: Final = 0.2
 _LAG: Final = "last_changed_p50_s"
@@ -17,11 +17,9 @@ _PLOTS: Final = (
 
 
 def draw(results: Sequence[Mapping[str, Json]], folder: Path) -> list[Path]:
-    """A file for each plot, a panel for each pair. Raises ``DragomanError`` where matplotlib is missing."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise DragomanError("plots need matplotlib: run `pip install matplotlib`") from error
+    """A file for each plot, a panel for each pair."""
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

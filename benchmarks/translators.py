@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,13 +23,14 @@ import typer
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
+from dragoman.benchmarks.before import require
 from dragoman.benchmarks.translation_clips import PAIRS, BilingualClip, listed, spoken
 from dragoman.benchmarks.translation_scores import quality
 from dragoman.translation import BergamotTranslator, LearnedTranslator
 from dragoman.translation.learned import KINDS, find
 from dragoman.translation.sentences import sentences
 from dragoman.translation.steering import Steerable, Steering
-from dragoman.translation.training.pairs import load_pairs, pair_shards
+from dragoman.translation.training.pairs import Pair, load_pairs, pair_shards
 
 LENGTHS: Final = (5, 10, 20, 40)
 """Source words."""
@@ -73,36 +74,55 @@ def measure(
     pairs: Annotated[Path | None, typer.Option(help="Folder of `dragoman data translation`: its test pairs.")] = None,
     engine: Annotated[str, typer.Option(help="Translators, separated by commas; none: all there are.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many test pairs of each kind.")] = 400,
+    max_s: Annotated[float, typer.Option(help="Start nothing after so many seconds.")] = 1100,
     json: JsonOption = False,
 ) -> None:
     """Compare the embedded translator with those that were trained on what it says."""
     with errors():
+        require("sacrebleu")
         known = ("bergamot", *KINDS)
         wanted = tuple(name for name in engine.split(",") if name) or known
         if unknown := set(wanted) - set(known):
             raise DragomanError(f"no translator is called {sorted(unknown)[0]!r}: there are {', '.join(known)}")
         clips = listed(data)[0] if data else spoken()
-        results: list[Json] = []
+        taught = {(source, target): _pairs(pairs, source, target) for source, target in PAIRS}
+        if pairs and not any(taught.values()):
+            raise DragomanError(f"{pairs} holds no test pairs: run `dragoman data translation`")
+        todo = [(name, *pair) for pair in PAIRS for name in wanted if name == "bergamot" or find(name, *pair)]
+        results, deadline = list[dict[str, Json]](), time.monotonic() + max_s
         with progress_of("translating", json) as progress:
-            for at, (source, target) in enumerate(PAIRS):
-                names = [name for name in wanted if name == "bergamot" or find(name, source, target)]
-                for number, name in enumerate(names):
-                    progress(f"{name}, {source} to {target}", at * len(names) + number, len(PAIRS) * len(names))
-                    translator = BergamotTranslator() if name == "bergamot" else LearnedTranslator(name)
-                    mine = [clip for clip in clips if (clip.source, clip.target) == (source, target) and clip.text]
-                    result: dict[str, Json] = {"engine": name, "pair": f"{source}-{target}"}
-                    result |= _references(translator, mine)
-                    result |= _teacher(translator, source, target, pairs, limit) if pairs else {}
-                    result |= _compute(translator, source, target)
-                    results.append(result)
-                    if json:
-                        emit("result", **result)
-            progress("translating", 1, 1)
+            for number, (name, source, target) in enumerate(todo):
+                if time.monotonic() > deadline:
+                    break
+                progress("translators", number, len(todo))
+                translator = BergamotTranslator() if name == "bergamot" else LearnedTranslator(name)
+                mine = [clip for clip in clips if (clip.source, clip.target) == (source, target) and clip.text]
+                result: dict[str, Json] = {"engine": name, "pair": f"{source}-{target}"}
+                result |= _references(translator, mine) if mine else {}
+                result |= _teacher(translator, source, target, taught[source, target], limit)
+                result |= _compute(translator, source, target)
+                results.append(result)
+                console.print(_line(result), soft_wrap=True)
+                if json:
+                    emit("result", **result)
+            progress("translators", len(todo), len(todo))
         if json:
-            emit("summary", results=results)
+            emit("summary", results=list[Json](results))
         else:
-            for line in results:
-                console.print(line)
+            for result in results:
+                print(_line(result))
+
+
+def _line(result: Mapping[str, Json]) -> str:
+    return "  ".join(
+        f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in result.items()
+    )
+
+
+def _pairs(folder: Path | None, source: str, target: str) -> list[Pair]:
+    """What the teacher said of texts that nobody was trained on."""
+    paths = pair_shards(folder, f"{source}-{target}", "test") if folder else []
+    return [pair for path in paths for pair in load_pairs(path)]
 
 
 def _references(translator: BergamotTranslator | LearnedTranslator, clips: list[BilingualClip]) -> dict[str, Json]:
@@ -113,11 +133,12 @@ def _references(translator: BergamotTranslator | LearnedTranslator, clips: list[
 
 
 def _teacher(
-    translator: BergamotTranslator | LearnedTranslator, source: str, target: str, folder: Path, limit: int
+    translator: BergamotTranslator | LearnedTranslator, source: str, target: str, every: list[Pair], limit: int
 ) -> dict[str, Json]:
-    """chrF against the teacher's translations, of whole texts and of beginnings."""
-    every = [pair for path in pair_shards(folder, f"{source}-{target}", "test") for pair in load_pairs(path)]
+    """chrF against the teacher's translations, of whole texts and of beginnings; nothing where there are none."""
     figures: dict[str, Json] = {}
+    if not every:
+        return figures
     for name, cut in (("whole", False), ("cut", True)):
         chosen = [pair for pair in every if pair.cut is cut and len(sentences(pair.source)) == 1][:limit]
         said = [translator.steered(pair.source, source, target, _WHOLE).text for pair in chosen]

@@ -22,6 +22,7 @@ from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.asr.whisper import Hypothesis, WhisperRecognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
+from dragoman.benchmarks.before import WER, require
 from dragoman.models.catalog import resolve
 
 P = ParamSpec("P")
@@ -53,12 +54,13 @@ def measure(
     lang: Annotated[str, typer.Option(help="Clips of this language.")] = "en",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's: int8, float32.")] = "int8",
     only: Annotated[str, typer.Option(help="Clips whose name contains this.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many clips.")] = 1_000,
+    limit: Annotated[int, typer.Option(help="At most so many clips.", min=1)] = 1_000,
     max_s: Annotated[float, typer.Option(help="Start no clip after so many seconds.")] = 1_000,
     as_json: JsonOption = False,
 ) -> None:
     """Print the word error rate of plain faster-whisper and of dragoman's partials and finals."""
     with errors():
+        require(*WER)
         clips = [clip for clip in read_index(data) if clip.lang[:2] == lang and only in clip.file][:limit]
         if not clips:
             raise DragomanError(f"{data}: no clips of language {lang!r}")
@@ -91,6 +93,8 @@ def measure(
                 emit("clip", file=clip.file, seconds=len(pcm) / INPUT_RATE, errors=wrong, texts=texts)
             else:
                 console.print(f"{clip.file:48} {len(pcm) / INPUT_RATE:5.1f} s  errors {wrong}")
+        if not words:
+            raise DragomanError(f"nothing was measured in {max_s:g} s: give --max-s more")
         seconds_of["last partial"] = seconds_of["partial"]
         runs = [Run(name, n / words, words, median(seconds_of[name])) for name, n in errors_of.items()]
         if as_json:

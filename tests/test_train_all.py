@@ -83,7 +83,12 @@ finally:
     Path(sys.argv[1]).write_text("saved")
 """
 
-_STARTS = "import os, sys; from dragoman.agent.cli.train_all import call; call(sys.argv[1:], os.environ)"
+_STARTS = """
+import os, signal, sys
+from dragoman.agent.cli.train_all import call
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background are begun without it
+call(sys.argv[1:], os.environ)
+"""
 
 
 def test_whoever_is_stopped_saves_first(tmp_path: Path) -> None:

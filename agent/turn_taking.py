@@ -243,24 +243,20 @@ class TurnTaker:
                     self._between()
 
     def _between(self) -> None:
-        """Words were read: where the turn's end is plain by them, the next frame is not waited for. The model is told
-        then.
+        """Words were read, or sound came since: where the turn's end is plain by them, the next frame is not waited
+        for. That is judged once in a silence, as soon as there is time for it. The model is told with the next frame.
         """
         if not self._unjudged or self._whole is None or self._known is None:
             return
         known, end = self._known
-        later = max(0, self._now - end) / INPUT_RATE
-        ends, floor = self._stream.policy.ends, self._floor()
+        now, ends = self._position + len(self._rest) - self._stream.ahead, self._stream.policy.ends
+        later = max(0, now - end) / INPUT_RATE
         if later < ends.time_for(known):
             return  # more sound has to come
         self._unjudged = False
+        floor = self._floor()
         if floor.turn and not floor.busy and ends.over_between(known, self._whole, later):
-            self._told(on.TurnOver(self._now - round(BEGIN_AFTER_S * INPUT_RATE)))
-
-    @property
-    def _now(self) -> int:
-        """The sample up to which frames have been heard, or could have been if they were shorter."""
-        return self._position + len(self._rest) - self._stream.ahead
+            self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

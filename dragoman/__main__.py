@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-try:
+
+@contextmanager
+def _left_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process: nothing is begun that could be lost, and what it interrupted might make another error of
+    it, as libraries in C do while they are imported.
+    """
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a background job would ignore it
+    if heard:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    yield
+    if heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+with _left_at_once():  # all this takes a second
     import typer
 
     from dragoman.agent.cli import data, demo, doctor, models, say, talk, train, transcribe, translate
     from dragoman.benchmarks import cli as bench
     from dragoman.web import cli as serve
-except KeyboardInterrupt:  # all this takes a second
-    raise SystemExit(130) from None
 
 app = typer.Typer(
     name="dragoman",
@@ -32,7 +47,10 @@ def main() -> None:
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # Windows has but the first
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before the command began
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

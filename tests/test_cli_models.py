@@ -101,16 +101,32 @@ def test_who_reads_no_more_is_told_nothing():
 
 
 def test_ctrl_c_is_no_traceback():
-    """Not even in the first second."""
+    """Not even in the first second, whatever a library that is imported makes of it."""
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job would ignore it
         "class Finder:\n"
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'dragoman.web.app':\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "            except KeyboardInterrupt:\n"
+        "                raise ImportError('initialization failed')\n"
         "sys.meta_path.insert(0, Finder())\n"
         "from dragoman.__main__ import main\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_ctrl_c_is_no_traceback_before_the_command_begins():
+    """While its options are made out."""
+    code = (
+        "from dragoman import __main__ as command\n"
+        "def app():\n"
+        "    raise KeyboardInterrupt\n"
+        "command.app = app\n"
+        "command.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -130,6 +131,26 @@ def test_ctrl_c_is_no_traceback_before_the_command_begins():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_what_the_locale_can_not_write_does_not_stop_a_command():
+    """JSON is the same in escapes; in a text it is left out."""
+    code = (
+        "from dragoman import __main__ as command\n"
+        "from dragoman.agent.cli.output import emit\n"
+        "def app():\n"
+        "    print('ol\u00e1 \u2014')\n"
+        "    emit('summary', text='ol\u00e1 \u2014', file='\\udcff.wav')\n"
+        "command.app = app\n"
+        "command.main()\n"
+    )
+    for encoding, text in (("latin-1", "olá ?"), ("utf-8", "olá —")):
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env)
+        assert done.returncode == 0, done.stderr
+        plain, line = done.stdout.decode(encoding).splitlines()
+        assert plain == text
+        assert json.loads(line) == {"type": "summary", "text": "olá —", "file": "\udcff.wav"}
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])

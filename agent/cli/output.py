@@ -24,7 +24,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on standard
 
 def emit(type_: str, **fields: Json) -> None:
     """Print one JSON object on a line of standard output. The last one of a command has type ``summary``."""
-    sys.stdout.write(json.dumps({"type": type_, **fields}, ensure_ascii=False) + "\n")
+    line = json.dumps({"type": type_, **fields}, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # another locale, or the name of a file that is none in this one
+        line = json.dumps({"type": type_, **fields})
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

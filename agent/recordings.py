@@ -7,6 +7,7 @@ words are taken.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,12 @@ def recordings(folder: Path) -> list[Path]:
     if not found:
         raise DragomanError(f"{folder} holds no sound files: expected {', '.join(sorted(SUFFIXES))}")
     return found
+
+
+def digest(path: Path) -> str:
+    """A short name of what is in a file, wherever it lies."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def recorded_clips(path: Path, recognizer: Recognizer, language: str) -> Iterator[Clip]:

@@ -9,10 +9,12 @@ from random import Random
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
 from dragoman.asr.causal.adapter import load_adapter
 from dragoman.asr.causal.augment import augment, nothing
-from dragoman.asr.causal.corpus import Clip, load_clips, make_clip, save_clips
+from dragoman.asr.causal.corpus import Clip, load_clips, make_clip, save_clips, shards
 from dragoman.asr.causal.examples import FRAME_S, GRAIN, LONGEST, draw_cut, make_example, padded_tokens, written
 from dragoman.asr.causal.texts import LANGUAGES, sentence
 from dragoman.audio.types import DragomanError, Speech, Word
@@ -246,6 +248,36 @@ def test_a_recording_s_text_that_can_not_be_read_is_one_clear_line(tmp_path: Pat
     (tmp_path / "talk.txt").write_bytes("café".encode("latin-1"))
     with pytest.raises(DragomanError, match=r"talk\.txt: no text that can be read"):
         next(recorded_clips(tmp_path / "talk.wav", object(), "en"))
+
+
+def test_recordings_are_known_by_what_is_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is put among others, or lies in another folder, is heard, and no other is heard again."""
+    heard: list[str] = []
+
+    def clips(path: Path, recognizer: object, language: str) -> list[Clip]:
+        heard.append(path.name)
+        return [Clip(np.zeros(160, np.float32), (Word(path.stem, 0.0, 0.01),), language, path.stem)]
+
+    monkeypatch.setattr("dragoman.agent.cli.data.open_recognizer", lambda model, lang: None)
+    monkeypatch.setattr("dragoman.agent.recordings.recorded_clips", clips)
+
+    def made(folder: str) -> list[str]:
+        command = ["data", "recordings", str(tmp_path / folder), "--folder", str(tmp_path / "clips"), "--json"]
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        *found, summary = [json.loads(line) for line in done.stdout.splitlines()]
+        assert summary["clips"] == len(found)
+        return [clip.speaker for line in found for clip in load_clips(Path(line["path"]))]
+
+    for folder, names in (("one", "ac"), ("two", "d")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.wav").write_text(name)
+    assert made("one") == ["a", "c"]
+    (tmp_path / "one" / "b.wav").write_text("b")
+    assert made("one") == ["a", "b", "c"]
+    assert made("two") == ["d"]
+    assert heard == ["a.wav", "c.wav", "b.wav", "d.wav"]
+    assert len(shards(tmp_path / "clips", ["en"])) == 4
 
 
 def test_recordings_become_clips(english_recognizer, spoken, tmp_path: Path) -> None:

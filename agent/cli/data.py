@@ -31,7 +31,6 @@ from dragoman.asr.causal.corpus import (
     load_clips,
     make_shard,
     save_clips,
-    shard_path,
 )
 from dragoman.asr.causal.texts import LANGUAGES, sentence
 from dragoman.audio.types import DragomanError
@@ -117,8 +116,9 @@ def recordings(
         recognizer = open_recognizer(model, lang)
         count, seconds = 0, 0.0
         with counting_bar(quiet=as_json) as bar:
-            for number, path in enumerate(bar.track(files, description="recordings")):
-                shard = shard_path(target, lang, HUMAN, number)
+            for path in bar.track(files, description="recordings"):
+                # By what is in it: files come and go, and several folders may be read into one.
+                shard = target / f"{lang}-{HUMAN}-{human.digest(path)}.npz"
                 if not shard.is_file():
                     save_clips(shard, list(human.recorded_clips(path, recognizer, lang)))
                 clips = list(load_clips(shard))

@@ -12,7 +12,7 @@ from typing import Final
 
 from dragoman.agent.duplex.conversation import Conversation
 from dragoman.agent.duplex.store import load_conversations
-from dragoman.asr.causal.corpus import LONGEST_S, Clip, save_clips, shard_path
+from dragoman.asr.causal.corpus import LONGEST_S, Clip, save_clips
 from dragoman.audio.types import INPUT_RATE
 
 _BEFORE_S: Final = 0.45
@@ -33,9 +33,11 @@ def clips_of(conversation: Conversation) -> Iterator[Clip]:
 
 
 def make_turns(shard: Path, folder: Path) -> Path:
-    """Keep a shard's turns as a shard of clips, unless that is there; it appears whole or not at all."""
+    """Keep a shard's turns as a shard of clips, unless that is there; it appears whole or not at all. Its name is none
+    of `dragoman data speech`: both may lie in one folder.
+    """
     _, seed, number = shard.stem.rsplit("-", 2)
-    path = shard_path(folder, "en", int(seed), int(number))
+    path = folder / f"en-{seed}-turns-{number}.npz"
     if not path.is_file():
         save_clips(path, [clip for conversation in load_conversations(shard) for clip in clips_of(conversation)])
     return path

@@ -43,7 +43,7 @@ def serve(
         str,
         typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port\\[#model]."),
     ] = "auto",
-    voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
+    voice: Annotated[str, typer.Option(help="Voice: auto, a name, or a Piper voice's .onnx.")] = "auto",
     turns: Annotated[
         str, typer.Option(help="Who takes turns: model (by ear), words (silence), smart-turn, auto.")
     ] = "auto",

@@ -27,7 +27,7 @@ def say(
     text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .wav or .flac file.")] = None,
     lang: Annotated[str, typer.Option(help="Language of the text: en, pt, es, fr, it.")] = "en",
-    voice: Annotated[str, typer.Option(help="Name of a voice.")] = "auto",
+    voice: Annotated[str, typer.Option(help="auto, a name (--voices), or a Piper voice's .onnx.")] = "auto",
     rate: Annotated[float, typer.Option(help="Pace, 0.5 to 2.")] = 1.0,
     list_voices: Annotated[bool, typer.Option("--voices", help="List the voices and end.")] = False,
     json: JsonOption = False,

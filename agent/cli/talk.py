@@ -34,13 +34,15 @@ def register(app: typer.Typer) -> None:
 
 def talk(
     input_: Annotated[Path | None, typer.Option("--input", "-i", help="A recording instead of the microphone.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the agent's track as WAV.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the agent's track: a .wav or .flac file.")
+    ] = None,
     lang: Annotated[str, typer.Option(help="What you speak: en, pt, ... or auto.")] = "en",
     asr: Annotated[str, typer.Option(help="Recognizer: auto, tiny.en, base, or a path.")] = "auto",
     llm: Annotated[
         str, typer.Option(help="Language model: auto, a catalog name, a .gguf file, or http://host:port\\[#model].")
     ] = "auto",
-    voice: Annotated[str, typer.Option(help="Voice: auto or a name.")] = "auto",
+    voice: Annotated[str, typer.Option(help="Voice: auto, a name, or a Piper voice's .onnx.")] = "auto",
     attentive: Annotated[
         bool, typer.Option(help="The agent says mm-hm while you speak for long (with --headphones).")
     ] = False,

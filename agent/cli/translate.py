@@ -41,7 +41,9 @@ def translate(
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .wav or .flac file for --speak.")] = None,
     subtitles: Annotated[Path | None, typer.Option(help="Write the translation to a .srt or .vtt file too.")] = None,
-    voice: Annotated[str, typer.Option(help="Name of a voice (see dragoman say --voices).")] = "auto",
+    voice: Annotated[
+        str, typer.Option(help="auto, a name (dragoman say --voices), or a Piper voice's .onnx.")
+    ] = "auto",
     model: Annotated[str, typer.Option(help="Recognizer: auto, causal, tiny.en, base, or a folder.")] = "auto",
     translator: Annotated[
         str,

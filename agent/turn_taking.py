@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from dragoman.agent.duplex.ends import Evidence, Silence, logit
+from dragoman.agent.duplex.ends import Evidence, Silence
 from dragoman.agent.duplex.frames import BEGIN_AFTER_S, FRAME, Control
 from dragoman.agent.duplex.policy import Policy
 from dragoman.agent.engine import inputs as on
@@ -215,7 +215,7 @@ class TurnTaker:
         policy = self._stream.policy
         known = None
         if opinion.over is not None:
-            known = self._silence.frame(end, logit(float(opinion.probabilities[1])), opinion.over, self._whole)
+            known = Evidence(opinion.over, self._whole, self._silence.seconds(end))
             self._known = known, end
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)
@@ -255,7 +255,7 @@ class TurnTaker:
             return  # more sound has to come
         self._unjudged = False
         floor = self._floor()
-        if floor.turn and not floor.busy and ends.over_between(known, self._whole, later):
+        if floor.turn and not floor.busy and ends.ended_between(known, self._whole, later):
             self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dragoman.agent.drafter.runtime import DrafterRuntime
 from dragoman.agent.duplex.conversation import Conversation
-from dragoman.agent.duplex.ends import Evidence, Silence, logit
+from dragoman.agent.duplex.ends import Evidence, Silence
 from dragoman.agent.duplex.features import Ear, EarStream, Sounds
 from dragoman.agent.duplex.frames import FRAME, SOON_S, Control, decided_s, first_decided
 from dragoman.agent.duplex.history import WORDS, dialogue_before
@@ -162,8 +162,7 @@ class _Actor:
             self._window = window + 1
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
         if decided.over is not None:
-            begin = logit(float(decided.probabilities[1]))
-            self._known = self._silence.frame((frame + 1) * FRAME, begin, decided.over, whole)
+            self._known = Evidence(decided.over, whole, self._silence.seconds((frame + 1) * FRAME))
         return self._known
 
     def between(self, frame: int, policy: Policy) -> float | None:
@@ -178,7 +177,7 @@ class _Actor:
             return None
         whole, known_s = news
         now = known_s - AHEAD_S
-        over = policy.ends.over_between(known, whole, now - before)
+        over = policy.ends.ended_between(known, whole, now - before)
         return now if over and not self.world.voice.busy(now) else None
 
     def act(self, frame: int, wanted: Control, now: float) -> None:

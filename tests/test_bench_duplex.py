@@ -575,7 +575,8 @@ def eager(path: Path) -> Path:
         "end_bias": matrix(1),
     }
     kept = tuple(made.merges.chosen(["yes good yes"], 600))
-    eagerly = Policy(begin=0.0, stop=1.1, attend=1.1, ends=Ends(least=-100.0, wait=0.0))
+    at_once = Ends(breath=0.0, sure=-100.0, patience=0.0, likely=-100.0, certain=-100.0)
+    eagerly = Policy(begin=0.0, stop=1.1, attend=1.1, ends=at_once)
     card = {"policy": asdict(eagerly)}
     sha = body_sha256(resolve("smollm2-135m"))
     save_adapter(path, Adapter(own, {}, kept, ear_digest("whisper-tiny.en"), width, sha, 2, card))

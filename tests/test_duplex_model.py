@@ -14,7 +14,7 @@ from duplex_small import EAR_WIDTH, adapter, body, conversation, merges
 from duplex_small import endpointer as small_endpointer
 
 from dragoman.agent.duplex import graph
-from dragoman.agent.duplex.ends import Ends, Evidence, Silence, Weights
+from dragoman.agent.duplex.ends import Ends, Evidence, Silence
 from dragoman.agent.duplex.frames import Control
 from dragoman.agent.duplex.history import make_history, said
 from dragoman.agent.duplex.policy import OwnTokens, Policy
@@ -177,26 +177,31 @@ def test_what_can_be_decided(probabilities: tuple[float, ...], busy: bool, decid
     assert Policy().decide(np.array(probabilities), busy) == decided
 
 
-ENDS = Ends(Weights(1.0, 0.5, 1.0, 1.0, -0.5), Weights(1.0, 1.0, 0.0, 0.0, 0.0), least=2.0, wait=1.0, breath=0.0)
+ENDS = Ends(over=1.0, whole=2.0, alone=0.5, breath=0.2, sure=2.0, patience=0.5, likely=1.0, haste=1.0, certain=3.0)
 
 
 @pytest.mark.parametrize(
     ("known", "decided"),
     [
-        (Evidence(0.0, 2.1), Control.BOS),
-        (Evidence(0.0, 1.9), Control.SIL),
-        (Evidence(2.1, 0.0), Control.BOS),
-        (Evidence(0.0, 4.1, 0.5), Control.BOS),
-        (Evidence(0.0, 3.9, 0.5), Control.SIL),
-        (Evidence(0.0, 3.9, 0.5, 0.1), Control.BOS),
-        (Evidence(0.0, 0.0, -0.4, 9.0), Control.BOS),
-        (Evidence(0.0, 0.0, -0.6, 9.0), Control.SIL),
-        (Evidence(11.0, 40.0, -60.0), Control.SIL),
-        (Evidence(-11.0, -40.0, 60.0), Control.BOS),
+        (Evidence(1.1, 0.5, 0.2), Control.BOS),
+        (Evidence(1.1, 0.4, 0.2), Control.SIL),
+        (Evidence(9.0, 9.0, 0.19), Control.SIL),
+        (Evidence(4.1, None, 0.2), Control.BOS),
+        (Evidence(3.9, None, 0.2), Control.SIL),
+        (Evidence(0.0, 0.6, 0.49), Control.SIL),
+        (Evidence(0.0, 0.6, 0.5), Control.BOS),
+        (Evidence(0.0, 0.4, 0.5), Control.SIL),
+        (Evidence(0.0, 0.4, 0.7), Control.BOS),
+        (Evidence(-40.0, 2.0, 9.0), Control.SIL),
+        (Evidence(-40.0, 2.0, 40.0), Control.BOS),
+        (Evidence(6.1), Control.BOS),
+        (Evidence(5.9), Control.SIL),
     ],
 )
 def test_what_is_known_of_the_end_is_weighed(known: Evidence, decided: Control) -> None:
-    """The logits are added, with other weights where there are words; a long silence counts by itself, to a limit."""
+    """Who is sure begins after a breath, others wait and ask for less and less; no silence is needed where the end is
+    certain.
+    """
     policy, probabilities = Policy(begin=0.8, ends=ENDS), np.array([0.1, 0.9, 0.0, 0.0])
     assert policy.decide(probabilities, False, known) == decided
     assert policy.decide(probabilities, True, known) == Control.SIL
@@ -204,47 +209,44 @@ def test_what_is_known_of_the_end_is_weighed(known: Evidence, decided: Control) 
 
 
 def test_words_that_are_to_come_are_waited_for() -> None:
-    """A pause that has no words yet must be surer, unless none will come."""
+    """As long as for anything else, unless none will come."""
     policy, probabilities = Policy(ends=ENDS), np.array([0.5, 0.5, 0.0, 0.0])
-    assert policy.decide(probabilities, False, Evidence(0.0, 2.5)) == Control.BOS
-    assert policy.decide(probabilities, False, Evidence(0.0, 2.5), heeded=True) == Control.SIL
-    assert policy.decide(probabilities, False, Evidence(0.0, 3.5), heeded=True) == Control.BOS
-    assert policy.decide(probabilities, False, Evidence(0.0, 2.5, 2.0), heeded=True) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(9.0, None, 0.3)) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(9.0, None, 0.3), heeded=True) == Control.SIL
+    assert policy.decide(probabilities, False, Evidence(9.0, None, 0.6), heeded=True) == Control.BOS
+    assert policy.decide(probabilities, False, Evidence(9.0, 2.0, 0.3), heeded=True) == Control.BOS
 
 
 def test_a_silence_is_measured_from_where_it_began() -> None:
-    """What the model thought counts from there too, though the detector tells of it later; a voice ends both."""
+    """Though the detector tells of it later; a voice ends it."""
     silence, second = Silence(), 16_000
-
-    def frame(at_s: int, begin: float) -> tuple[float, float]:
-        known = silence.frame(at_s * second, begin, 0.5, None)
-        assert (known.over, known.whole) == (0.5, None)
-        return known.begin, known.silence
-
-    assert frame(1, 9.0) == (9.0, 0.0)
-    assert frame(2, 3.0) == (3.0, 0.0)
+    assert silence.seconds(second) == 0.0
     silence.voice(False, second + 500)
-    assert frame(3, 1.0) == (3.0, pytest.approx(2 - 500 / second))
-    assert frame(4, 4.0) == (4.0, pytest.approx(3 - 500 / second))
+    assert silence.seconds(3 * second) == pytest.approx(2 - 500 / second)
+    assert silence.seconds(4 * second) == pytest.approx(3 - 500 / second)
+    assert silence.seconds(second) == 0.0
     silence.voice(True, 4 * second)
-    assert frame(5, -2.0) == (-2.0, 0.0)
+    assert silence.seconds(5 * second) == 0.0
     silence.voice(False, 5 * second)
-    assert frame(6, -5.0) == (-5.0, 1.0)
+    assert silence.seconds(6 * second) == 1.0
 
 
 def test_a_policy_is_kept_on_a_card() -> None:
     """And one that was written by an older version is read, without what is not known any more."""
     policy = Policy(begin=0.7, release=0.9, ends=ENDS)
     assert Policy.restored(json.loads(json.dumps(asdict(policy)))) == policy
-    assert Policy.restored({"begin": 0.7, "words": 1.25, "read": 0.97}) == Policy(begin=0.7)
+    older = {"begin": 0.7, "words": 1.25, "ends": {"least": 2.0, "breath": 0.3}}
+    assert Policy.restored(older) == Policy(begin=0.7, ends=Ends(breath=0.3))
 
 
 def test_begins_are_moved_together() -> None:
     """To begin from a probability on holds for the model alone and where an endpointer listens."""
     moved = Policy(ends=ENDS).beginning(0.9)
     assert moved.begin == 0.9
-    assert moved.ends.least == pytest.approx(math.log(9))
-    assert moved.ends.read == ENDS.read
+    assert moved.ends.sure == pytest.approx(math.log(9))
+    assert moved.ends.likely == pytest.approx(math.log(9) - 1.0)
+    assert moved.ends.certain == pytest.approx(math.log(9) + 1.0)
+    assert moved.ends.whole == ENDS.whole
 
 
 def test_an_endpointer_listens_along(tmp_path: Path) -> None:

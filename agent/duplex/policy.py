@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dragoman.agent.duplex.ends import Ends, Evidence, Weights, logit
+from dragoman.agent.duplex.ends import Ends, Evidence, logit
 from dragoman.agent.duplex.frames import Control
 
 FRAME_CONTROLS: Final = (Control.SIL, Control.BOS, Control.STP, Control.BOC)
@@ -43,13 +43,12 @@ class Policy:
         known = {f.name: card[f.name] for f in fields(cls) if f.name in card and f.name != "ends"}
         ends = card.get("ends")
         if isinstance(ends, dict):
-            weights = {name: Weights(**ends[name]) for name in ("read", "unread")}
-            known["ends"] = Ends(**{**ends, **weights})
+            known["ends"] = Ends(**{f.name: ends[f.name] for f in fields(Ends) if f.name in ends})
         return cls(**known)  # type: ignore[arg-type]
 
     def beginning(self, probability: float) -> Policy:
         """The same, but a reply begins from this probability on that the turn is over."""
-        return replace(self, begin=probability, ends=replace(self.ends, least=logit(probability)))
+        return replace(self, begin=probability, ends=self.ends.beginning(logit(probability)))
 
     def decide(
         self,
@@ -67,7 +66,7 @@ class Policy:
         _, begin, stop, attend = (float(p) for p in probabilities)
         if busy:
             return Control.STP if stop >= self.stop else Control.SIL
-        if begin >= self.begin if known is None else self.ends.over(known, heeded=heeded):
+        if begin >= self.begin if known is None else self.ends.ended(known, heeded=heeded):
             return Control.BOS
         return Control.BOC if attend >= self.attend else Control.SIL
 

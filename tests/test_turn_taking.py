@@ -358,6 +358,9 @@ def test_words_of_a_silence_that_no_frame_has_heard_wait_for_it() -> None:
     assert ends.time_for(replace(voice, silence=0.05)) == pytest.approx(0.15)
     assert ends.ended_between(replace(voice, over=0.5, silence=0.05), 0.5, 2.0)  # it has grown long by now
     assert not ends.ended_between(replace(voice, over=0.5, silence=0.05), 0.5, 0.2)
+    for hundredths in range(1, 20):  # the moment itself counts, however the seconds are rounded
+        heard = replace(voice, silence=hundredths / 100)
+        assert ends.ended_between(heard, 9.0, ends.time_for(heard))
 
 
 @pytest.mark.parametrize("breath", [0.2, 0.26, 0.4])

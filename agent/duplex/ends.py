@@ -43,8 +43,8 @@ class Ends:
     over: float = 0.7
     whole: float = 0.9
     alone: float = 1.0
-    breath: float = 0.24
-    sure: float = 2.6
+    breath: float = 0.22
+    sure: float = 2.4
     patience: float = 0.44
     likely: float = 0.5
     haste: float = 1.0
@@ -54,17 +54,19 @@ class Ends:
         """Whether a turn is taken to be over; ``heeded``: its words will be read."""
         if not known.silence:
             return self.alone * known.over >= self.certain
-        if known.silence < (self.patience if heeded and known.whole is None else self.breath):
-            return False
-        tells = self.alone * known.over if known.whole is None else self.over * known.over + self.whole * known.whole
-        waited = known.silence - self.patience
-        return tells >= (self.sure if waited < 0 else self.likely - self.haste * waited)
+        shortest = self.patience if heeded and known.whole is None else self.breath
+        return known.silence >= shortest and self._enough(known)
 
     def ended_between(self, known: Evidence, whole: float, later: float) -> bool:
         """The same between two frames, when it is ``time_for`` it: ``known`` at the last one, and what words tell that
         were read by then, ``later`` by so many seconds.
         """
-        return self.ended(replace(known, whole=whole, silence=known.silence + later), heeded=True)
+        return self._enough(replace(known, whole=whole, silence=known.silence + later))
+
+    def _enough(self, known: Evidence) -> bool:
+        tells = self.alone * known.over if known.whole is None else self.over * known.over + self.whole * known.whole
+        waited = known.silence - self.patience
+        return tells >= (self.sure if waited < 0 else self.likely - self.haste * waited)
 
     def time_for(self, known: Evidence) -> float:
         """How many seconds after a frame a turn may be over that was not at it; infinite where a voice spoke at it:

@@ -198,7 +198,7 @@ class Session:
                 sound = given * 0 if self.settings.half_duplex and self._player.audible else given
                 self._ear.hear(sound, detect=detect)
                 if self._fast.turns is not None:
-                    self._fast.turns.hear(sound)
+                    self._fast.turns.hear(sound, self._ear.received - len(sound))
                 await asyncio.sleep(0)  # a client may send minutes at once; others are served in between
             else:
                 self._ear.cut()

@@ -141,10 +141,14 @@ class TurnTaker:
         self._known: tuple[Evidence, int] | None = None
         """Of the turn's end at the last frame, and where that ended."""
         self._read_on = asyncio.Event()
-        self._sound: deque[Samples] = deque(maxlen=_LATE)
+        self._sound: deque[tuple[Samples, int]] = deque(maxlen=_LATE)
+        """What is heard for each frame that waits, and where the frame ends."""
         self._rest: Samples = np.zeros(0, np.float32)
         self._wake = asyncio.Event()
-        self._position = 0
+        self._lead = stream.ahead
+        """Samples that the next frame needs beyond its own: those of the first one."""
+        self._now = 0
+        """Up to where the ear is done with what was heard."""
         self._busy = False
         """What the model believes."""
         self._unsaid = False
@@ -153,14 +157,16 @@ class TurnTaker:
         self._dialogue: deque[tuple[int, str, str]] = deque(maxlen=_TURNS)
         self._remembered: list[tuple[str, str]] = []
 
-    def hear(self, pcm: Samples) -> None:
-        """Take sound at 16 kHz, any length."""
+    def hear(self, pcm: Samples, at: int) -> None:
+        """Take sound at 16 kHz, any length; its first sample is the conversation's ``at``: not all of it need be heard
+        here.
+        """
         sound = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
-        while len(sound) >= (size := FRAME if self._position else FRAME + self._stream.ahead):
-            self._sound.append(sound[:size])
-            self._position += size
+        self._now = at + len(pcm) - self._stream.ahead
+        while len(sound) >= (size := FRAME + self._lead):
+            heard, sound, self._lead = sound[:size], sound[size:], 0
+            self._sound.append((heard, self._now - len(sound)))
             self._wake.set()
-            sound = sound[size:]
         self._rest = sound.copy()
         self._between()
 
@@ -203,8 +209,7 @@ class TurnTaker:
             await self._wake.wait()
             self._wake.clear()
             while self._sound:
-                end = self._position - self._stream.ahead - FRAME * (len(self._sound) - 1)
-                await self._frame(self._sound.popleft(), end)
+                await self._frame(*self._sound.popleft())
 
     async def _frame(self, pcm: Samples, end: int) -> None:
         before = self._stream.frames
@@ -249,14 +254,14 @@ class TurnTaker:
         if not self._unjudged or self._whole is None or self._known is None:
             return
         known, end = self._known
-        now, ends = self._position + len(self._rest) - self._stream.ahead, self._stream.policy.ends
-        later = max(0, now - end) / INPUT_RATE
+        ends = self._stream.policy.ends
+        later = max(0, self._now - end) / INPUT_RATE
         if later < ends.time_for(known):
             return  # more sound has to come
         self._unjudged = False
         floor = self._floor()
         if floor.turn and not floor.busy and ends.ended_between(known, self._whole, later):
-            self._told(on.TurnOver(now - round(BEGIN_AFTER_S * INPUT_RATE)))
+            self._told(on.TurnOver(self._now - round(BEGIN_AFTER_S * INPUT_RATE)))
 
     def _done(self, wanted: Control, end: int) -> Control:
         """Pass on what the model wants, and give what happened: it may have been decided without it."""

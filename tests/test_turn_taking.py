@@ -120,8 +120,10 @@ class ScriptedTurns:
     window: int = 10_000
     soon: tuple[float, ...] = ()
     """Moments at which an end is foreseen."""
+    opens_s: float = 0.0
 
     async def open(self, dialogue: Sequence[tuple[str, str]] = ()) -> ScriptedTurns:
+        await asyncio.sleep(self.opens_s)
         self.dialogues.append(list(dialogue))
         self.due = {first_decided(at): control for at, control in self.wanted.items()}
         self.heard = 0
@@ -377,6 +379,19 @@ def test_a_turn_that_is_plainly_over_is_so_after_a_breath(breath: float) -> None
     assert breath * 1000 <= onset <= breath * 1000 + 60
 
 
+@pytest.mark.parametrize("opens_s", [0.0, 0.3, 1.2])
+def test_a_model_that_joins_late_knows_how_long_the_silence_has_lasted(opens_s: float) -> None:
+    """It takes a while to open, and sound comes before; or it was not wanted for a while."""
+    parts = opening(["I think it was"], ["Jane Austen."], {})
+    assert isinstance(parts.turn_model, ScriptedTurns)
+    assert isinstance(parts.drafter, ScriptedDrafter)
+    parts.drafter.wholes = {"Who wrote it?": 9.0}
+    parts.turn_model.opens_s = opens_s
+    parts.turn_model.policy = Policy(ends=Ends(0.0, 1.0, 0.0, breath=0.26, patience=0.5))
+    _, record = converse_now(parts, speech((0.5, 1.5), seconds=4))
+    assert record.turns[0].onset_ms == pytest.approx(290, abs=31)
+
+
 def test_the_longer_a_silence_the_less_it_takes() -> None:
     """It counts from the voice's last sound, and sooner than where nobody listens for ends."""
     begins = []
@@ -585,7 +600,7 @@ def test_a_frame_is_decided_as_soon_as_the_ear_is_done_with_it(packet: int) -> N
         nonlocal heard
         async with taking(TurnTaker(await stream.open(), open_turn, told.append)) as taker:
             while not told:
-                taker.hear(np.zeros(packet, np.float32))
+                taker.hear(np.zeros(packet, np.float32), heard)
                 heard += packet
                 for _ in range(20):
                     await asyncio.sleep(0)

@@ -39,6 +39,7 @@ class Server:
     status: int = 200
     broken: str = ""
     ended: str = "stop"
+    last: str = "data: [DONE]\n\n"
     endless: bool = False
     key: str = ""
     ollama: bool = False
@@ -71,8 +72,9 @@ class Server:
                 await asyncio.sleep(0)
             if self.broken:
                 yield self.broken
-            yield event({"choices": [{"delta": {}, "finish_reason": self.ended}]})
-            yield "data: [DONE]\n\n"
+            if self.ended:
+                yield event({"choices": [{"delta": {}, "finish_reason": self.ended}]})
+            yield self.last
         finally:
             self.gone.set()
 
@@ -236,6 +238,26 @@ def test_an_error_in_the_stream_is_raised_after_what_came(broken, says):
     """A reply that breaks off is not taken for a whole one."""
     with serving(Server("vllm", broken=broken)) as server, pytest.raises(DragomanError, match=says):
         answer(server)
+
+
+@pytest.mark.parametrize(("ended", "last"), [("stop", ": nothing more\n\n"), ("", "data: [DONE]\n\n")])
+def test_a_reply_is_whole_where_the_server_says_so(ended, last):
+    """Why it ended, or that it is done: either will do."""
+    with serving(Server("vllm", ended=ended, last=last)) as server:
+        assert answer(server) == "You could bake."
+
+
+def test_a_reply_without_an_end_is_broken_off():
+    """A server that was killed, behind a proxy: what comes looks like an orderly end."""
+    with serving(Server("vllm", ended="", last="")) as server, pytest.raises(DragomanError, match="has no end"):
+        answer(server)
+
+
+@pytest.mark.parametrize("odd", ["retry: 3000\n\n", "event: ping\n\n", "id: 7\n\n\n", 'data: {"error": null}\n\n'])
+def test_what_is_no_piece_of_the_reply_is_passed_over(odd):
+    """Whatever keeps a connection alive."""
+    with serving(Server("vllm", broken=odd)) as server:
+        assert answer(server) == "You could bake."
 
 
 def test_a_silent_server_is_given_up():

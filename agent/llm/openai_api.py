@@ -108,14 +108,20 @@ class OpenAIResponder:
                 if not source.response.is_success:
                     await source.response.aread()
                     raise DragomanError(_refusal(url, source.response))
+                ended: object = None
                 async for event in source.aiter_sse():
                     if event.data == "[DONE]":
                         return
-                    text, ended = _delta(url, event.data)
+                    if not event.data:  # "retry:" or "event: ping" alone is no piece
+                        continue
+                    text, reason = _delta(url, event.data)
                     if text:
                         yield text
-                    if ended == "length":
+                    if reason == "length":
                         limited()
+                    ended = reason or ended
+                if not ended:  # the server is gone, or a proxy has had enough
+                    raise DragomanError(f"the language model at {url} broke off: its reply has no end")
         except httpx.TimeoutException as error:
             raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
         except (httpx.HTTPError, SSEError) as error:
@@ -130,7 +136,7 @@ def _delta(url: str, data: str) -> tuple[str, object]:
     except ValueError as error:
         raise DragomanError(f"the language model at {url} sent no JSON: {data[:80]}") from error
     match chunk:
-        case {"error": error}:
+        case {"error": error} if error:
             message = error.get("message", error) if isinstance(error, dict) else error
             raise DragomanError(f"the language model at {url} failed: {message}")
         case {"choices": [{"delta": {**delta}, **choice}, *_]}:

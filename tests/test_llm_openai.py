@@ -276,6 +276,30 @@ def test_nobody_there_is_one_line():
         asyncio.run(open_responder(f"http://127.0.0.1:{port}"))
 
 
+@pytest.mark.parametrize("address", ["http://[::1", "http://localhost:99999", "http://localhost:abc", "http://"])
+def test_an_address_that_can_not_be_is_one_line(address):
+    """And is told before anybody is asked."""
+    with pytest.raises(DragomanError, match="is no address of a server: write http://host:port#model"):
+        asyncio.run(open_responder(address))
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://x"])
+def test_a_server_on_this_machine_needs_no_proxy(proxy, monkeypatch):
+    """Whatever the environment names for the rest of the world; one that is no use there is one line."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with serving(Server("vllm")) as server:
+        assert answer(server) == "You could bake."
+    with pytest.raises(DragomanError, match=r"^(no language model server answers at )?http://a\.invalid"):
+        asyncio.run(open_responder("http://a.invalid"))
+
+
+def test_a_key_that_can_not_be_sent_is_one_line(monkeypatch):
+    """Keys are ASCII."""
+    monkeypatch.setenv("DRAGOMAN_LLM_KEY", "clé")
+    with pytest.raises(DragomanError, match="with the proxy, key or certificates that the environment names"):
+        asyncio.run(open_responder("http://a.invalid"))
+
+
 def test_another_kind_of_server_is_recognized_as_such():
     """A web server without models is not talked to."""
     with serving(Server("x")) as server, pytest.raises(DragomanError, match="is not an OpenAI-compatible server"):

@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 from httpx_sse import SSEError, aconnect_sse
 
 from dragoman.agent.llm.prefill import following, last_message
-from dragoman.agent.llm.servers import Found, identify
+from dragoman.agent.llm.servers import Found, identify, on_this_machine
 from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
@@ -34,12 +34,9 @@ class OpenAIResponder:
         The key is ``DRAGOMAN_LLM_KEY``, or ``OPENAI_API_KEY`` where the address is https. ``timeout`` is for the
         longest silence of the server, in seconds. Raises ``DragomanError``.
         """
-        address, model = urldefrag(spec)
-        if not urlsplit(address).hostname:
-            raise DragomanError(f"{spec} is no address of a server: write http://host:port#model")
+        address, _, model = spec.partition("#")
+        client = _client(address, timeout)
         url = address.rstrip("/").removesuffix("/v1")
-        headers = {"Authorization": f"Bearer {key}"} if (key := _key(url)) else {}
-        client = httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=5.0), headers=headers)
         try:
             server = await identify(client, url)
             if model and model not in server.models:
@@ -127,6 +124,26 @@ class OpenAIResponder:
         except (httpx.HTTPError, SSEError) as error:
             reason = str(error) or type(error).__name__
             raise DragomanError(f"the language model at {url} broke off: {reason}") from error
+
+
+def _client(address: str, timeout: float) -> httpx.AsyncClient:
+    """Raises ``DragomanError`` where the address is none, or what the environment says of proxies and keys no use."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # brackets or a port that can't be
+        host = None
+    if not host:
+        raise DragomanError(f"{address} is no address of a server: write http://host:port#model")
+    headers = {"Authorization": f"Bearer {key}"} if (key := _key(address)) else {}
+    limits = httpx.Timeout(timeout, connect=5.0)
+    try:
+        direct = httpx.AsyncHTTPTransport() if on_this_machine(host) else None
+        return httpx.AsyncClient(timeout=limits, headers=headers, transport=direct)
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise DragomanError(
+            f"{address} can't be asked with the proxy, key or certificates that the environment names: {error}"
+        ) from error
 
 
 def _delta(url: str, data: str) -> tuple[str, object]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -52,6 +54,13 @@ class Found:
     models: tuple[str, ...]
 
 
+def on_this_machine(host: str) -> bool:
+    """Whether a host is this machine: a proxy knows nothing of its own ports."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 async def identify(client: httpx.AsyncClient, url: str) -> Found:
     """Ask a server what it is and what it has. Raises ``DragomanError``."""
     try:
@@ -93,7 +102,6 @@ async def discover(timeout: float = 0.5, ports: tuple[int, ...] | None = None) -
         except DragomanError:
             return None
 
-    # A proxy knows nothing of this machine's own ports.
     async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(client, port)) for port in wanted]
     return tuple(found for task in tasks if (found := task.result()) is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -37,12 +37,12 @@ def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
 def blocks(path: str | Path, rate: int = INPUT_RATE, *, seconds: float = 1.0) -> Iterator[Samples]:
     """The file as blocks of about ``seconds``, in constant memory. Raises like ``load``."""
     path = _existing(Path(path))
-    read = 0
+    read, first = 0, None
     try:
-        try:
-            source = _sndfile_blocks(path, seconds)
+        source = _sndfile_blocks(path, seconds)
+        with suppress(soundfile.LibsndfileError):
             first = next(source, None)
-        except soundfile.LibsndfileError:
+        if first is None:  # or the header of a WAV that was not closed, or streamed, says that there is nothing
             source = _ffmpeg_blocks(path, seconds)
             first = next(source, None)
         if first is not None:
@@ -62,10 +62,10 @@ def seconds_of(path: str | Path) -> float | None:
     path = _existing(Path(path))
     try:
         with _sndfile(path) as file:
-            return float(file.frames / file.samplerate)
+            return float(file.frames / file.samplerate) or None
     except soundfile.LibsndfileError:
         try:
-            with av.open(str(path)) as container:
+            with _ffmpeg(path) as container:
                 return container.duration / av.time_base if container.duration else None
         except (av.error.FFmpegError, ValueError):
             return None
@@ -165,9 +165,14 @@ def _sndfile_blocks(path: Path, seconds: float) -> Iterator[_Block]:
             yield file.samplerate, block.mean(axis=1, dtype=np.float32)
 
 
+def _ffmpeg(path: Path) -> av.container.InputContainer:
+    """A title in another encoding is no reason not to hear what it names."""
+    return av.open(str(path), metadata_errors="replace")
+
+
 def _ffmpeg_blocks(path: Path, seconds: float) -> Iterator[_Block]:
     """What libsndfile doesn't read: m4a, webm, video files."""
-    with av.open(str(path)) as container:
+    with _ffmpeg(path) as container:
         if not container.streams.audio:
             raise DragomanError(f"{path}: not an audio file that can be read")
         # Planar floats at the file's own rate and layout: the mean over channels is ours, as for WAV.
@@ -176,7 +181,7 @@ def _ffmpeg_blocks(path: Path, seconds: float) -> Iterator[_Block]:
         rate = 0
         for decoded in container.decode(audio=0):
             for frame in planar.resample(decoded):
-                if rate and frame.sample_rate != rate:
+                if held and frame.sample_rate != rate:
                     yield rate, np.concatenate(held)
                     held = []
                 rate = frame.sample_rate

@@ -25,8 +25,9 @@ def pitch_of(pcm: np.ndarray, rate: int) -> float:
     return float(np.abs(np.fft.rfft(pcm)).argmax()) * rate / len(pcm)
 
 
-def write_m4a(path, rate=44_100, pcm=None):
+def write_m4a(path, rate=44_100, pcm=None, title="none"):
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         stream = container.add_stream("aac", rate=rate, layout="mono")
         pcm = tone(rate, 1.0) if pcm is None else pcm
         for i in range(0, len(pcm), 1024):
@@ -73,6 +74,39 @@ def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path):
     assert len(pcm) == pytest.approx(16_000, abs=2_100)
     assert pitch_of(pcm, 16_000) == pytest.approx(440, abs=2)
     assert seconds_of(path) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_title_in_another_encoding_is_no_reason_not_to_listen(tmp_path):
+    """What stands in a file beside its sound need not be UTF-8."""
+    path = tmp_path / "in.m4a"
+    write_m4a(path, title="Cafe")
+    path.write_bytes(path.read_bytes().replace(b"Cafe", "Café".encode("latin-1")))
+    assert len(load(path)) == pytest.approx(16_000, abs=2_100)
+    assert seconds_of(path) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_wav_whose_header_was_never_completed_is_heard(tmp_path):
+    """Who writes into a pipe, or is killed, leaves a length of 0."""
+    path = tmp_path / "in.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
+    assert pitch_of(load(path), 16_000) == pytest.approx(440, abs=2)
+    assert seconds_of(path) is None
+
+
+@pytest.mark.parametrize("frames", [20, 44, 60])
+def test_a_rate_may_change_half_way(tmp_path, frames):
+    """Wherever that is in a block."""
+    parts = []
+    for rate in (44_100, 48_000):
+        part = tmp_path / "part.aac"
+        write_m4a(part, rate=rate, pcm=tone(rate, (frames * 1024 - 1024) / rate))
+        parts.append(part.read_bytes())
+    path = tmp_path / "in.aac"
+    path.write_bytes(b"".join(parts))
+    expected = frames * 1024 * (1 / 44_100 + 1 / 48_000)
+    assert len(load(path)) == pytest.approx(16_000 * expected, abs=1_000)
 
 
 def test_blocks_joined_are_the_file(tmp_path):

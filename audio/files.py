@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -92,13 +93,15 @@ class WavWriter:
         self.path = writable(Path(path), FORMATS)
         self.rate = rate
         self.samples = 0
-        device = self.path.exists() and not self.path.is_file()  # nothing can take its place
+        place = self.path.resolve()
+        # Nothing can take the place of a device, or of a file in a folder where no other one may be made.
+        stays = self.path.exists() and not (self.path.is_file() and os.access(place.parent, os.W_OK))
         kind = FORMATS[self.path.suffix.lower()]
         try:
-            with ExitStack() as place:
-                target = self.path if device else place.enter_context(replacing(self.path.resolve()))
+            with ExitStack() as stack:
+                target = self.path if stays else stack.enter_context(replacing(place))
                 self._file = soundfile.SoundFile(target, "w", rate, channels, subtype="PCM_16", format=kind)
-                self._place = place.pop_all()
+                self._place = stack.pop_all()
         except (OSError, soundfile.LibsndfileError) as error:
             raise _unwritten(self.path, error) from error
 

@@ -265,6 +265,17 @@ def test_an_older_file_is_lost_only_to_sound(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"out.wav", "link.wav"}
 
 
+def test_a_file_in_a_folder_that_is_not_ours_is_written_where_it_is(tmp_path, monkeypatch):
+    """Its permission is all that is needed."""
+    path = tmp_path / "out.wav"
+    path.touch()
+    before = path.stat().st_ino
+    monkeypatch.setattr(os, "access", lambda asked, mode: asked.is_file())
+    save(path, tone(16_000), 16_000)
+    assert path.stat().st_ino == before
+    assert len(load(path)) == 8_000
+
+
 def test_a_device_is_written_as_it_is(tmp_path):
     """No file takes its place."""
     path = tmp_path / "out.wav"

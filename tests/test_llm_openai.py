@@ -25,6 +25,7 @@ from dragoman.agent.llm.openai_api import OpenAIResponder
 from dragoman.agent.llm.prefill import ASKED, following
 from dragoman.agent.llm.servers import discover
 from dragoman.agent.ports import Message
+from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import DragomanError
 
 HISTORY = [Message("system", "Be brief."), Message("user", "What should I cook?")]
@@ -42,6 +43,7 @@ class Server:
     last: str = "data: [DONE]\n\n"
     endless: bool = False
     key: str = ""
+    thinks_s: float = 0.0
     ollama: bool = False
     url: str = ""
     port: int = 0
@@ -49,6 +51,7 @@ class Server:
     gone: threading.Event = field(default_factory=threading.Event)
 
     async def models(self, request: Request) -> Response:
+        await asyncio.sleep(self.thinks_s)
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return JSONResponse({"error": {"message": "bad key"}}, 401)
         return JSONResponse({"object": "list", "data": [{"id": "first", "owned_by": self.owner}, {"id": "second"}]})
@@ -266,6 +269,18 @@ def test_a_silent_server_is_given_up():
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with pytest.raises(DragomanError, match="no language model server answers"):
             asyncio.run(OpenAIResponder.connect(url, timeout=0.05))
+
+
+def test_a_clock_that_skips_waits_finds_no_server_late():
+    """What a recording is played on as fast as the models can."""
+    with serving(Server("vllm", thinks_s=0.2)) as server:
+
+        async def scenario() -> None:
+            responder = await OpenAIResponder.connect(server.url)
+            await responder.aclose()
+            assert [found.kind.name for found in await discover(ports=(server.port,))] == ["vLLM"]
+
+        run_virtual(scenario(), measured=True)
 
 
 def test_nobody_there_is_one_line():

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import httpx
 
+from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
 
 
@@ -63,6 +64,11 @@ def on_this_machine(host: str) -> bool:
 
 async def identify(client: httpx.AsyncClient, url: str) -> Found:
     """Ask a server what it is and what it has. Raises ``DragomanError``."""
+    with busy():  # a clock that skips idle waits would find it late at once
+        return await _identified(client, url)
+
+
+async def _identified(client: httpx.AsyncClient, url: str) -> Found:
     try:
         response = await client.get(f"{url}/v1/models")
     except (httpx.HTTPError, httpx.InvalidURL) as error:

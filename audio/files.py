@@ -102,7 +102,7 @@ class WavWriter:
                 target = self.path if stays else stack.enter_context(replacing(place))
                 self._file = soundfile.SoundFile(target, "w", rate, channels, subtype="PCM_16", format=kind)
                 self._place = stack.pop_all()
-        except (OSError, soundfile.LibsndfileError) as error:
+        except (OSError, ValueError, soundfile.LibsndfileError) as error:  # or a name that is none in the locale
             raise _unwritten(self.path, error) from error
 
     def write(self, pcm: Samples) -> None:

@@ -208,6 +208,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
         ("no/such/folder/out.wav", "does not exist"),
         ("out.xyz", "name it .wav or .flac"),
         ("dir.wav", "is a folder"),
+        ("caf\udce9.wav", "can't be written"),
     ],
 )
 @pytest.mark.parametrize("write", [lambda path: save(path, tone(16_000), 16_000), lambda path: WavWriter(path, 16_000)])

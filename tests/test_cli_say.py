@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,16 @@ def test_bad_input_is_one_clear_line(
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_standard_input_that_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+    """A file in another encoding, say."""
+    command = [sys.executable, "-m", "dragoman", "say", "-", "-o", str(tmp_path / "x.wav")]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, input="Café".encode("latin-1"), env=strict, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: standard input is no text in utf-8")
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_voices_are_listed() -> None:

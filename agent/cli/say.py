@@ -41,7 +41,7 @@ def say(
             raise DragomanError("say where to write the speech: -o FILE.wav")
         writable(output, FORMATS)
         check_rate(rate)
-        written = sys.stdin.read() if text == "-" else text
+        written = _read() if text == "-" else text
         speech, name = _speak(written, lang, voice, rate, json)
         save(output, speech.pcm, OUTPUT_RATE)
         if json:
@@ -51,6 +51,13 @@ def say(
             emit("summary", file=str(output), seconds=round(speech.seconds, 3), lang=lang, voice=name, words=words)
         else:
             console.print(f"{output}: {speech.seconds:.1f} s, voice {name}", soft_wrap=True)
+
+
+def _read() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise DragomanError(f"standard input is no text in {error.encoding}: convert it first ({error})") from error
 
 
 def _speak(text: str, lang: str, voice: str, rate: float, quiet: bool) -> tuple[Speech, str]:

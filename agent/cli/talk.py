@@ -73,7 +73,9 @@ def talk(
         if output is not None:
             writable(output, FORMATS, input_)
         if input_ is None:
-            asyncio.run(_aloud(config, settings, output, json, int(device) if device and device.isdigit() else device))
+            asyncio.run(
+                _aloud(config, settings, output, json, int(device) if device and device.isdecimal() else device)
+            )
         elif pace:
             asyncio.run(recorded(config, settings, input_, output, json, "real"))
         else:

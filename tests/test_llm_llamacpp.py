@@ -320,6 +320,20 @@ def test_a_closed_model_says_so(llm_path):
     asyncio.run(scenario())
 
 
+def test_who_waits_for_a_model_that_is_closed_is_told(llm_path):
+    """One reply is being written, the others have not had their turn."""
+
+    async def scenario() -> None:
+        small = LlamaCppResponder(llm_path, context=256, slots=1)
+        replies = [asyncio.create_task(collect(small.reply(ask("Count to fifty.")))) for _ in range(3)]
+        await asyncio.sleep(0)
+        await small.aclose()
+        ended = await asyncio.wait_for(asyncio.gather(*replies, return_exceptions=True), 30)
+        assert [str(reply) for reply in ended[1:]] == ["the language model is closed"] * 2
+
+    asyncio.run(scenario())
+
+
 def test_a_path_opens_as_a_responder(llm_path):
     """What a person writes after --llm may be a file; its loading is told."""
 

@@ -40,7 +40,6 @@ _GLANCE_S: Final = 0.05
 
 _STOP: Final = ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "```")
 
-
 _LIMITED: Final = ""
 """Stands for the end of a reply that may not be longer."""
 
@@ -260,7 +259,7 @@ class LlamaCppResponder:
         except RuntimeError as error:
             raise DragomanError("the language model is closed") from error
         self._active[future] = request
-        future.add_done_callback(self._active.pop)
+        future.add_done_callback(self._served)
         try:
             while True:
                 with busy():
@@ -273,6 +272,11 @@ class LlamaCppResponder:
         finally:
             request.cancelled.set()
             future.cancel()
+
+    def _served(self, future: Future[None]) -> None:
+        request = self._active.pop(future)
+        if future.cancelled():  # it had no turn: its reader is gone, or waits for a model that is closed
+            request.put(DragomanError("the language model is closed"))
 
     def _run(self, request: _Request) -> None:
         """Serve one request; on a worker thread until the engine is done with it.

@@ -70,11 +70,14 @@ def test_a_native_pack_is_found(portuguese_voice: Voice, tmp_path: Path, monkeyp
     assert open_voice("es").name == "gongitsune"
 
 
-def test_a_broken_pack_is_told(portuguese_voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "content"), [("dora.bin", b"1234"), ("dora.bin", b"\xff" * 1024), ("a.npy", b"text")])
+def test_a_broken_pack_is_told(
+    name: str, content: bytes, portuguese_voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One clear line that names the file."""
-    (tmp_path / "pf_dora.bin").write_bytes(b"1234")
+    (tmp_path / f"pf_{name}").write_bytes(content)
     monkeypatch.setenv("DRAGOMAN_VOICES", str(tmp_path))
-    with pytest.raises(DragomanError, match=r"pf_dora\.bin is not a voice pack"):
+    with pytest.raises(DragomanError, match=rf"pf_{name}.*not a voice pack"):
         open_voice("pt")
     monkeypatch.setenv("DRAGOMAN_VOICES", str(tmp_path / "none"))
     with pytest.raises(DragomanError, match="does not exist"):

@@ -55,6 +55,8 @@ def test_a_file_of_ones_own_is_a_voice(joe: Voice, tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"audio": {}}, "not a Piper voice"),
+        ({"phoneme_id_map": {"a": []}}, "not a Piper voice"),
+        ({}, r"own\.onnx is not a voice that can be read"),
         ({"num_speakers": 4}, "one speaker"),
         ({"espeak": {"voice": "xx"}}, "can't be used"),
     ],
@@ -65,5 +67,6 @@ def test_a_table_that_does_not_fit_is_an_error(
     """It names the file."""
     table = json.loads((resolve("piper-joe") / "voice.onnx.json").read_text())
     (tmp_path / "own.onnx.json").write_text(json.dumps({**table, **change}))
+    (tmp_path / "own.onnx").write_bytes(b"\xff" * 99)
     with pytest.raises(DragomanError, match=complaint):
         open_voice("en", str(tmp_path / "own.onnx"))

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.types import DragomanError, Samples
 from dragoman.tts.graphs import session_with_durations
 from dragoman.tts.pronunciation import Pronunciation
@@ -63,8 +64,9 @@ class KokoroModel:
         for suffix in (".npy", ".bin"):
             path = packs / f"{voice}{suffix}" if packs else None
             if path and path.is_file():
-                data = np.load(path) if suffix == ".npy" else np.fromfile(path, np.float32)
-                return _styles(data, path.name)
+                with expecting("a voice pack", path):
+                    data = np.load(path) if suffix == ".npy" else np.fromfile(path, np.float32)
+                    return _styles(data, path.name)
         if voice in self._packs:
             return self._packs[voice]
         raise DragomanError(f"no voice named {voice!r}: there are {', '.join(sorted(self._packs))}")
@@ -122,4 +124,6 @@ def _vocabulary(path: Path) -> dict[str, int]:
 def _styles(data: npt.NDArray[np.float32], name: str) -> Styles:
     if data.size == 0 or data.size % _STYLE_WIDTH:
         raise DragomanError(f"{name} is not a voice pack: {data.size} numbers instead of rows of {_STYLE_WIDTH}")
+    if not np.isfinite(data).all():
+        raise DragomanError(f"{name} is not a voice pack: it holds values that are not numbers")
     return np.ascontiguousarray(data, np.float32).reshape(-1, _STYLE_WIDTH)

@@ -18,6 +18,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from dragoman.audio.reading import expecting
 from dragoman.audio.resample import resample
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples
 from dragoman.tts.graphs import session_with_output
@@ -38,7 +39,7 @@ class PiperEngine:
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Load ``NAME.onnx`` with ``NAME.onnx.json``. Raises ``DragomanError``."""
-        try:
+        with expecting("a Piper voice with its table beside it", path):
             table = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
             self._ids = {str(symbol): int(ids[0]) for symbol, ids in table["phoneme_id_map"].items()}
             self._rate = int(table["audio"]["sample_rate"])
@@ -46,8 +47,6 @@ class PiperEngine:
             self._scales = tuple(float(inference[name]) for name in ("noise_scale", "length_scale", "noise_w"))
             self.language = str(table["espeak"]["voice"]).split("-")[0]
             speakers = int(table.get("num_speakers", 1))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DragomanError(f"{path} is not a Piper voice with its table beside it ({error})") from error
         if self.language not in ESPEAK_VOICES or speakers > 1:
             raise DragomanError(
                 f"{path.name} can't be used: a voice of one speaker of {', '.join(ESPEAK_VOICES)} is needed"
@@ -92,7 +91,10 @@ def open_piper(path: Path, *, threads: int = 1) -> Voice:
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
     """VITS rounds the length of each symbol up, once."""
-    model = onnx.load(str(path))
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # its errors have no common base
+        raise DragomanError(f"{path.name} is not a voice that can be read ({error})") from error
     lengths = [name for node in model.graph.node if node.op_type == "Ceil" for name in node.output]
     if len(lengths) != 1:
         raise DragomanError(f"{path.name} is not a voice whose durations can be read")

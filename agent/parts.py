@@ -19,6 +19,7 @@ from dragoman.agent.ports import (
 )
 from dragoman.agent.turn_taking import TurnModel
 from dragoman.agent.workers import Worker
+from dragoman.audio.clock import busy
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class Parts:
         if key not in self._voices:
             async with self._opening:
                 if key not in self._voices:
-                    self._voices[key] = await self.speaking.run(self.open_voice, language, name)
+                    with busy():  # on a thread of its own: others speak on meanwhile
+                        self._voices[key] = await asyncio.to_thread(self.open_voice, language, name)
         return self._voices[key]
 
     def keep(self, voices: Mapping[tuple[str, str | None], Synthesizer]) -> None:

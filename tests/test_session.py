@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
@@ -353,6 +354,31 @@ def test_half_duplex_does_not_hear_itself() -> None:
     events, record = converse_now(parts, speech((0.5, 1.5), (2.3, 3.4), seconds=5), half_duplex=True)
     assert record.turns[0].status == "completed"
     assert only(events, ev.UserStarted)[1:] == []
+
+
+def test_a_voice_that_is_loaded_for_one_conversation_keeps_no_other_waiting() -> None:
+    """It takes seconds; the voices that are there already speak on."""
+    loaded = threading.Event()
+
+    def open_voice(language: str, name: str | None) -> ToneVoice:
+        assert language == "en" or loaded.wait(30)
+        return ToneVoice()
+
+    async def scenario() -> None:
+        parts = scripted([], [])
+        parts.open_voice = open_voice
+        voice = await parts.voice("en")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(parts.voice("pt"))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                assert (await parts.speaking.run(voice.synthesize, "Hello.")).words
+            loaded.set()
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        loaded.set()
 
 
 def test_text_only_replies_are_heard_whole() -> None:

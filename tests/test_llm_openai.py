@@ -47,6 +47,8 @@ class Server:
     ollama: bool = False
     url: str = ""
     port: int = 0
+    clients: list[int] = field(default_factory=list)
+    hangs: bool = False
     bodies: list[dict] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -60,6 +62,8 @@ class Server:
         return JSONResponse({"version": "0.9"}, 200 if self.ollama else 404)
 
     async def chat(self, request: Request) -> Response:
+        assert request.client is not None
+        self.clients.append(request.client.port)
         self.bodies.append(await request.json())
         if self.status != 200:
             return JSONResponse({"error": {"message": "out of\nmemory"}}, self.status)
@@ -78,6 +82,8 @@ class Server:
             if self.ended:
                 yield event({"choices": [{"delta": {}, "finish_reason": self.ended}]})
             yield self.last
+            if self.hangs:
+                await asyncio.Event().wait()
         finally:
             self.gone.set()
 
@@ -210,6 +216,21 @@ def test_closing_the_iterator_closes_the_stream():
     with serving(Server("vllm", endless=True)) as server:
         asyncio.run(scenario(server.url))
         assert server.gone.wait(10)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_the_next_reply_finds_the_connection_open(hangs):
+    """Unless the server does not end what it has said is done: nobody waits for that."""
+    with serving(Server("vllm", hangs=hangs)) as server:
+
+        async def scenario() -> list[str]:
+            responder = await OpenAIResponder.connect(server.url)
+            texts = ["".join([piece async for piece in responder.reply(HISTORY)]) for _ in range(3)]
+            await responder.aclose()
+            return texts
+
+        assert asyncio.run(scenario()) == ["You could bake."] * 3
+        assert len(set(server.clients)) == (3 if hangs else 1)
 
 
 def test_warming_up_asks_for_one_token_where_it_helps():

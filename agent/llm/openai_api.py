@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,6 +18,10 @@ from dragoman.agent.llm.servers import Found, identify, on_this_machine
 from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
+
+_KEPT: Final = httpx.Limits(keepalive_expiry=60.0)
+"""A connection outlasts the user's turn. One that the server has closed meanwhile is seen to be so, and not used."""
+_LEAVES_S: Final = 0.2
 
 
 class OpenAIResponder:
@@ -106,8 +112,10 @@ class OpenAIResponder:
                     await source.response.aread()
                     raise DragomanError(_refusal(url, source.response))
                 ended: object = None
-                async for event in source.aiter_sse():
+                events = source.aiter_sse()
+                async for event in events:
                     if event.data == "[DONE]":
+                        await _left(events)
                         return
                     if not event.data:  # "retry:" or "event: ping" alone is no piece
                         continue
@@ -136,14 +144,24 @@ def _client(address: str, timeout: float) -> httpx.AsyncClient:
     if not host:
         raise DragomanError(f"{address} is no address of a server: write http://host:port#model")
     headers = {"Authorization": f"Bearer {key}"} if (key := _key(address)) else {}
-    limits = httpx.Timeout(timeout, connect=5.0)
+    times = httpx.Timeout(timeout, connect=5.0)
     try:
-        direct = httpx.AsyncHTTPTransport() if on_this_machine(host) else None
-        return httpx.AsyncClient(timeout=limits, headers=headers, transport=direct)
+        direct = httpx.AsyncHTTPTransport(limits=_KEPT) if on_this_machine(host) else None
+        return httpx.AsyncClient(timeout=times, headers=headers, limits=_KEPT, transport=direct)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         raise DragomanError(
             f"{address} can't be asked with the proxy, key or certificates that the environment names: {error}"
         ) from error
+
+
+async def _left(events: AsyncIterator[object]) -> None:
+    """Read a stream that is done to its end: the next reply then finds the connection open, which over the internet
+    saves a tenth of a second. One that does not end is not waited for.
+    """
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(_LEAVES_S):
+            async for _ in events:
+                pass
 
 
 def _delta(url: str, data: str) -> tuple[str, object]:

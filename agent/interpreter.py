@@ -282,13 +282,13 @@ class _Run:
         return asyncio.get_running_loop().time() - self.begun
 
     async def heard(self, source: Source, ear: SegmentEar, *, open_: bool = False) -> None:
-        """Tell the engine, and the viewer."""
+        """Tell the viewer what was said, and then the engine: a slow viewer has it before its translation, too."""
+        for segment in source.closed:
+            self._sources[segment.number] = segment, ear.heard
+            await self.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, self.now))
         self.language, self.position = ear.language, ear.heard
         updates = self.engine.heard(source)
         self.wake.set()
-        for segment in source.closed:
-            self._sources[segment.number] = segment, self.position
-            await self.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, self.now))
         for update in updates:
             await self.events.put(Revised(update, self.now, self.position))
         text = " ".join(segment.text for segment in source.open)

@@ -6,13 +6,15 @@ import asyncio
 import gc
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pytest
 
 from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken, Translated, Unspoken
+from dragoman.agent.workers import Worker
 from dragoman.audio.clock import run_virtual, sleep_until
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, Speech, Word
 from dragoman.translation.retranslation import Stability
@@ -22,6 +24,10 @@ PATIENCE = 0.8
 OVER = 2.5
 EACH = 0.25
 """Seconds per word of who is heard live."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Loudness:
@@ -367,6 +373,37 @@ def test_a_source_without_a_pace_is_interpreted_as_well() -> None:
         return [event async for event in interpreter(["one two.", "three."], voice=None).run(at_once())]
 
     assert [e.translation for e in asyncio.run(collect()) if isinstance(e, Translated)] == ["ONE TWO.", "THREE."]
+
+
+def test_a_slow_viewer_sees_what_was_said_before_its_translation() -> None:
+    """Also where many sentences end at once, and each translation is ready just as there is room for one more event."""
+    waiting: list[asyncio.Event] = []
+
+    class Gated(Worker):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.name = name
+
+        async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+            if self.name == "translator":
+                waiting.append(asyncio.Event())
+                await waiting[0].wait()
+                await asyncio.sleep(0)
+            return call(*args, **kwargs)
+
+    async def look() -> list[Event]:
+        run = interpreter(["one two. " * 20, ""], voice=None, worker=Gated).run(frames(TWO))
+        seen = []
+        async for event in run:
+            seen.append(event)
+            await asyncio.sleep(1)
+            if waiting:
+                waiting.pop().set()
+        return seen
+
+    seen = run_virtual(look(), measured=False)
+    for number in range(20):
+        assert [type(e) for e in seen if _segment(e) == number] == [Recognized, Revised, Translated]
 
 
 def test_an_error_of_a_model_comes_through_as_itself() -> None:

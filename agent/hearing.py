@@ -103,9 +103,8 @@ class SegmentEar:
 
     def finish(self) -> list[Source]:
         """The sound is over: all that was open. Blocking."""
-        for window in self._frames.flush():
-            self.push(window)
-        return [self.end(), self._heard.over()]
+        closed = [self.push(window) for window in self._frames.flush()]
+        return [*filter(None, closed), self.end(), self._heard.over()]
 
 
 def _kept(words: Sequence[Word], clear: Sequence[bool]) -> list[Word]:

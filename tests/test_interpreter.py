@@ -332,6 +332,14 @@ def test_several_sentences_in_one_utterance_are_several_segments() -> None:
     assert [e.text for e in got if isinstance(e, Recognized)] == ["one two.", "three four.", "five."]
 
 
+@pytest.mark.parametrize("more", [0, 96, 200])
+def test_a_sentence_is_not_lost_where_the_sound_ends_as_it_is_given_up(more: int) -> None:
+    """One that seemed unfinished, when the silence is long enough with the last piece of the sound, no whole window."""
+    pcm = np.concatenate([sound((1, 0), (2, 1), (OVER, 0)), np.zeros(more, np.float32)])
+    got = events(interpreter([], ear=Ear(["ask not"], timed=False)), pcm)
+    assert [e.text for e in got if isinstance(e, Recognized)] == ["ask not"]
+
+
 def test_a_text_without_word_times_is_not_lost() -> None:
     """Its words are spread over the utterance."""
     got = events(interpreter([], ear=Ear(["one two.", "three."], timed=False)), TWO)

@@ -33,6 +33,11 @@ def language_code(written: str) -> str:
     return code
 
 
+def language_of(written: str) -> str | None:
+    """The same for what is spoken: None for "auto", where it is to be detected."""
+    return None if written.lower() == "auto" else language_code(written)
+
+
 def core(word: str) -> str:
     """The word without the punctuation around it."""
     return word.strip("\"'“”‘’«»()[]{}¿¡.,;:!?…—–")

@@ -213,6 +213,31 @@ def test_the_languages_are_the_clients_choice() -> None:
     assert interpreters.asked == [("pt", "es", False)]
 
 
+@pytest.mark.parametrize(
+    ("written", "source", "target"), [("en-US", "en", "pt"), ("PT", "pt", "en"), ("Auto", None, "pt")]
+)
+def test_the_spoken_language_may_be_written_as_a_browser_does(written: str, source: str | None, target: str) -> None:
+    """With a region, in capitals: what is spoken by default is not translated into itself."""
+    interpreters = Interpreters()
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append(), CLOSE)
+        await received(socket)
+
+    run(interpreters, test, f"?from={written}")
+    assert interpreters.asked == [(source, target, True)]
+
+
+def test_a_spoken_language_that_is_none_is_told_at_once() -> None:
+    """Before any sound is sent in vain."""
+
+    async def test(socket: ClientConnection) -> None:
+        error = (await received(socket, until="error"))[-1]
+        assert "'english' is no language's code" in error["error"]["message"]  # type: ignore[index]
+
+    run(Interpreters(), test, "?from=english")
+
+
 def test_another_target_ends_the_first_translation_and_begins_a_new_one() -> None:
     """What was said until then is not lost."""
     interpreters = Interpreters()

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman import __version__
 from dragoman.agent.interpreters import LATEST_S, Interpreters
+from dragoman.audio.text import language_of
 from dragoman.audio.types import DragomanError
 from dragoman.web.access import Access
 from dragoman.web.events import error_event
@@ -107,7 +108,7 @@ class Server:
     async def _interpret(self, socket: WebSocket) -> None:
         query = socket.query_params
         spoken = query.get("from") or self._backend.settings.language
-        source = None if spoken == "auto" else spoken
+        source = None if spoken is None else language_of(spoken)
         output = TranslationOutput(language="en" if source not in (None, "en") else "pt")
         speaks = query.get("speech") != "off"
         config = TranslationConfig(model=query.get("model") or "dragoman", audio=TranslationAudio(output=output))

@@ -16,10 +16,10 @@ import uvicorn
 
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import language_of
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.llm.prompts import instructions_in_force
 from dragoman.agent.settings import DEFAULT_PORT, SessionSettings
+from dragoman.audio.text import language_of
 from dragoman.audio.types import DragomanError
 from dragoman.web.app import MAX_MESSAGE_BYTES, Server, create_app
 from dragoman.web.realtime import Backend

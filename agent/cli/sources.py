@@ -1,4 +1,4 @@
-"""Where a command's sound comes from: a file, or the microphone until Ctrl-C; and which language is in it."""
+"""Where a command's sound comes from: a file, or the microphone until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 from dragoman.agent.cli.output import console, emit
 from dragoman.audio.clock import busy, sleep_until
 from dragoman.audio.files import blocks
-from dragoman.audio.text import language_code
 from dragoman.audio.types import INPUT_RATE, Samples
 
 
@@ -21,11 +20,6 @@ def opened(path: str | Path, seconds: float = 1.0) -> Iterator[Samples]:
     """The file's blocks, with the first one read: a bad file is found before models are loaded."""
     source = blocks(path, INPUT_RATE, seconds=seconds)
     return itertools.chain((next(source),), source)
-
-
-def language_of(written: str) -> str | None:
-    """The language that is spoken, None where it is to be detected. Raises ``DragomanError``."""
-    return None if written.lower() == "auto" else language_code(written)
 
 
 async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterator[Samples]:

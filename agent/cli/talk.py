@@ -12,7 +12,7 @@ import typer
 
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import language_of, opened
+from dragoman.agent.cli.sources import opened
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.live import converse_aloud
@@ -23,6 +23,7 @@ from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import FORMATS, WavWriter
+from dragoman.audio.text import language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError
 from dragoman.audio.writing import writable
 

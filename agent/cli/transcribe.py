@@ -13,10 +13,11 @@ from rich.text import Text
 
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import frames, language_of, microphone, opened
+from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
 from dragoman.asr import open_recognizer
 from dragoman.audio.files import seconds_of
+from dragoman.audio.text import language_of
 from dragoman.audio.types import DragomanError, Json, Word
 
 

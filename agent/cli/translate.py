@@ -13,14 +13,14 @@ import typer
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import frames, language_of, microphone, opened
+from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
 from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
 from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.agent.subtitles import SUFFIXES, SubtitleFile
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.files import FORMATS, WavWriter
-from dragoman.audio.text import language_code
+from dragoman.audio.text import language_code, language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Json, Samples
 from dragoman.audio.writing import writable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -361,6 +362,96 @@ def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) ->
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         assert page.locator("#log .words").all_inner_texts() == ["Count.", story]
         assert page.locator("#log .unheard").count() == 0
+
+
+STUCK_NETWORK = """
+let waiting = null;
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (data) {
+  const go = () => send.call(this, data);
+  waiting ? waiting.push(go) : go();
+};
+window.stick = () => { waiting = []; };
+window.unstick = () => { waiting.forEach((go) => go()); waiting = null; };
+"""
+"""What the page sends waits on its way when the test wants it to."""
+
+
+class Telling(ScriptedSession):
+    """Answers in words of a quarter of a second, once it may begin, at the pace of speech, until it is stopped."""
+
+    def __init__(self, settings: SessionSettings, words: int) -> None:
+        super().__init__(settings)
+        self.may_begin = threading.Event()
+        self._count = words
+        self._telling: asyncio.Task[None] | None = None
+
+    def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+        self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        await asyncio.to_thread(self.may_begin.wait, WAIT_MS / 1000)
+        self.tell(ev.ReplyStarted(1, 1, 1.5))
+        for i in range(self._count):
+            self.tell(ev.ReplyText(1, "word "))
+            sound = np.full(OUTPUT_RATE // 4, 0.1, np.float32)
+            self.tell(ev.ReplyAudio(1, sound, (Word("word", i / 4, (i + 1) / 4),)))
+            await asyncio.sleep(0.25)
+        self.tell(ev.ReplyWritten(1, False))
+
+    def truncate(self, reply: int, seconds: float) -> None:
+        super().truncate(reply, seconds)
+        if self._telling is not None:
+            self._telling.cancel()
+
+
+@contextmanager
+def telling(tmp_path: Path, words: int) -> Iterator[tuple[Page, Telling]]:
+    """A page on a network that may get stuck, and its session, which was asked something."""
+    sessions: list[Telling] = []
+
+    def opened(settings: SessionSettings) -> Telling:
+        sessions.append(Telling(settings, words))
+        return sessions[-1]
+
+    with browser(tmp_path) as page, locked_server(session=opened) as address:
+        page.add_init_script(STUCK_NETWORK)
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        write(page, "Are you there?")
+        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+        yield page, sessions[-1]
+
+
+def test_of_an_answer_that_was_cut_short_nothing_more_is_heard(tmp_path: Path) -> None:
+    """What was on its way when Escape was pressed is not played after all."""
+    with telling(tmp_path, words=40) as (page, session):
+        session.may_begin.set()
+        page.locator("#log .open", has_text="word " * 6).wait_for(timeout=WAIT_MS)
+        page.evaluate("stick()")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        audible = page.evaluate("dragoman.audible")
+        words = len(page.inner_text("#log .assistant .words").split())
+        page.locator("#log .assistant", has_text="word " * (words + 2)).wait_for(timeout=WAIT_MS)
+        assert page.evaluate("dragoman.audible") == audible
+        page.evaluate("unstick()")
+        assert page.is_hidden("#problem")
+
+
+def test_an_answer_that_was_not_wanted_any_more_is_not_heard(tmp_path: Path) -> None:
+    """It was complete before the server knew; then the server learns that nothing of it was heard."""
+    with telling(tmp_path, words=2) as (page, session):
+        page.evaluate("stick()")
+        page.keyboard.press("Escape")
+        session.may_begin.set()
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        assert page.evaluate("dragoman.audible") == 0
+        page.evaluate("unstick()")
+        write(page, "No matter.")
+        page.locator("#log .user").nth(1).wait_for(timeout=WAIT_MS)
+        assert ("truncate", 1, 0.0) in session.calls
+        assert page.is_hidden("#problem")
 
 
 def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> None:

@@ -111,21 +111,27 @@ function refused(error, action) {
   problem(denied ? "The microphone is blocked: allow it in the browser, or type." : missing ? "No microphone was found. You can type." : error.message);
 }
 
-// What is heard from the agent stops now, and the server learns how much of it was played.
+// What is heard from the agent stops now.
 async function hush(talk) {
   const { item, ms } = await talk.sound.stop();
-  if (!item || log.heardWhole(item)) return false;
+  if (item && !log.heardWhole(item)) cut(talk, item, ms);
+}
+
+// The server learns how much of an answer was played.
+function cut(talk, item, ms) {
   figures.truncated.push(ms);
   talk.client.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: ms });
   log.of(item, (answer) => {
     answer.played(ms);
     answer.end("unheard");
   });
-  return true;
 }
 
+// Until the server knows, more of the answer may come.
 async function interrupt(talk) {
-  if (!(await hush(talk)) && talk.active) talk.client.send("response.cancel");
+  const unwanted = (talk.unwanted = talk.active);
+  await hush(talk);
+  if (unwanted) talk.client.send("response.cancel", { response_id: unwanted });
 }
 
 // What is typed stays in its field until it was sent.
@@ -215,14 +221,18 @@ function attend(talk) {
   on("dragoman.words", ({ item_id, words }) =>
     log.of(item_id, (answer) => answer.times.push(...words.map(([, , end]) => end))),
   );
-  on("response.output_audio.delta", ({ item_id, delta }) => sound.play(item_id, bytesOf(delta)));
+  on("response.output_audio.delta", ({ response_id, item_id, delta }) => {
+    if (response_id !== talk.unwanted) sound.play(item_id, bytesOf(delta));
+  });
   on("response.created", ({ response }) => (talk.active = response.id));
   on("response.done", ({ response }) => {
     talk.active = undefined;
     const [item] = response.output;
     if (item && ["completed", "incomplete"].includes(response.status)) {
       talk.written = item.id; // it plays on
-      if (sound.given.item !== item.id) log.of(item.id, (answer) => answer.end("heard"));
+      if (sound.given.item === item.id) return;
+      if (response.id === talk.unwanted) cut(talk, item.id, 0);
+      else log.of(item.id, (answer) => answer.end("heard"));
     } else if (item) {
       log.of(item.id, (answer) => answer.end("unheard"));
     }
@@ -231,7 +241,9 @@ function attend(talk) {
   on("dragoman.phase", ({ phase: name }) => {
     if (live === talk) phase(name, name === "idle" && !talk.listening ? "Ready" : STATES[name]);
   });
-  on("error", ({ error }) => problem(error.message));
+  on("error", ({ error }) => {
+    if (error.code !== "response_cancel_not_active") problem(error.message); // it was over already
+  });
   client.addEventListener("closed", ({ detail }) => {
     if (live !== talk) return;
     stop();

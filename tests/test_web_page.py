@@ -28,7 +28,7 @@ from web_scripted import ScriptedSession
 from dragoman.agent import events as ev
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
-from dragoman.audio.types import OUTPUT_RATE, Samples, Word
+from dragoman.audio.types import OUTPUT_RATE, DragomanError, Samples, Word
 from dragoman.tts import Voice
 from dragoman.web.app import create_app
 from dragoman.web.realtime import Backend
@@ -465,6 +465,27 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
             page.click("#talk")
             page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
         page.get_by_text("The connection was lost").wait_for(timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "spoken"])
+def test_session_that_fails_at_once_is_told(typed: bool, tmp_path: Path) -> None:
+    """While the page still opens the speaker: it does not listen for nobody, and what was typed is kept."""
+
+    class Failing(ScriptedSession):
+        async def run(self) -> None:
+            raise DragomanError("the voice is broken")
+
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=Failing) as address:
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        if typed:
+            write(page, "Are you there?")
+        else:
+            page.click("#talk")
+        page.get_by_text("the voice is broken").wait_for(timeout=20_000)
+        assert page.get_attribute("#talk", "aria-pressed") == "false"
+        assert page.get_attribute("body", "data-phase") == "off"
+        assert page.input_value("#text") == ("Are you there?" if typed else "")
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["the browser tells", "nobody tells"])

@@ -51,6 +51,10 @@ async function connect() {
     get("unlock").hidden = true;
     try {
       const sound = await Sound.open();
+      if (client.ended) {
+        await sound.close();
+        throw client.ended; // nobody attended yet, who could have told
+      }
       live = { client, sound, listening: false };
     } catch (error) {
       client.close();

@@ -46,7 +46,8 @@ export class Client extends EventTarget {
       this.addEventListener("session.created", resolve); // a full server opens the socket too, and closes it again
       socket.onclose = (event) => {
         clearInterval(this.pulse);
-        reject(new Error(event.reason || "The server closed the connection."));
+        this.ended = new Error(event.reason || "The server closed the connection.");
+        reject(this.ended);
         this.dispatchEvent(new CustomEvent("closed", { detail: event.reason }));
       };
     });

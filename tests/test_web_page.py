@@ -301,6 +301,22 @@ def test_words_that_are_understood_later_take_the_place_of_those_before(tmp_path
         assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
 
 
+def test_words_that_were_none_after_all_are_taken_away(tmp_path: Path) -> None:
+    """Of a turn that ends without any, what was guessed does not stand there as unfinished for good."""
+
+    class Guessing(ScriptedSession):
+        def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+            self.tell(ev.UserStarted(1, 0.5), ev.UserPartial(1, "Hm", 0), ev.UserTurn(1, "", 0.5, 1.2, entry=0))
+            self.tell(ev.UserStarted(2, 1.5), ev.UserTurn(2, "Good morning.", 1.5, 2.2, entry=7))
+
+    with browser(tmp_path) as page, locked_server(session=Guessing) as address:
+        page.goto(address)
+        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        write(page, "Are you there?")
+        page.locator("#log .user", has_text="Good morning.").wait_for(timeout=WAIT_MS)
+        assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
+
+
 LIVE = """
 window.announced = [];
 const read = (changes) => {

@@ -209,6 +209,7 @@ function attend(talk) {
   on("conversation.item.input_audio_transcription.completed", ({ item_id, transcript }) => {
     talk.partial = undefined;
     if (transcript) log.user(item_id, transcript);
+    else log.drop(item_id); // what seemed to be words was none
   });
   on("dragoman.corrected", ({ item_id, text }) => log.user(item_id, text));
   on("conversation.item.added", ({ item }) => {

@@ -37,10 +37,11 @@ def test_goes_on_from_what_is_committed() -> None:
 
 
 def test_nothing_to_translate_asks_nothing() -> None:
-    """Text without words passes through."""
+    """Text without words passes through, and so does who turns out to speak the target language."""
     with serving(Server("vllm")) as server:
         translator = LlmTranslator(server.url)
         assert translator.translate(" ... ", "en", "pt") == "..."
+        assert translator.translate("Good morning.", "en", "en") == "Good morning."
         translator.close()
     assert server.bodies == []
 

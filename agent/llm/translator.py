@@ -48,10 +48,12 @@ class LlmTranslator:
         return self.steered(text, source, target, Steering()).text
 
     def steered(self, text: str, source: str, target: str, steering: Steering) -> Translation:
-        """Translate one segment; only ``prefix`` is heeded."""
+        """Translate one segment; only ``prefix`` is heeded. What is in the target language already passes as it is."""
+        line = " ".join(text.split())
+        if source == target:
+            return Translation(line, tuple(range(len(line.split()))))
         if (source, target) not in self.pairs:
             raise DragomanError(f"this translator can't translate from {source} to {target}")
-        line = " ".join(text.split())
         if not any(c.isalnum() for c in line):
             return Translation(line)
         prompt = _PROMPT.format(source=LANGUAGES[source].name, target=LANGUAGES[target].name)

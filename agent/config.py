@@ -22,7 +22,7 @@ from dragoman.asr.smart_turn import SmartTurn, open_smart_turn
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
-from dragoman.tts import find_voice, open_voice
+from dragoman.tts import find_voice, open_voice, speaks
 from dragoman.verifier.model import Verifier
 
 
@@ -81,6 +81,7 @@ async def load_parts(config: Config, progress: Progress | None = None) -> Parts:
         turn_detector=TextTurnDetector(),
         voice_activity=SileroVad,
         open_voice=lambda language, name: open_voice(language, name or "auto"),
+        speaks=lambda language, name: speaks(language, name or "auto"),
         turn_model=fast.turns,
         sound_detector=fast.detector,
         drafter=fast.drafter,

@@ -119,8 +119,8 @@ class Ear:
         """Samples heard so far: the conversation's clock."""
         self.language: str | None = None
         """What to recognize; None detects it for each turn."""
-        self.spoken: str | None = None
-        """Language of the last turn, as recognized."""
+        self.spoken: list[str] = []
+        """Languages of the turns, as recognized, that of the last one first."""
         self.prefix = round(0.3 * INPUT_RATE)
         """Samples before the detected start that belong to a turn."""
 
@@ -270,7 +270,7 @@ class Ear:
     def _transcribed(self, turn: _OpenTurn, revision: int, heard: HypothesisLike | None) -> None:
         text = _words(heard)
         if heard is not None and text:
-            self.spoken = heard.language
+            self.spoken = [heard.language, *(each for each in self.spoken if each != heard.language)]
         complete = turn.complete
         if complete is None:
             complete = self._detector.complete(text, self._asked())

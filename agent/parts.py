@@ -33,6 +33,8 @@ class Parts:
     """Makes a detector for a new session."""
     open_voice: Callable[[str, str | None], Synthesizer]
     """(language, name) -> voice; may take seconds the first time."""
+    speaks: Callable[[str, str | None], bool] = lambda language, name: True
+    """Whether there is a voice for (language, name)."""
     turn_model: TurnModel | None = None
     """Takes turns by ear; None: silence and words decide."""
     sound_detector: SoundTurnDetector | None = None

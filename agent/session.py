@@ -308,8 +308,8 @@ class Session:
 
     def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
         """The history, and what the user said that is not in it yet."""
-        settings = self.settings
-        system = instructions_in_force(settings.language or self._ear.spoken, instructions, settings.instructions)
+        language = self.settings.reply_language(self._ear.spoken, self._parts.speaks)
+        system = instructions_in_force(language, instructions, self.settings.instructions)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
     @property
@@ -350,7 +350,7 @@ class Session:
             self._writer.begin(self._tasks, order)
 
     async def _voice(self) -> Synthesizer | None:
-        language = self.settings.language or self._ear.spoken or "en"
+        language = self.settings.reply_language(self._ear.spoken, self._parts.speaks) or "en"
         return await self._parts.voice(language, self.settings.voice) if self.settings.speak else None
 
     def _wrote(self, reply: int, text: str) -> None:

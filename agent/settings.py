@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,7 @@ class SessionSettings:
     instructions: str | None = None
     """The system prompt; None takes the embedded one."""
     language: str | None = "en"
-    """What the user speaks, and the agent answers in; None detects it for each turn."""
+    """What the user speaks, and the agent answers in; None detects it for each turn (see ``reply_language``)."""
     turn_detection: bool = True
     """False: the client ends each turn by hand (``commit``) and asks for replies (``respond``)."""
     silence_ms: int | None = None
@@ -45,6 +46,14 @@ class SessionSettings:
     """False: replies are text only."""
     voice: str | None = None
     """Name of a voice; None takes the language's own."""
+
+    def reply_language(self, heard: Sequence[str], speaks: Callable[[str, str | None], bool]) -> str | None:
+        """What the agent answers in: where that is detected, the last ``heard`` (the latest is the first) that the
+        voice ``speaks``, else English; None before any was heard.
+        """
+        if self.language or not heard:
+            return self.language
+        return next((each for each in heard if not self.speak or speaks(each, self.voice)), "en")
 
     def policy(self) -> Policy:
         """The engine's part of the settings."""

@@ -23,6 +23,7 @@ from dragoman.agent.settings import SessionSettings
 from dragoman.agent.workers import Worker
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples, Speech
+from dragoman.tts import speaks
 
 from .fakes import Heard, ScriptedRecognizer, ScriptedResponder, ScriptedStream, ToneVoice, scripted, speech
 
@@ -379,6 +380,45 @@ def test_a_voice_that_is_loaded_for_one_conversation_keeps_no_other_waiting() ->
         asyncio.run(scenario())
     finally:
         loaded.set()
+
+
+@pytest.mark.parametrize(
+    ("spoken", "changes", "answered"),
+    [
+        (("de", "pt", "nn", "en"), {}, ("English", "Portuguese", "Portuguese", "English")),
+        (("pt", "en"), {"voice": "joe"}, ("English", "English")),
+        (("de", "pt"), {"speak": False}, ("German", "Portuguese")),
+        (("de", "pt"), {"language": "en"}, ("English", "English")),
+    ],
+    ids=["any voice", "a voice", "text", "a language"],
+)
+def test_a_turn_in_a_language_without_a_voice_is_answered_all_the_same(
+    spoken: Sequence[str], changes: dict[str, object], answered: Sequence[str]
+) -> None:
+    """Aloud in the last language that the voice speaks, or in English: a short word is soon taken for Nynorsk."""
+
+    class Stream(ScriptedStream):
+        def ended(self) -> Heard:
+            return Heard(self.text, language=self.text)
+
+    class Ear(ScriptedRecognizer):
+        def open(self, language: str | None = None) -> ScriptedStream:
+            return Stream(**vars(super().open(language)))
+
+    def open_voice(language: str, name: str | None) -> ToneVoice:
+        if not speaks(language, name or "auto"):
+            raise DragomanError(f"no voice speaks {language!r}")
+        return ToneVoice()
+
+    parts = scripted([], ["Yes."])
+    parts.recognizer, parts.open_voice = Ear(list(spoken)), open_voice
+    parts.speaks = lambda language, name: speaks(language, name or "auto")
+    sound = speech(*((4 * turn + 0.5, 4 * turn + 1.5) for turn in range(len(spoken))), seconds=4 * len(spoken))
+    _, record = converse_now(parts, sound, **{"language": None, **changes})
+    assert [turn.heard for turn in record.turns] == ["Yes."] * len(spoken)
+    assert isinstance(parts.responder, ScriptedResponder)
+    tongues = [prompt[0].content.split()[-1].rstrip(".") for prompt in parts.responder.prompts]
+    assert tongues == list(answered)
 
 
 def test_text_only_replies_are_heard_whole() -> None:

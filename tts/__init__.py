@@ -17,7 +17,7 @@ from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress, resolve
 from dragoman.tts.voice import Voice
 
-__all__ = ["Voice", "VoiceInfo", "find_voice", "open_voice", "voices"]
+__all__ = ["Voice", "VoiceInfo", "find_voice", "open_voice", "speaks", "voices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,15 @@ def find_voice(language: str, name: str = "auto", *, packs: Path | None = None) 
         names = ", ".join(voice.name for voice in speaking)
         raise DragomanError(f"no voice named {name!r} speaks {code!r}: choose one of {names}")
     return replace(named[0], languages=(code,))
+
+
+def speaks(language: str, name: str = "auto", *, packs: Path | None = None) -> bool:
+    """Whether there is such a voice."""
+    try:
+        find_voice(language, name, packs=packs)
+    except DragomanError:
+        return False
+    return True
 
 
 def _pack_folder() -> Path | None:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 
 @contextmanager
@@ -26,17 +27,34 @@ def _left_at_once() -> Iterator[None]:
 with _left_at_once():  # all this takes a second
     import typer
 
+    from dragoman import __version__
     from dragoman.agent.cli import data, demo, doctor, models, say, talk, train, transcribe, translate
     from dragoman.benchmarks import cli as bench
     from dragoman.web import cli as serve
 
 app = typer.Typer(
     name="dragoman",
-    help="Talk with people in real time, and interpret between them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dragoman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Tell the version and end.")
+    ] = False,
+) -> None:
+    """Talk with people in real time, and interpret between them."""
+
+
 for command in (talk, transcribe, say, translate, serve, demo, models, doctor, data, train, bench):
     command.register(app)
 

@@ -15,7 +15,9 @@ import pytest
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from dragoman import __version__
 from dragoman.__main__ import app
 
 ROOT = Path(__file__).parents[1]
@@ -133,3 +135,9 @@ def test_numpy_keeps_to_one_core() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert ran.stdout.strip() == "{1}"
+
+
+def test_the_command_tells_its_version() -> None:
+    """What a report of a fault begins with."""
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.output) == (0, f"dragoman {__version__}\n")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import Progress
 from dragoman.models.store import silent
 
@@ -17,19 +18,28 @@ _SIZES: Final = "sizes.json"
 
 
 def built(folder: Path, title: str, write: Callable[[Path], None], progress: Progress | None = None) -> Path:
-    """``folder``, which ``write`` fills unless it is there whole. Another process may be faster."""
+    """``folder``, which ``write`` fills unless it is there whole. Another process may be faster.
+
+    Raises ``DragomanError`` where it can't be written, on a full disk, say.
+    """
     if not _whole(folder):
         told = progress or silent
-        folder.parent.mkdir(parents=True, exist_ok=True)
         told(title, 0, 1)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-            made = Path(partial) / "built"
-            write(made)
-            (made / _SIZES).write_text(json.dumps(_sizes(made)))
-            with contextlib.suppress(OSError):
-                if not _whole(folder) and folder.is_dir():
-                    folder.rename(Path(partial) / "damaged")
-                made.rename(folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+                made = Path(partial) / "built"
+                write(made)
+                (made / _SIZES).write_text(json.dumps(_sizes(made)))
+                with contextlib.suppress(OSError):
+                    if not _whole(folder) and folder.is_dir():
+                        folder.rename(Path(partial) / "damaged")
+                    made.rename(folder)
+        except OSError as error:
+            raise DragomanError(
+                f"{title}: {folder} can't be written ({error.strerror or error}): "
+                "free the disk or set DRAGOMAN_CACHE to another folder"
+            ) from error
         told(title, 1, 1)
     return folder
 

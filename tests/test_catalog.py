@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import zipfile
@@ -378,3 +379,20 @@ def test_what_is_built_once_is_built_again_where_it_was_damaged(tmp_path, harm):
     assert (built(folder, "building", write) / "graph.onnx").read_bytes() == b"graph"
     assert len(times) == 2
     assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), OSError("400 requested and 128 written")]
+)
+def test_what_can_not_be_built_tells_where_and_why(tmp_path, error):
+    """A full disk, which numpy tells in words of its own; nothing of it is left, and the next try may do."""
+
+    def write(folder):
+        folder.mkdir()
+        raise error
+
+    folder = tmp_path / "kept" / "tiny"
+    with pytest.raises(DragomanError, match=r"building: .*kept/tiny can't be written .*DRAGOMAN_CACHE") as caught:
+        built(folder, "building", write)
+    assert str(error.strerror or error) in str(caught.value)
+    assert list(folder.parent.iterdir()) == []

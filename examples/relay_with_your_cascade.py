@@ -3,8 +3,9 @@
     python examples/relay_with_your_cascade.py
     python examples/relay_with_your_cascade.py --llm http://127.0.0.1:8080/v1 --model NAME --server llama.cpp
 
-Without ``--llm`` the language model is scripted, and repeats what was said already, as chat models like to. With
-``--scripted`` the drafter and the verifier are, too: they show what yours would have to do.
+The second needs ``pip install openai``. Without ``--llm`` the language model is scripted, and repeats what was said
+already, as chat models like to. With ``--scripted`` the drafter and the verifier are, too: they show what yours would
+have to do.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam
 
 from dragoman.agent.drafter.drafts import Draft
 from dragoman.agent.relay import Dialogue, Drafted, Relay, Request, continued, following, open_relay, server_kind
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
 
 
 class Drafter:
@@ -49,10 +51,12 @@ async def model(request: Request, url: str, name: str) -> AsyncIterator[str]:
         for piece in ("That is", " wonderful,", " when do you", " start?"):
             yield piece
         return
+    from openai import AsyncOpenAI
+
     async with AsyncOpenAI(base_url=url, api_key="none") as client:
         stream = await client.chat.completions.create(
             model=name,
-            messages=cast(list[ChatCompletionMessageParam], request.messages),
+            messages=cast("list[ChatCompletionMessageParam]", request.messages),
             extra_body=request.extra_body,
             stream=True,
         )

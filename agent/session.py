@@ -308,7 +308,7 @@ class Session:
 
     def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
         """The history, and what the user said that is not in it yet."""
-        language = self.settings.reply_language(self._ear.spoken, self._parts.speaks)
+        language, _ = self.settings.reply_in(self._ear.spoken, self._parts.speaks)
         system = instructions_in_force(language, instructions, self.settings.instructions)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
@@ -350,8 +350,8 @@ class Session:
             self._writer.begin(self._tasks, order)
 
     async def _voice(self) -> Synthesizer | None:
-        language = self.settings.reply_language(self._ear.spoken, self._parts.speaks) or "en"
-        return await self._parts.voice(language, self.settings.voice) if self.settings.speak else None
+        language, name = self.settings.reply_in(self._ear.spoken, self._parts.speaks)
+        return await self._parts.voice(language or "en", name) if self.settings.speak else None
 
     def _wrote(self, reply: int, text: str) -> None:
         if reply in self._reply_text:

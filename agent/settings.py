@@ -19,7 +19,7 @@ class SessionSettings:
     instructions: str | None = None
     """The system prompt; None takes the embedded one."""
     language: str | None = "en"
-    """What the user speaks, and the agent answers in; None detects it for each turn (see ``reply_language``)."""
+    """What the user speaks, and the agent answers in; None detects it for each turn (see ``reply_in``)."""
     turn_detection: bool = True
     """False: the client ends each turn by hand (``commit``) and asks for replies (``respond``)."""
     silence_ms: int | None = None
@@ -47,13 +47,17 @@ class SessionSettings:
     voice: str | None = None
     """Name of a voice; None takes the language's own."""
 
-    def reply_language(self, heard: Sequence[str], speaks: Callable[[str, str | None], bool]) -> str | None:
-        """What the agent answers in: where that is detected, the last ``heard`` (the latest is the first) that the
-        voice ``speaks``, else English; None before any was heard.
+    def reply_in(
+        self, heard: Sequence[str], speaks: Callable[[str, str | None], bool]
+    ) -> tuple[str | None, str | None]:
+        """What the agent answers in, and the name of the voice. Where the language is detected, that is the last of
+        ``heard`` (the latest is the first) that a voice ``speaks``, else English, and None before any was heard; a
+        voice that does not speak it makes room for one that does.
         """
         if self.language or not heard:
-            return self.language
-        return next((each for each in heard if not self.speak or speaks(each, self.voice)), "en")
+            return self.language, self.voice
+        language = next((each for each in heard if not self.speak or speaks(each, None)), "en")
+        return language, self.voice if speaks(language, self.voice) else None
 
     def policy(self) -> Policy:
         """The engine's part of the settings."""

@@ -386,7 +386,7 @@ def test_a_voice_that_is_loaded_for_one_conversation_keeps_no_other_waiting() ->
     ("spoken", "changes", "answered"),
     [
         (("de", "pt", "nn", "en"), {}, ("English", "Portuguese", "Portuguese", "English")),
-        (("pt", "en"), {"voice": "joe"}, ("English", "English")),
+        (("pt", "en"), {"voice": "joe"}, ("Portuguese", "English")),
         (("de", "pt"), {"speak": False}, ("German", "Portuguese")),
         (("de", "pt"), {"language": "en"}, ("English", "English")),
     ],
@@ -395,7 +395,9 @@ def test_a_voice_that_is_loaded_for_one_conversation_keeps_no_other_waiting() ->
 def test_a_turn_in_a_language_without_a_voice_is_answered_all_the_same(
     spoken: Sequence[str], changes: dict[str, object], answered: Sequence[str]
 ) -> None:
-    """Aloud in the last language that the voice speaks, or in English: a short word is soon taken for Nynorsk."""
+    """Aloud in the last language that a voice speaks, or in English: a short word is soon taken for Nynorsk. The voice
+    that was asked for speaks what it can.
+    """
 
     class Stream(ScriptedStream):
         def ended(self) -> Heard:

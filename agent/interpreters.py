@@ -8,7 +8,7 @@ from typing import Final
 
 from dragoman.agent.interpreter import Interpreter
 from dragoman.agent.ports import Recognizer, Synthesizer
-from dragoman.agent.translators import open_translator, require_pair
+from dragoman.agent.translators import open_translator, require_pair, told_apart
 from dragoman.asr import open_recognizer
 from dragoman.asr.vad import SileroVad
 from dragoman.models.catalog import Progress
@@ -60,7 +60,8 @@ class Interpreters:
                 self._voices[target, voice] = opened_voice
             if source not in self._recognizers:
                 name = _LIVE_EARS.get(source, "auto") if self.live and self.recognizer == "auto" else self.recognizer
-                self._recognizers[source] = open_recognizer(name, source, progress=progress)
+                among = told_apart(target, self.translator) if source is None else ()
+                self._recognizers[source] = open_recognizer(name, source, among=among, progress=progress)
             return Interpreter(
                 self._recognizers[source],
                 SileroVad,

@@ -34,6 +34,14 @@ def require_pair(source: str | None, target: str, name: str = "auto") -> None:
         translation.require_pair(source, target, name)
 
 
+def told_apart(target: str, name: str = "auto") -> tuple[str, ...]:
+    """Where any language may be spoken, those that a recognizer is to choose from: what can be translated, and the
+    target itself. A short word is soon taken for another, and that would be held. None: any.
+    """
+    known = translation.sources(target, name)
+    return (*known, target) if known else ()
+
+
 class OnDemand:
     """Implements ``Translator`` and ``Steerable``: opens what a pair needs when it is needed.
 

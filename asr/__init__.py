@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from dragoman.asr.whisper import WhisperRecognizer
@@ -32,6 +33,7 @@ def open_recognizer(
     *,
     live: bool = False,
     talk: bool = False,
+    among: Collection[str] = (),
     progress: Progress | None = None,
 ) -> WhisperRecognizer | CausalRecognizer:
     """Load a recognizer, and warm it up. Blocking, a second or two.
@@ -40,7 +42,7 @@ def open_recognizer(
     catalog name, a folder or a hub id of a CTranslate2 Whisper; "causal", "causal-tiny.en", "causal-tiny.en-talk" or
     "causal-base" (with "+second-pass" for offline finals) hear while the speaker speaks. ``live``: for someone who
     waits for the words; then "auto" is causal where that is as good. ``talk``: the same for a conversation.
-    ``language`` limits it to one; None detects it for each turn.
+    ``language`` limits it to one; None detects it for each turn, ``among`` those that are given, if any.
     Raises ``DragomanError`` when the model is missing or doesn't know the language.
     """
     if (live or talk) and name == "auto" and language in _LIVE:
@@ -52,5 +54,7 @@ def open_recognizer(
     chosen = (ENGLISH if language == "en" else MULTILINGUAL) if name == "auto" else _SHORT.get(name, name)
     folder = resolve(chosen, progress=progress, role="recognizer")
     recognizer = WhisperRecognizer(folder, (language,) if language else ())
+    if language is None:
+        recognizer.languages = tuple(code for code in among if code in recognizer.engine.languages)
     recognizer.warm()
     return recognizer

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from dragoman.agent.interpreters import Interpreters
 from dragoman.agent.llm.translator import LlmTranslator
-from dragoman.agent.translators import OnDemand, open_translator
+from dragoman.agent.ports import Recognizer
+from dragoman.agent.translators import OnDemand, open_translator, told_apart
+from dragoman.asr import open_recognizer
 from dragoman.audio.types import DragomanError
 from dragoman.translation import BergamotTranslator
 from dragoman.translation.steering import Steering
@@ -59,3 +63,19 @@ def test_what_no_interpreter_can_do_is_known_beforehand(source: str | None, targ
         interpreters.require(source, target)
     with pytest.raises(DragomanError, match="no voice named 'nobody'"):
         interpreters.require("en", "pt", "nobody")
+
+
+def test_where_any_language_is_spoken_it_is_one_that_can_be_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a word that is taken for Galician would end an interpretation out of Portuguese."""
+    given: list[Collection[str]] = []
+
+    def opened(name: str, language: str | None, *, among: Collection[str], progress: object) -> Recognizer:
+        given.append(among)
+        return open_recognizer(name, language, among=among)
+
+    monkeypatch.setattr("dragoman.agent.interpreters.open_recognizer", opened)
+    Interpreters("base", "bergamot", live=False).open(None, "en")
+    assert [set(among) for among in given] == [{"en", "pt"}]
+    assert open_recognizer("base", among=("pt", "en", "no such")).languages == ("pt", "en")
+    assert open_recognizer("tiny.en", among=("pt", "en")).languages == ("en",)
+    assert told_apart("pt", "http://127.0.0.1:1") == ()

@@ -11,6 +11,7 @@ from typing import Final
 from dragoman.audio.types import DragomanError
 from dragoman.translation.apertium import ApertiumTranslator
 from dragoman.translation.bergamot import BergamotTranslator
+from dragoman.translation.languages import LANGUAGES
 from dragoman.translation.learned import KINDS, LearnedTranslator
 from dragoman.translation.pivot import PivotTranslator
 from dragoman.translation.steering import Translator
@@ -23,6 +24,7 @@ __all__ = [
     "open_translator",
     "pairs",
     "require_pair",
+    "sources",
 ]
 
 BETWEEN: Final = "en"
@@ -66,6 +68,19 @@ def require_pair(source: str | None, target: str, name: str = "auto") -> None:
         _found(source, target, name)
     elif name == "auto" and target not in {into for _, into in pairs()}:
         raise _none(f"to {target!r}")
+
+
+def sources(target: str, name: str = "auto") -> tuple[str, ...]:
+    """The languages that ``open_translator`` has something from; none where a folder's model may know any."""
+    return tuple(source for source in LANGUAGES if _can(source, target, name)) if name in ("auto", *_NAMED) else ()
+
+
+def _can(source: str, target: str, name: str) -> bool:
+    try:
+        _found(source, target, name)
+    except DragomanError:
+        return False
+    return True
 
 
 def _found(source: str, target: str, name: str) -> Translator:

@@ -38,7 +38,8 @@ class Interpreters:
     """See ``Interpreter``."""
     predictor: Predictor | None = None
     """For a ``stability`` that foresees: ``agent.llm.prediction`` has some."""
-    _recognizers: dict[str | None, Recognizer] = field(default_factory=dict)
+    _recognizers: dict[tuple[str | None, frozenset[str]], Recognizer] = field(default_factory=dict)
+    """By what is spoken, or that of which it is told apart."""
     _translators: dict[tuple[str | None, str], Translator] = field(default_factory=dict)
     _voices: dict[tuple[str, str], Synthesizer] = field(default_factory=dict)
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -58,12 +59,12 @@ class Interpreters:
                 opened_voice = open_voice(target, voice, progress=progress)
                 opened_voice.warm()
                 self._voices[target, voice] = opened_voice
-            if source not in self._recognizers:
+            among = frozenset(told_apart(target, self.translator) if source is None else ())
+            if (source, among) not in self._recognizers:
                 name = _LIVE_EARS.get(source, "auto") if self.live and self.recognizer == "auto" else self.recognizer
-                among = told_apart(target, self.translator) if source is None else ()
-                self._recognizers[source] = open_recognizer(name, source, among=among, progress=progress)
+                self._recognizers[source, among] = open_recognizer(name, source, among=among, progress=progress)
             return Interpreter(
-                self._recognizers[source],
+                self._recognizers[source, among],
                 SileroVad,
                 self._translators[source, target],
                 source=source,

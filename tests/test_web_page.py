@@ -101,6 +101,12 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * OUTPUT_RATE), np.float32)
 
 
+def enter(page: Page, address: str) -> None:
+    """Open the page of a locked server with its key."""
+    page.goto(address)
+    page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+
+
 def write(page: Page, text: str) -> None:
     """What a person types, and sends."""
     page.fill("#text", text)
@@ -274,8 +280,7 @@ def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
     """A full server says so, and so does one that is gone."""
     with browser(tmp_path) as page:
         with locked_server(limit=0) as address:
-            page.goto(address)
-            page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+            enter(page, address)
             write(page, "Are you there?")
             page.wait_for_selector("#problem:not([hidden])", timeout=WAIT_MS)
             assert "sessions of this server are taken" in page.inner_text("#problem")
@@ -294,8 +299,7 @@ def test_words_that_are_understood_later_take_the_place_of_those_before(tmp_path
             self.tell(ev.UserHeardAgain(1, "Good morning.", entry=7))
 
     with browser(tmp_path) as page, locked_server(session=Hearing) as address:
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         write(page, "Are you there?")
         page.locator("#log .user", has_text="Good morning.").wait_for(timeout=WAIT_MS)
         assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
@@ -310,8 +314,7 @@ def test_words_that_were_none_after_all_are_taken_away(tmp_path: Path) -> None:
             self.tell(ev.UserStarted(2, 1.5), ev.UserTurn(2, "Good morning.", 1.5, 2.2, entry=7))
 
     with browser(tmp_path) as page, locked_server(session=Guessing) as address:
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         write(page, "Are you there?")
         page.locator("#log .user", has_text="Good morning.").wait_for(timeout=WAIT_MS)
         assert page.locator("#log .user .words").all_inner_texts() == ["Are you there?", "Good morning."]
@@ -352,8 +355,7 @@ def test_screen_reader_says_each_message_once(limited: bool, tmp_path: Path) -> 
 
     with browser(tmp_path) as page, locked_server(session=Talking) as address:
         page.add_init_script(LIVE)
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         write(page, "Hello.")
         page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
         assert page.evaluate("announced") == ["YouHello.", "Good morning.", "Good morning to you."]
@@ -366,8 +368,7 @@ def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) ->
     parts = scripted(["Mm-hm."], [story])
     with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
         page.add_init_script(PROMPTED_MICROPHONE)
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         page.click("#talk")
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         write(page, "Count.")
@@ -432,8 +433,7 @@ def telling(tmp_path: Path, words: int) -> Iterator[tuple[Page, Telling]]:
 
     with browser(tmp_path) as page, locked_server(session=opened) as address:
         page.add_init_script(STUCK_NETWORK)
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         write(page, "Are you there?")
         page.wait_for_selector("#log .user", timeout=WAIT_MS)
         yield page, sessions[-1]
@@ -474,8 +474,7 @@ def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> Non
     """A server that goes away is not taken for a microphone that is missing."""
     with browser(tmp_path) as page:
         with locked_server() as address:
-            page.goto(address)
-            page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+            enter(page, address)
             write(page, "Are you there?")
             page.wait_for_selector("#log .user", timeout=WAIT_MS)
             page.click("#talk")
@@ -492,8 +491,7 @@ def test_session_that_fails_at_once_is_told(typed: bool, tmp_path: Path) -> None
             raise DragomanError("the voice is broken")
 
     with browser(tmp_path, silence(1.0)) as page, locked_server(session=Failing) as address:
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         if typed:
             write(page, "Are you there?")
         else:
@@ -509,8 +507,7 @@ def test_network_that_is_gone_is_told(told: bool, tmp_path: Path) -> None:
     """It closes no connection: nobody would be heard, and the page would go on listening."""
     with browser(tmp_path, silence(1.0)) as page, locked_server() as address:
         page.clock.install()
-        page.goto(address)
-        page.evaluate("key => sessionStorage.setItem('dragoman-key', key)", KEY)
+        enter(page, address)
         page.click("#talk")
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         page.clock.fast_forward(60_000)

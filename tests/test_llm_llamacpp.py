@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dragoman.agent.llm import llamacpp, open_responder, system_prompt
+from dragoman.agent.llm.gguf import reply_opening
 from dragoman.agent.llm.llamacpp import LlamaCppResponder
 from dragoman.agent.llm.prompts import trim
+from dragoman.agent.llm.thinking import NO_THOUGHTS
 from dragoman.agent.ports import Bounded, Message
 from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import resolve
@@ -370,3 +372,11 @@ def test_a_recognizer_is_no_language_model():
     """The catalog knows what each model is for."""
     with pytest.raises(DragomanError, match="not a llm"):
         resolve("whisper-base", role="llm")
+
+
+@pytest.mark.parametrize(("template", "opening"), [(b"", ""), (b"{%- if enable_thinking %}", NO_THOUGHTS)])
+def test_a_model_that_would_think_first_begins_with_its_answer(tmp_path, template, opening):
+    """Its template says that it can; where thinking is off, empty thoughts stand before the answer."""
+    path = tmp_path / "a.gguf"
+    path.write_bytes(b"GGUF<|im_start|>" + template)
+    assert reply_opening(path) == opening

@@ -24,6 +24,7 @@ from dragoman.agent.llm import open_responder
 from dragoman.agent.llm.openai_api import OpenAIResponder
 from dragoman.agent.llm.prefill import ASKED, following
 from dragoman.agent.llm.servers import discover
+from dragoman.agent.llm.thinking import Thoughts
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import DragomanError
@@ -49,6 +50,8 @@ class Server:
     port: int = 0
     clients: list[int] = field(default_factory=list)
     hangs: bool = False
+    thought: list[str] = field(default_factory=list)
+    refuses: dict[str, str] = field(default_factory=dict)
     bodies: list[dict] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -65,6 +68,9 @@ class Server:
         assert request.client is not None
         self.clients.append(request.client.port)
         self.bodies.append(await request.json())
+        for name, why in self.refuses.items():
+            if name in self.bodies[-1]:
+                return JSONResponse({"error": {"message": why}}, 400)
         if self.status != 200:
             return JSONResponse({"error": {"message": "out of\nmemory"}}, self.status)
         return StreamingResponse(self.stream(), media_type="text/event-stream")
@@ -72,6 +78,8 @@ class Server:
     async def stream(self) -> AsyncIterator[str]:
         try:
             yield event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
+            for piece in self.thought:
+                yield event({"choices": [{"delta": {"reasoning_content": piece}}]})
             for piece in self.pieces:
                 yield event({"choices": [{"delta": {"content": piece}}]})
             while self.endless:
@@ -201,6 +209,93 @@ def test_the_model_is_chosen_after_the_hash():
         assert server.bodies[0]["model"] == "second"
         with pytest.raises(DragomanError, match="has no model third: it has first, second"):
             answer(server, spec=f"{server.url}#third")
+
+
+@pytest.mark.parametrize(
+    ("owner", "asked"),
+    [
+        ("library", {"reasoning_effort": "none"}),
+        ("vllm", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("llamacpp", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("somebody", {}),
+    ],
+)
+def test_a_model_that_would_think_first_is_asked_to_answer(owner, asked):
+    """As each kind of server has it; one that is not known might refuse what it does not know."""
+    with serving(Server(owner)) as server:
+        answer(server)
+    (body,) = server.bodies
+    fields = ("reasoning_effort", "chat_template_kwargs")
+    assert {name: body[name] for name in fields if name in body} == asked
+
+
+@pytest.mark.parametrize(
+    ("owner", "refuses", "taken"),
+    [
+        (
+            "vllm",
+            {"chat_template_kwargs": "chat_template is not supported for Mistral tokenizers."},
+            {"max_tokens": 50},
+        ),
+        ("library", {"reasoning_effort": 'invalid reasoning value: "none"'}, {"max_tokens": 50}),
+        (
+            "system",
+            {
+                "max_tokens": "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                "temperature": "'temperature' does not support 0.3 with this model.",
+            },
+            {"max_completion_tokens": 50},
+        ),
+    ],
+)
+def test_what_a_server_refuses_and_can_do_without_is_left_out(owner, refuses, taken):
+    """The reply comes all the same, and the next one at once."""
+    with serving(Server(owner, refuses=refuses)) as server:
+
+        async def scenario() -> list[str]:
+            responder = await OpenAIResponder.connect(server.url)
+            texts = ["".join([p async for p in responder.reply(HISTORY, max_tokens=50)]) for _ in range(2)]
+            await responder.aclose()
+            return texts
+
+        assert asyncio.run(scenario()) == ["You could bake."] * 2
+    assert len(server.bodies) == len(refuses) + 2
+    assert not refuses.keys() & server.bodies[-1].keys()
+    assert taken.items() <= server.bodies[-1].items()
+
+
+def test_a_refusal_that_was_about_something_else_changes_nothing():
+    """A prompt that is too long, say: the next one is asked as the first was."""
+    with serving(Server("vllm", status=400)) as server:
+
+        async def scenario() -> None:
+            responder = await OpenAIResponder.connect(server.url)
+            for _ in range(2):
+                with pytest.raises(DragomanError, match="HTTP 400: out of memory"):
+                    await anext(responder.reply(HISTORY))
+            await responder.aclose()
+
+        asyncio.run(scenario())
+    assert ["chat_template_kwargs" in body for body in server.bodies] == [True, False] * 2
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_thoughts_are_not_said(hidden):
+    """Whether the server tells them apart or not."""
+    thought = ["The user wants", " to cook."]
+    pieces = ["\n\nYou could", " bake."]
+    told = {"thought": thought} if hidden else {"pieces": ["<thi", "nk>", *thought, "</think", ">"]}
+    with serving(Server("somebody", **{"pieces": [], **told})) as server:
+        server.pieces += pieces
+        assert answer(server).strip() == "You could bake."
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_reply_of_thoughts_alone_says_so(hidden):
+    """Else nobody would know why there is silence."""
+    told = {"thought": ["The user"], "pieces": []} if hidden else {"pieces": ["<think>The user"]}
+    with serving(Server("somebody", ended="length", **told)) as server, pytest.raises(DragomanError, match="thought"):
+        answer(server)
 
 
 def test_closing_the_iterator_closes_the_stream():
@@ -383,3 +478,17 @@ def test_however_it_is_cut_a_prefix_is_said_once(cuts: list[int], repeated: bool
         return "".join([piece async for piece in following(pieces(), prefix, ASKED)])
 
     assert prefix + asyncio.run(scenario()) == f"{prefix.strip()} big risotto."
+
+
+@given(
+    data=st.data(),
+    thought=st.sampled_from(["", "<think>\n\n</think>\n\n", "\n<thinking>a < b, </think> no.</thinking>\n"]),
+    text=st.sampled_from(["Well, <b> is more.", "<thin ice.", "<", "<thing>", " risotto."]),
+)
+def test_however_it_is_cut_thoughts_are_left_out_and_nothing_else(data: st.DataObject, thought: str, text: str):
+    """What comes is the answer, to the letter."""
+    whole = thought + text
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    thoughts = Thoughts()
+    said = "".join(thoughts.feed(whole[a:b]) for a, b in pairwise([0, *cuts, len(whole)])) + thoughts.close()
+    assert said == (text.lstrip() if thought else text)

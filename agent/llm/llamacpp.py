@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import secrets
 import threading
 import time
@@ -23,8 +22,10 @@ from typing import Final
 
 import xllamacpp
 
+from dragoman.agent.llm.gguf import reply_opening
 from dragoman.agent.llm.prefill import EXACTLY, Seam
 from dragoman.agent.llm.prompts import BYTES_PER_TOKEN, TURN_END, chatml, trim
+from dragoman.agent.llm.thinking import Thoughts
 from dragoman.agent.ports import Message, Responder, unnoticed
 from dragoman.audio.clock import busy
 from dragoman.audio.types import DragomanError
@@ -155,7 +156,7 @@ class LlamaCppResponder:
 
         Raises ``DragomanError`` when the file is no GGUF model with ChatML, or does not load.
         """
-        _require_chatml(path)
+        self._opening = reply_opening(path)
         self._engine = [open_engine(path, threads=threads, context=context, slots=slots)]
         self._context = context
         self._sampling = sampling or Sampling()
@@ -200,22 +201,24 @@ class LlamaCppResponder:
         asker: _Conversation | None,
     ) -> AsyncGenerator[str]:
         """``reply`` for a conversation; None: for nobody in particular."""
-        seam = Seam(prefix, EXACTLY)
+        seam, thoughts = Seam(prefix, EXACTLY), Thoughts()
         max_tokens = min(max_tokens, self._context // 4)  # the rest is for what it answers
-        budget = self._context - max_tokens - len(prefix.encode()) - 16
+        budget = self._context - max_tokens - len(prefix.encode()) - 32
         for _ in range(3):
             tokens = 0
             async with contextlib.aclosing(
-                self._generate(chatml(trim(messages, budget), prefix), max_tokens, asker)
+                self._generate(chatml(trim(messages, budget), self._opening + prefix), max_tokens, asker)
             ) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, _TooLong):
                         tokens = piece.tokens
                     elif piece == _LIMITED:
                         limited()
-                    elif text := seam.feed(piece):
+                    elif text := seam.feed(thoughts.feed(piece)):
                         yield text
             if not tokens:
+                if text := seam.feed(thoughts.close()):
+                    yield text
                 return
             budget = budget * (self._context - max_tokens) // (tokens + _BATCH)
         raise DragomanError(f"the conversation does not fit in {self._context} tokens: shorten what is said")
@@ -223,7 +226,7 @@ class LlamaCppResponder:
     async def warmed(self, messages: Sequence[Message], open_end: bool, asker: _Conversation | None) -> None:
         """``warm`` for a conversation; None: for nobody in particular."""
         kept = trim(messages, self._context - 512)
-        prompt = chatml(kept, "" if kept and kept[-1].role == "user" else None)
+        prompt = chatml(kept, self._opening if kept and kept[-1].role == "user" else None)
         if open_end:
             prompt = chatml(kept, None).removesuffix(TURN_END)
         async with contextlib.aclosing(self._generate(prompt, 1, asker)) as pieces:
@@ -384,17 +387,3 @@ class _Conversation:
 
     async def aclose(self) -> None:
         """The model is its opener's."""
-
-
-def _require_chatml(path: Path) -> None:
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            gguf, speaks = data[:4] == b"GGUF", data.find(b"<|im_start|>", 0, 64 << 20) >= 0
-    except (OSError, ValueError) as error:
-        raise DragomanError(f"the language model {path} can't be read: {error}") from error
-    if not gguf:
-        raise DragomanError(f"{path} is not a GGUF model")
-    if not speaks:
-        raise DragomanError(
-            f"{path} does not speak ChatML: serve it with llama.cpp or Ollama and give --llm http://..."
-        )

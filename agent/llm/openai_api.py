@@ -11,10 +11,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import SSEError, aconnect_sse
+from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from dragoman.agent.llm.prefill import following, last_message
-from dragoman.agent.llm.servers import Found, identify, on_this_machine
+from dragoman.agent.llm.servers import UNKNOWN, Found, identify, on_this_machine
+from dragoman.agent.llm.thinking import Thoughts
 from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.clock import marked
 from dragoman.audio.types import DragomanError
@@ -31,6 +32,8 @@ class OpenAIResponder:
         self._client = client
         self._server = server
         self._seed = seed
+        self._refused: frozenset[str] = frozenset()
+        """Fields of a request that this model is served without."""
         self.model = model
 
     @classmethod
@@ -70,7 +73,7 @@ class OpenAIResponder:
         """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
         body = self._body(messages, prefix, max_tokens)
         async with (
-            contextlib.aclosing(marked(self._stream(body, limited))) as pieces,
+            contextlib.aclosing(marked(self._answer(body, limited))) as pieces,
             contextlib.aclosing(following(pieces, prefix, self._server.kind)) as rest,
         ):
             async for piece in rest:
@@ -80,7 +83,7 @@ class OpenAIResponder:
         """See ``Responder.warm``. Does nothing where a prompt read ahead would only cost money."""
         if not self._server.kind.caches:
             return
-        async with contextlib.aclosing(marked(self._stream(self._body(messages, "", 1)))) as pieces:
+        async with contextlib.aclosing(marked(self._stream(self._body(messages, "", 1), Thoughts()))) as pieces:
             async for _ in pieces:
                 pass
 
@@ -102,36 +105,73 @@ class OpenAIResponder:
         }
         if self._seed is not None:
             body["seed"] = self._seed
-        return body | (kind.extra if prefix else {})
+        return body | kind.unthinking | (kind.extra if prefix else {})
 
-    async def _stream(self, body: dict[str, object], limited: Callable[[], None] = unnoticed) -> AsyncGenerator[str]:
-        url = self._server.url
+    async def _answer(self, body: dict[str, object], limited: Callable[[], None]) -> AsyncGenerator[str]:
+        """The stream, without what the model only thinks."""
+        thoughts = Thoughts()
+        async with contextlib.aclosing(self._stream(body, thoughts, limited)) as pieces:
+            async for piece in pieces:
+                if text := thoughts.feed(piece):
+                    yield text
+        if text := thoughts.close():
+            yield text
+
+    async def _stream(
+        self, body: dict[str, object], thoughts: Thoughts, limited: Callable[[], None] = unnoticed
+    ) -> AsyncGenerator[str]:
         try:
-            async with aconnect_sse(self._client, "POST", f"{url}/v1/chat/completions", json=body) as source:
-                if not source.response.is_success:
-                    await source.response.aread()
-                    raise DragomanError(_refusal(url, source.response))
+            async with self._begun(body) as events:
                 ended: object = None
-                events = source.aiter_sse()
                 async for event in events:
                     if event.data == "[DONE]":
                         await _left(events)
                         return
                     if not event.data:  # "retry:" or "event: ping" alone is no piece
                         continue
-                    text, reason = _delta(url, event.data)
-                    if text:
+                    delta, reason = _delta(self._server.url, event.data)
+                    if isinstance(text := delta.get("content"), str) and text:
                         yield text
+                    thoughts.seen |= bool(delta.get("reasoning_content") or delta.get("reasoning"))
                     if reason == "length":
                         limited()
                     ended = reason or ended
                 if not ended:  # the server is gone, or a proxy has had enough
-                    raise DragomanError(f"the language model at {url} broke off: its reply has no end")
+                    raise DragomanError(f"the language model at {self._server.url} broke off: its reply has no end")
         except httpx.TimeoutException as error:
-            raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
+            raise DragomanError(
+                f"the language model at {self._server.url} is silent: {type(error).__name__}"
+            ) from error
         except (httpx.HTTPError, SSEError) as error:
             reason = str(error) or type(error).__name__
-            raise DragomanError(f"the language model at {url} broke off: {reason}") from error
+            raise DragomanError(f"the language model at {self._server.url} broke off: {reason}") from error
+
+    @contextlib.asynccontextmanager
+    async def _begun(self, body: dict[str, object]) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
+        """A reply's events. What the server refuses, and can do without, it is not asked for again."""
+        url, refused = self._server.url, self._refused
+        while True:
+            sent = {name: value for name, value in body.items() if name not in refused}
+            if "max_tokens" in refused:  # OpenAI's own models that think call it otherwise
+                sent["max_completion_tokens"] = body["max_tokens"]
+            async with aconnect_sse(self._client, "POST", f"{url}/v1/chat/completions", json=sent) as source:
+                if source.response.is_success:
+                    self._refused = refused
+                    yield source.aiter_sse()
+                    return
+                await source.response.aread()
+                optional = self._optional(source.response) & body.keys()
+                if optional <= refused:
+                    raise DragomanError(_refusal(url, source.response))
+                refused |= optional
+
+    def _optional(self, response: httpx.Response) -> frozenset[str]:
+        """The fields of a request that a refusal may be about."""
+        if response.status_code not in (400, 422):
+            return frozenset()
+        if self._server.kind is UNKNOWN:  # it says which
+            return frozenset(name for name in ("max_tokens", "temperature") if name in response.text)
+        return frozenset(self._server.kind.unthinking)
 
 
 def _client(address: str, timeout: float) -> httpx.AsyncClient:
@@ -164,8 +204,8 @@ async def _left(events: AsyncIterator[object]) -> None:
                 pass
 
 
-def _delta(url: str, data: str) -> tuple[str, object]:
-    """The text of a piece, and why the reply ends with it, if it does."""
+def _delta(url: str, data: str) -> tuple[dict[object, object], object]:
+    """What a piece adds to the reply, and why the reply ends with it, if it does."""
     try:
         chunk = json.loads(data)
     except ValueError as error:
@@ -175,9 +215,8 @@ def _delta(url: str, data: str) -> tuple[str, object]:
             message = error.get("message", error) if isinstance(error, dict) else error
             raise DragomanError(f"the language model at {url} failed: {message}")
         case {"choices": [{"delta": {**delta}, **choice}, *_]}:
-            text = delta.get("content")
-            return text if isinstance(text, str) else "", choice.get("finish_reason")
-    return "", None
+            return delta, choice.get("finish_reason")
+    return {}, None
 
 
 def _refusal(url: str, response: httpx.Response) -> str:

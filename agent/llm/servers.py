@@ -19,8 +19,9 @@ class Kind:
     """A kind of server: its usual port, what it writes as ``owned_by`` of its models, and its way with a prefix.
 
     ``continues``: a last message of the assistant is continued as it stands (``exactly``), usually but not with
-    every template (``mostly``), or not (``no``: it must be asked to). ``extra`` goes into a request with a prefix.
-    ``caches``: reading a prompt ahead helps and costs nothing.
+    with every template (``mostly``), or not (``no``: it must be asked to). ``extra`` goes into a request with a prefix,
+    ``unthinking`` into each: a model that could think first answers at once. ``caches``: reading a prompt ahead helps
+    and costs nothing.
     """
 
     name: str
@@ -29,17 +30,21 @@ class Kind:
     continues: Literal["exactly", "mostly", "no"]
     caches: bool = True
     extra: dict[str, bool] = field(default_factory=dict)
+    unthinking: dict[str, object] = field(default_factory=dict)
 
+
+_TEMPLATE: Final[dict[str, object]] = {"chat_template_kwargs": {"enable_thinking": False}}
 
 KINDS: Final = (
-    Kind("Ollama", 11434, ("library", "ollama"), "mostly"),
-    Kind("llama.cpp", 8080, ("llamacpp",), "exactly"),
+    Kind("Ollama", 11434, ("library", "ollama"), "mostly", unthinking={"reasoning_effort": "none"}),
+    Kind("llama.cpp", 8080, ("llamacpp",), "exactly", unthinking=_TEMPLATE),
     Kind(
         "vLLM",
         8000,
         ("vllm",),
         "exactly",
         extra={"continue_final_message": True, "add_generation_prompt": False},
+        unthinking=_TEMPLATE,
     ),
     Kind("LM Studio", 1234, ("organization_owner",), "no"),
 )

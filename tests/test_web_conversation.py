@@ -467,6 +467,16 @@ def test_cancel_of_a_held_reply_leaves_it_to_be_resumed() -> None:
     assert desk.session.calls == []
 
 
+def test_cancel_of_a_held_reply_by_its_name_ends_it() -> None:
+    """Somebody wants none of the rest: it is not taken up again, and nothing more of it is told."""
+    desk = Desk()
+    held = desk.happen(*spoken_reply(), on.ReplyHeld(1, 3.2, 1.2))
+    assert desk.send("response.cancel", response_id="another")[0]["error"]["code"] == "response_cancel_not_active"
+    assert desk.send("response.cancel", response_id=held[-1]["response"]["id"]) == []
+    assert desk.session.calls == [("cancel",)]
+    assert desk.happen(on.ReplyResumed(1, 4.0, 1.2)) == []
+
+
 def test_manual_turn_is_committed_at_once_and_transcribed_later() -> None:
     """With turn_detection null: no speech events, committed on commit, words when they are known."""
     desk = Desk(audio={"input": {"turn_detection": None}})

@@ -381,6 +381,70 @@ def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) ->
         assert page.locator("#log .unheard").count() == 0
 
 
+def test_escape_while_the_user_is_heard_ends_the_answer(tmp_path: Path) -> None:
+    """What was held back is not taken up again, though it was a sign of attention alone."""
+    story = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+    parts = scripted(["Mm-hm."], [story])
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        write(page, "Count.")
+        page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE).astype(np.float32)
+        page.evaluate("wav => speak(wav)", wav(noise))
+        page.wait_for_selector("body[data-phase=held]", timeout=WAIT_MS)
+        page.keyboard.press("Escape")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        assert page.locator("#log .unheard").count() == 1
+        assert page.is_hidden("#problem")
+
+
+WATCHED_DEVICE = """
+window.contexts = [];
+window.locks = 0;
+const Context = AudioContext;
+window.AudioContext = class extends Context {
+  constructor(options) {
+    super(options);
+    contexts.push(this);
+  }
+};
+navigator.wakeLock.request = async () => {
+  locks += 1;
+  return { release: async () => { locks -= 1; } };
+};
+"""
+"""A phone's sound and screen, as the page uses them."""
+
+
+def test_sound_that_the_browser_pauses_goes_on_at_a_touch(tmp_path: Path) -> None:
+    """As after a call; it is begun while the button is pressed, or it would be paused at once."""
+    with browser(tmp_path, silence(1.0)) as page, locked_server() as address:
+        page.add_init_script(WATCHED_DEVICE)
+        enter(page, address)
+        assert page.evaluate("document.getElementById('talk').click(), contexts.length") == 1
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        page.evaluate("contexts[0].suspend()")
+        page.get_by_text("The browser has paused the sound").wait_for(timeout=WAIT_MS)
+        page.mouse.click(5, 5)
+        page.locator("#problem").wait_for(state="hidden", timeout=WAIT_MS)
+        assert page.evaluate("contexts[0].state") == "running"
+
+
+def test_screen_stays_on_while_the_page_listens(tmp_path: Path) -> None:
+    """A phone that locks it takes the microphone away."""
+    with browser(tmp_path, silence(1.0)) as page, locked_server() as address:
+        page.add_init_script(WATCHED_DEVICE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        page.wait_for_function("locks === 1")
+        page.click("#talk")
+        page.wait_for_function("locks === 0")
+
+
 STUCK_NETWORK = """
 let waiting = null;
 const send = WebSocket.prototype.send;

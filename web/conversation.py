@@ -313,6 +313,10 @@ class Conversation:
         if active is None and self._replies.held and response_id is None:
             # The client stops what it was told to have stopped already; it may yet be taken up again.
             return []
+        if response_id is not None and response_id == self._replies.held_response:
+            self._replies.let_go()  # who names it does not want the rest either
+            self._control.cancel()
+            return []
         if active is None or response_id not in (None, active.id):
             raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
         stopped = self._control.cancel() if self._asked is None else 0  # else the session had not been asked yet

@@ -44,6 +44,8 @@ class _Reply:
     """It would go on, but may not be longer."""
     held: bool = False
     stopped: bool = False
+    newest: str = ""
+    """Id of the newest of its responses."""
     text: str = ""
     pcm: list[Samples] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
@@ -73,6 +75,11 @@ class Replies:
     def held(self) -> bool:
         """Whether a reply is silent now, but may be taken up again."""
         return self._reply is not None and self._reply.held and not self._reply.stopped
+
+    @property
+    def held_response(self) -> str | None:
+        """Id of the response that may be taken up again in another."""
+        return self._reply.newest if self._reply is not None and self.held else None
 
     @property
     def busy(self) -> bool:
@@ -206,7 +213,7 @@ class Replies:
     def _begin(self, reply: _Reply, response: Response, offset: float) -> list[ServerEvent]:
         item = response.item
         item.reply, item.offset = reply.number, offset
-        reply.response, reply.item = response, item
+        reply.response, reply.item, reply.newest = response, item, response.id
         return response.begin(self._view.items.add(item))
 
     def _speak(self, response: Response, pcm: Samples, words: tuple[Word, ...]) -> list[ServerEvent]:

@@ -18,6 +18,7 @@ const STATES = {
   held: "Hearing you",
 };
 
+const PAUSED = "The browser has paused the sound: touch the page, or press a key, to go on.";
 const REMEMBERED = 40; // messages that a new connection is told of those before it
 
 const log = new Log(get("log"), get("scroll"));
@@ -47,17 +48,17 @@ function shown(listening) {
 async function connect() {
   if (live) return live;
   opening ??= (async () => {
-    const client = await Client.open();
-    get("unlock").hidden = true;
+    const sound = new Sound();
+    let client;
     try {
-      const sound = await Sound.open();
-      if (client.ended) {
-        await sound.close();
-        throw client.ended; // nobody attended yet, who could have told
-      }
+      client = await Client.open();
+      get("unlock").hidden = true;
+      await sound.open();
+      if (client.ended) throw client.ended; // nobody attended yet, who could have told
       live = { client, sound, listening: false };
     } catch (error) {
-      client.close();
+      client?.close();
+      await sound.close();
       throw error;
     }
     attend(live);
@@ -81,6 +82,7 @@ async function start() {
     const { sound } = await connect();
     await sound.listen();
     live.listening = true;
+    stayAwake(live);
     shown(true);
     if (["opening", "idle"].includes(document.body.dataset.phase)) phase("idle");
     get("welcome").hidden = true;
@@ -99,7 +101,18 @@ async function stop() {
   phase("off");
   log.end();
   was?.client.close();
+  was?.lock?.release();
   await was?.sound.close();
+}
+
+// A phone that locks its screen takes the microphone away.
+async function stayAwake(talk) {
+  try {
+    talk.lock = await navigator.wakeLock.request("screen");
+    if (live !== talk) await talk.lock.release();
+  } catch {
+    // Not every browser can, and none while the page is hidden.
+  }
 }
 
 // `action` could not be done.
@@ -133,7 +146,8 @@ function cut(talk, item, ms) {
 
 // Until the server knows, more of the answer may come.
 async function interrupt(talk) {
-  const unwanted = (talk.unwanted = talk.active);
+  const held = document.body.dataset.phase === "held"; // what was said last may be taken up again
+  const unwanted = (talk.unwanted = talk.active ?? (held ? talk.newest : undefined));
   await hush(talk);
   if (unwanted) talk.client.send("response.cancel", { response_id: unwanted });
 }
@@ -171,6 +185,11 @@ function attend(talk) {
     client.append(detail.pcm);
     meter.set("mine", detail.level);
   });
+  sound.addEventListener("paused", () => problem(PAUSED));
+  sound.addEventListener("woken", () => {
+    if (get("problem").textContent === PAUSED) problem("");
+  });
+  if (sound.paused) problem(PAUSED);
   sound.addEventListener("lost", () => {
     problem("The microphone was disconnected.");
     stop();
@@ -229,7 +248,7 @@ function attend(talk) {
   on("response.output_audio.delta", ({ response_id, item_id, delta }) => {
     if (response_id !== talk.unwanted) sound.play(item_id, bytesOf(delta));
   });
-  on("response.created", ({ response }) => (talk.active = response.id));
+  on("response.created", ({ response }) => (talk.active = talk.newest = response.id));
   on("response.done", ({ response }) => {
     talk.active = undefined;
     const [item] = response.output;
@@ -275,6 +294,12 @@ addEventListener("keydown", (event) => {
   } else if (event.key === "Escape" && live) {
     interrupt(live);
   }
+});
+for (const type of ["pointerdown", "pointerup", "keydown"]) addEventListener(type, () => live?.sound.wake());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  live?.sound.wake();
+  if (live?.listening) stayAwake(live);
 });
 addEventListener("offline", () => live?.client.check());
 addEventListener("pagehide", () => stop());

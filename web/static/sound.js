@@ -1,24 +1,36 @@
 // Microphone and speaker of the page, on one clock.
 
 const RATE = 24000;
+const PATIENCE_MS = 1000; // for a browser that does not say that it won't let sound begin
 
 export class Sound extends EventTarget {
-  static async open() {
-    const sound = new Sound();
-    const context = (sound.context = new AudioContext({ latencyHint: "interactive" }));
-    await context.audioWorklet.addModule(new URL("playback.js", import.meta.url));
-    sound.speaker = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [2] });
-    sound.speaker.port.onmessage = ({ data }) => sound.heard(data);
-    sound.speaker.connect(context.destination);
-    await context.resume();
-    return sound;
-  }
-
+  // Make it while a press or a click is under way: after that, phones leave it silent.
   constructor() {
     super();
+    this.context = new AudioContext({ latencyHint: "interactive" });
+    this.begun = this.wake();
     this.given = { item: null, ms: 0 }; // the newest item, and how much of it there is
     this.sent = 0; // samples of the microphone that were given out
     this.epoch = 0; // the context's time at the microphone's first sample
+  }
+
+  async open() {
+    const { context } = this;
+    await context.audioWorklet.addModule(new URL("playback.js", import.meta.url));
+    this.speaker = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [2] });
+    this.speaker.port.onmessage = ({ data }) => this.heard(data);
+    this.speaker.connect(context.destination);
+    await Promise.race([this.begun, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    context.onstatechange = () => this.tell(this.paused ? "paused" : "woken", {});
+  }
+
+  // Whether the browser holds it back: it may for a call, for a locked screen, or until the page is touched.
+  get paused() {
+    return !["running", "closed"].includes(this.context.state);
+  }
+
+  async wake() {
+    if (this.paused) await this.context.resume().catch(() => {});
   }
 
   async listen() {

@@ -61,7 +61,11 @@ class SpeechPlayer:
         self._last = asyncio.Event()
 
     def say(self, spoken: Spoken) -> None:
-        """Play the piece at its place; at once where that is past."""
+        """Play the piece at its place; at once where that is past. Raises what the sink did: ``DragomanError`` when the
+        device went away.
+        """
+        if self._playing.done():
+            self._playing.result()
         self._pieces.append((round(spoken.start * OUTPUT_RATE), spoken.pcm))
 
     async def __aenter__(self) -> Self:

@@ -33,6 +33,7 @@ _SILENT: Final = 1e-4
 _AHEAD_S: Final = 0.05
 """What the device itself holds of the sound to be played. With the least that it offers it runs dry as soon as the
 processor has other things to do, and then falls silent for seconds where a sound server stands before it."""
+_STOPPED: Final = "the {} stopped: was it unplugged? `dragoman doctor` lists the devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Microphone:
         """Frames until the ``async with`` ends. Raises ``DragomanError`` when the device goes away."""
         while (frame := await self._frames.get()) is not None:
             yield frame
-        raise DragomanError("the microphone stopped: was it unplugged? `dragoman doctor` lists the devices")
+        raise DragomanError(_STOPPED.format("microphone"))
 
     def _captured(self, data: npt.NDArray[np.float32], frames: int, when: object, status: object) -> None:
         """Called by PortAudio on its thread; its buffer is only lent."""
@@ -209,6 +210,7 @@ class Speaker:
         self._device = device
         self._ring = Ring(round(_RING_S * OUTPUT_RATE))
         self._rate = OUTPUT_RATE
+        self._stopped = False
 
     async def __aenter__(self) -> Speaker:
         library = _portaudio()
@@ -224,6 +226,7 @@ class Speaker:
             latency=_AHEAD_S,
             blocksize=self._rate // 100,
             callback=self._wanted,
+            finished_callback=self._finished,
         )
         return self
 
@@ -248,7 +251,11 @@ class Speaker:
         return self._ring.underruns
 
     def write(self, frame: Samples) -> None:
-        """Play ``frame`` (24 kHz mono) after what waits already. Never blocks."""
+        """Play ``frame`` (24 kHz mono) after what waits already. Never blocks. Raises ``DragomanError`` when the device
+        went away.
+        """
+        if self._stopped:
+            raise DragomanError(_STOPPED.format("speaker"))
         self._ring.write(self._resampler.push(frame))
 
     def clear(self) -> None:
@@ -257,6 +264,10 @@ class Speaker:
 
     def _wanted(self, data: npt.NDArray[np.float32], frames: int, when: object, status: object) -> None:
         data[:, 0] = self._ring.read(frames)
+
+    def _finished(self) -> None:
+        """Called by PortAudio on its thread when it asks for no more sound."""
+        self._stopped = True
 
 
 class _PortAudioStream(Protocol):

@@ -168,6 +168,16 @@ def test_a_device_that_goes_away_is_an_error():
         asyncio.run(run())
 
 
+def test_a_speaker_that_goes_away_is_an_error():
+    """Else the agent would talk on to nobody."""
+    speaker = Speaker()
+    speaker._resampler = devices.StreamResampler(24_000, 24_000)
+    speaker.write(np.ones(480, np.float32))
+    speaker._finished()
+    with pytest.raises(DragomanError, match="the speaker stopped"):
+        speaker.write(np.ones(480, np.float32))
+
+
 @pytest.mark.parametrize("library", [None, "broken"])
 def test_missing_library_names_the_remedy(monkeypatch, library):
     """Without sounddevice, or without PortAudio beneath it, the error says what to install."""

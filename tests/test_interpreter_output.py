@@ -99,6 +99,23 @@ def test_what_comes_late_is_played_at_once_and_whole() -> None:
     assert first == pytest.approx(1.0, abs=0.03)
 
 
+def test_a_speaker_that_goes_away_is_told_by_the_next_piece() -> None:
+    """Not at the end of the talk."""
+
+    class Unplugged(Tape):
+        def write(self, frame: Samples) -> None:
+            raise DragomanError("the speaker stopped")
+
+    async def play() -> None:
+        async with SpeechPlayer(Unplugged()) as output:
+            await sleep_until(0.5)
+            output.say(piece(0.0, 1.0, 0.1))
+            await asyncio.Event().wait()
+
+    with pytest.raises(DragomanError, match="speaker"):
+        run_virtual(play(), measured=False)
+
+
 def test_after_an_error_nothing_more_is_played() -> None:
     """The error comes through at once."""
     tape = Tape()

@@ -64,6 +64,8 @@ def talk(
         if attentive and input_ is None and not headphones:
             raise DragomanError("--attentive needs --headphones: the agent is deaf to you while it says mm-hm aloud")
         language = language_of(lang)
+        if turns == "model" and language is None:
+            raise DragomanError("--turns model needs --lang en: it understands English alone")
         config = Config(language=language, recognizer=asr, llm=llm, voice=voice, turns=turns, seed=seed)
         settings = SessionSettings(
             instructions=instructions,

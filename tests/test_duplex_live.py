@@ -83,6 +83,12 @@ def test_a_frame_that_fails_fails_for_who_waits(ear: Ear, runtime: DuplexRuntime
             await stream.frame(np.zeros((2, FRAME), np.float32), sounding=False)
         other = await path.open()
         assert len(await listen(other, noise(1, 4))) == 3
+        together = await asyncio.gather(
+            stream.frame(np.zeros((2, FRAME), np.float32), sounding=False),
+            other.frame(noise(2, 1), sounding=False),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in together] == [ValueError, Decided]
         path.close()
 
     asyncio.run(main())

@@ -27,8 +27,12 @@ class _Frame:
     error: Exception | None = None
 
     def heard(self) -> Heard | None:
-        """See ``FrameStream.hear``."""
-        return self.stream.hear(self.pcm, self.sounding, self.words)
+        """See ``FrameStream.hear``; what goes wrong with this frame is no other's."""
+        try:
+            return self.stream.hear(self.pcm, self.sounding, self.words)
+        except Exception as error:
+            self.error = error
+            return None
 
 
 class LiveDuplex:
@@ -67,16 +71,17 @@ class LiveDuplex:
     def _serve(self) -> None:
         """On the thread. A call finds what came before it, so none is left: others may have served it already."""
         frames = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        heard = [(frame, one) for frame in frames if (one := frame.heard()) is not None]
+        if not heard:
+            return
         try:
-            heard = [(frame, one) for frame in frames if (one := frame.heard()) is not None]
-            if not heard:
-                return
             every = self.runtime.step([frame.stream.state for frame, _ in heard], [one for _, one in heard])
-            for (frame, _), decided in zip(heard, every, strict=True):
-                frame.decided = decided
         except Exception as error:
-            for frame in frames:
+            for frame, _ in heard:
                 frame.error = error
+            return
+        for (frame, _), decided in zip(heard, every, strict=True):
+            frame.decided = decided
 
 
 class FrameStream:

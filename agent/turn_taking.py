@@ -220,7 +220,7 @@ class TurnTaker:
         policy = self._stream.policy
         known = None
         if opinion.over is not None:
-            known = Evidence(opinion.over, self._whole, self._silence.seconds(end))
+            known = self._silence.evidence(opinion.over, self._whole, end)
             self._known = known, end
         heeded = self._tell_whole is not None
         wanted = policy.decide(opinion.probabilities, self._floor().busy, known, heeded=heeded)

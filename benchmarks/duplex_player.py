@@ -162,7 +162,7 @@ class _Actor:
             self._window = window + 1
         whole = None if self._words_of_turn is None else self._words_of_turn.whole(now)
         if decided.over is not None:
-            self._known = Evidence(decided.over, whole, self._silence.seconds((frame + 1) * FRAME))
+            self._known = self._silence.evidence(decided.over, whole, (frame + 1) * FRAME)
         return self._known
 
     def between(self, frame: int, policy: Policy) -> float | None:

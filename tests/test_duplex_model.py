@@ -231,6 +231,19 @@ def test_a_silence_is_measured_from_where_it_began() -> None:
     assert silence.seconds(6 * second) == 1.0
 
 
+def test_what_an_endpointer_says_late_in_a_silence_does_not_count() -> None:
+    """What it said before stands until a voice has been heard again."""
+    silence, frame = Silence(), 1_600
+    told = [silence.evidence(float(number), 1.0, number * frame) for number in range(3)]
+    silence.voice(False, 2 * frame)
+    told += [silence.evidence(float(number), None, number * frame) for number in range(3, 16)]
+    silence.voice(True, 15 * frame)
+    told.append(silence.evidence(16.0, None, 16 * frame))
+    assert [known.over for known in told] == [*range(13), 12.0, 12.0, 12.0, 16.0]
+    assert [known.silence for known in told[2:5]] == pytest.approx([0.0, 0.1, 0.2])
+    assert [known.whole for known in told[2:4]] == [1.0, None]
+
+
 def test_a_policy_is_kept_on_a_card() -> None:
     """And one that was written by an older version is read, without what is not known any more."""
     policy = Policy(begin=0.7, release=0.9, ends=ENDS)

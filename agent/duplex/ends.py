@@ -10,6 +10,11 @@ from dragoman.audio.types import INPUT_RATE
 
 _LEAST: Final = 1e-5
 
+LISTENED_S: Final = 1.0
+"""An endpointer has heard what there is to hear of a silence. It learned from talk in which somebody answers, so that
+what it says of a long silence has little to do with the turn before it.
+"""
+
 
 def logit(probability: float) -> float:
     """Of a probability, at most some 11 to either side."""
@@ -47,7 +52,7 @@ class Ends:
     sure: float = 2.4
     patience: float = 0.44
     likely: float = 0.5
-    haste: float = 1.0
+    haste: float = 2.0
     certain: float = 3.2
 
     def ended(self, known: Evidence, *, heeded: bool) -> bool:
@@ -81,10 +86,11 @@ class Ends:
 
 
 class Silence:
-    """How long the user has been silent. Positions are samples."""
+    """How long the user has been silent, and what that tells. Positions are samples."""
 
     def __init__(self) -> None:
         self._since: int | None = None
+        self._over: float | None = None
 
     def voice(self, speaking: bool, at: int) -> None:
         """The user's voice begins, or fell silent at a moment that lies back a little."""
@@ -93,3 +99,12 @@ class Silence:
     def seconds(self, now: int) -> float:
         """Since the voice fell silent; 0 while it speaks, or has not spoken yet."""
         return 0.0 if self._since is None else max(0.0, (now - self._since) / INPUT_RATE)
+
+    def evidence(self, over: float, whole: float | None, now: int) -> Evidence:
+        """What is known after a frame that ends ``now``, of which the endpointer says ``over``: it is heeded for
+        ``LISTENED_S`` of a silence, and what it said last in them stands.
+        """
+        silence = self.seconds(now)
+        if self._over is None or silence <= LISTENED_S:
+            self._over = over
+        return Evidence(self._over, whole, silence)

@@ -52,7 +52,7 @@ class Ends:
     sure: float = 2.4
     patience: float = 0.44
     likely: float = 0.5
-    haste: float = 2.0
+    haste: float = 1.0
     certain: float = 3.2
 
     def ended(self, known: Evidence, *, heeded: bool) -> bool:

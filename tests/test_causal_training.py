@@ -197,6 +197,13 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path) -> None:
     with pytest.raises(DragomanError, match="other ranks"):
         Trainer(resolve("whisper-tiny.en"), tmp_path / "data", tmp_path / "x", ["en"], Options(rank=3, begin=begin))
 
+    options = Options(steps=3, rank=2, decoder_rank=2)
+    for data, language in (("data", "pt"), ("none", "en")):  # a slip: what was trained keeps its card
+        slip = Trainer(resolve("whisper-tiny.en"), tmp_path / data, tmp_path / "run", [language], options)
+        with pytest.raises(DragomanError, match=f"holds no clips in '{language}'"):
+            slip.run(reports.append)
+        assert load_adapter(tmp_path / "run" / "adapter.npz").card == adapter.card
+
 
 @pytest.mark.train
 def test_the_decoder_learns_alone(tmp_path: Path) -> None:

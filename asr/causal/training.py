@@ -136,15 +136,15 @@ class Trainer:
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""
+        self._look_for_clips()  # where there are none, what was trained stays as it is
+        checks = self._checks()
         try:
-            self._run(told)
+            self._run(checks, told)
         finally:
             self.save()
 
-    def _run(self, told: Callable[[Report], None]) -> None:
+    def _run(self, checks: list[list[_Item]], told: Callable[[Report], None]) -> None:
         self.pace.go_on()
-        self._look_for_clips()
-        checks = self._checks()
         while not self.pace.over:
             if self.pace.step % 50 == 0:
                 self._look_for_clips()
@@ -239,7 +239,8 @@ class Trainer:
                 kept = CHECKED if path in self._check_shards else 0
                 self._clips += [(name, clip) for name, clip in clips[kept:] if clip.words]
         if not self._clips:
-            raise DragomanError(f"{self._data} holds no clips to train on: run `dragoman data speech`")
+            wanted = ", ".join(map(repr, self._languages))
+            raise DragomanError(f"{self._data} holds no clips in {wanted} to train on: run `dragoman data speech`")
         # A voice with many clips is drawn more often than one with few, but not as much more.
         spoken = Counter(clip.speaker for _, clip in self._clips)
         shares = np.array([spoken[clip.speaker] ** -0.5 for _, clip in self._clips])

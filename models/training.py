@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from dragoman.audio.types import DragomanError
 from dragoman.audio.writing import replacing
 from dragoman.models.curves import draw_curves
 
@@ -38,12 +40,20 @@ class Journal:
             torch.save(dict(state), partial)
         draw_curves(self._log, self._losses, self._checks)
 
-    def kept(self, device: torch.device | None = None) -> dict[str, Any] | None:
-        """What was saved last, its tensors on a device; None: nothing was."""
+    def resume(self, take_over: Callable[[Mapping[str, Any]], None], device: torch.device | None = None) -> None:
+        """Give what was saved last, its tensors on a device, to who takes it over; nothing, if nothing was.
+
+        Raises ``DragomanError`` when it is damaged, or is another training's.
+        """
         if not self._state.is_file():
-            return None
-        state: dict[str, Any] = torch.load(self._state, map_location=device, weights_only=True)
-        return state
+            return
+        try:
+            take_over(torch.load(self._state, map_location=device, weights_only=True))
+        except (RuntimeError, ValueError, LookupError, TypeError, EOFError, UnpicklingError) as error:
+            raise DragomanError(
+                f"{self._state}: this training can't go on from it ({str(error).partition(chr(10))[0]}): "
+                "choose another folder, or delete it"
+            ) from error
 
 
 def descend(

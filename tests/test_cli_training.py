@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from dragoman.__main__ import app
 from dragoman.agent.cli.training import checked, steps_shown
+from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
 
 
@@ -56,6 +57,30 @@ def test_a_training_of_nothing_is_refused(option: str) -> None:
     done = CliRunner().invoke(app, ["train", "drafter", f"--{option}", "0"], env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert f"Invalid value for '--{option}'" in done.output
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("content", ["damaged", "another"])
+def test_a_state_that_is_no_good_is_told_in_one_line(content: str, tmp_path: Path) -> None:
+    """One that was cut off, and one that another training left in the folder."""
+    torch = pytest.importorskip("torch")
+    from dragoman.models.training import Journal
+
+    taken = list[int]()
+    journal = Journal(tmp_path, (), ())
+    journal.resume(lambda state: taken.append(state["step"]))
+    journal.keep({"step": 3, "network": torch.zeros(99)})
+    journal.resume(lambda state: taken.append(state["step"]))
+    assert taken == [3]
+    state = tmp_path / "state.pt"
+    if content == "damaged":
+        state.write_bytes(state.read_bytes()[:500])
+    with pytest.raises(
+        DragomanError, match=r"can't go on from it \(.*\): choose another folder, or delete it$"
+    ) as told:
+        journal.resume(lambda state: taken.append(state["kind"]))
+    assert str(told.value).startswith(f"{state}: ")
+    assert taken == [3]
 
 
 @pytest.mark.train

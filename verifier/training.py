@@ -122,8 +122,7 @@ class Trainer:
         self._best_auroc = -1.0
         self._last: Report | None = None
         self._journal = Journal(folder, ("loss",), ("train_auroc", "tune_auroc"))
-        if (state := self._journal.kept()) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume)
 
     def run(self, told: Callable[[Report], None]) -> dict[str, Json]:
         """Train, calibrate, judge, save: the figures of the card. ``told`` after each step. Interrupted, it keeps its

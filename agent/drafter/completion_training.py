@@ -89,8 +89,7 @@ class Trainer:
         self.pace = Pace(options.steps, options.minutes, warm=50)
         self._journal = Journal(folder, ("completion",), ("completion_loss", "auroc"))
         chats = [Chat(talks, "drafter"), Chat(talks, "ranker")]
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
         # A run that goes on draws others than those that it began with.
         self._lessons = Lessons(chats, self._vocabulary, f"{options.seed}/{self.pace.step}")
         checks = Lessons([Chat(talks, "verifier")], self._vocabulary, f"{options.seed}/checks")

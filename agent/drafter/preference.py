@@ -79,8 +79,7 @@ class Preference:
             self._before = {id(turn): self._logp(turn) for turn in (*self._turns, *self._checked)}
         self.step, self.steps = 0, max(1, round(options.epochs * len(self._turns) / options.turns))
         self._journal = Journal(folder, ("loss",), ("right", "likeliest_good"))
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train to the end; ``told`` after each step. Interrupted, it saves; run it again."""

@@ -94,8 +94,7 @@ class Trainer:
         self._rng = Random(options.seed)
         self.pace, self.best = Pace(options.steps, options.minutes), math.inf
         self._journal = Journal(folder, ("drafts",), ("drafts_loss", "first_right"))
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
         self._others = [word for one in self._dialogues for turn in one.turns for word in turn.text.split()]
 
     def run(self, told: Callable[[Report], None]) -> None:

@@ -98,8 +98,7 @@ class Trainer:
         lengths = np.array([example.conversation.frames for example in self._examples], np.float64)
         self._shares = lengths / lengths.sum()
         self._journal = Journal(folder, ("loss", "words"), ("auroc", "auroc_before"))
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""

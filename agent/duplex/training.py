@@ -134,8 +134,7 @@ class Trainer:
         self.policy = Policy()
         self._rng = np.random.default_rng(options.seed)
         self._journal = Journal(folder, ("frames", "ends", "words"), _DRAWN)
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
         self._take(self._examples)
 
     def run(self, told: Callable[[Report], None]) -> None:

@@ -131,8 +131,7 @@ class Trainer:
         self.pace = Pace(options.steps, options.minutes, warm=60)
         self._rng = np.random.default_rng(options.seed)
         self._journal = Journal(folder, ("words", "opinion", "features"), ("words",))
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
 
     def run(self, told: Callable[[Report], None]) -> None:
         """Train until steps or minutes are over; ``told`` after each step. Interrupted, it saves; run it again."""

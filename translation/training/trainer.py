@@ -103,8 +103,7 @@ class Trainer:
         self._rng = torch.Generator().manual_seed(options.seed)
         self._some = np.random.default_rng(options.seed)
         self._journal = Journal(folder, ("loss",), ("loss",))
-        if (state := self._journal.kept(self._device)) is not None:
-            self._resume(state)
+        self._journal.resume(self._resume, self._device)
         self._look()
         if not self._lessons:
             raise DragomanError(f"{data} holds no pairs: run `dragoman data translation --pair {'-'.join(pair)}`")

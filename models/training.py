@@ -61,6 +61,7 @@ def descend(
 ) -> float:
     """One step against the gradient of the sum of ``losses``, which is given; they may be computed one by one. A group
     of the optimizer's parameters may have a ``share`` of the ``rate``; all gradients together are cut to a length of 1.
+    Where they are no numbers any more, ``DragomanError`` is raised and nothing is changed.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
@@ -69,6 +70,9 @@ def descend(
     for loss in losses:
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
-    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    if not torch.nn.utils.clip_grad_norm_(parameters, 1.0).isfinite():
+        raise DragomanError(
+            f"the loss is {total:g}, it can't be learned from: begin in another folder at a lower --rate"
+        )
     optimizer.step()
     return total

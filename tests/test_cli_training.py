@@ -84,6 +84,21 @@ def test_a_state_that_is_no_good_is_told_in_one_line(content: str, tmp_path: Pat
 
 
 @pytest.mark.train
+def test_what_is_no_number_is_not_learned_from() -> None:
+    """A training that diverges ends, and what it had learned stays."""
+    torch = pytest.importorskip("torch")
+    from dragoman.models.training import descend
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight])
+    with pytest.raises(DragomanError, match=r"the loss is nan, .* lower --rate"):
+        descend(optimizer, [weight], 1e-3, [weight.sum(), (weight * float("inf")).sum() * 0.0])
+    assert weight.tolist() == [1.0, 1.0]
+    assert descend(optimizer, [weight], 1e-3, [weight.sum()]) == 2.0
+    assert weight.tolist() != [1.0, 1.0]
+
+
+@pytest.mark.train
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_here_is_refused(device: str) -> None:
     """Before anything is read, or made for hours."""

@@ -303,6 +303,9 @@ def test_training_learns_and_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "adapter.npz").is_file()
     assert stopped.best == pytest.approx(after["drafts_loss"], abs=1e-4)
 
+    others = [replace(one, id=f"anew-{one.id}") for one in dialogues]
+    assert Trainer(body(), others, tmp_path, options).check()["drafts_loss"] > 0  # on the first of these
+
     again = Trainer(body(), dialogues[::-1], tmp_path, Options(steps=62, rank=4, lessons=4, checked=4))
     assert again.pace.step == 60
     assert again.check() == pytest.approx(after, abs=1e-4)

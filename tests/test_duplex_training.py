@@ -84,6 +84,17 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         Trainer(body(), "ear", examples[:1], tmp_path / "few", options())
 
 
+def test_a_run_goes_on_with_other_conversations(tmp_path: Path) -> None:
+    """Of which none is among those that it was checked on: it is checked on the first of these."""
+    from dragoman.agent.duplex.training import Trainer
+
+    for seeds in (range(4), range(4, 8)):
+        trainer = Trainer(body(), "ear", [example(seed) for seed in seeds], tmp_path, options(steps=1))
+        trainer.run(lambda report: None)
+        assert trainer.check()["frames_loss"]
+        assert trainer.adapter().card["conversations"] == 2
+
+
 def test_a_training_begins_with_an_adapter(tmp_path: Path) -> None:
     """What was learned elsewhere is taken over; an adapter of another ear or rank is refused."""
     from dragoman.agent.duplex.training import Trainer

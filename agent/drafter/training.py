@@ -208,11 +208,10 @@ class Trainer:
             raise DragomanError(reason) from error
         # What it was checked on before must not be trained on now.
         known = {one.id: one for one in (*self._checked, *self._dialogues)}
-        self._checked = [known.pop(name) for name in state["checked"] if name in known]
-        self._dialogues = list(known.values())
+        if again := [known.pop(name) for name in state["checked"] if name in known]:  # or it is all made anew
+            self._checked, self._dialogues, self.best = again, list(known.values()), float(state["best"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
-        self.best = float(state["best"])
         version, internal, gauss = json.loads(state["rng"])
         self._rng.setstate((version, tuple(internal), gauss))
 

@@ -298,8 +298,8 @@ class Trainer:
             raise DragomanError(reason) from error
         # What it was checked on before must not be trained on now.
         known = {example.conversation.id: example for example in (*self._checked, *self._examples)}
-        self._checked = [known.pop(name) for name in state["checked"] if name in known]
-        self._examples = list(known.values())
+        if again := [known.pop(name) for name in state["checked"] if name in known]:  # or it is all made anew
+            self._checked, self._examples = again, list(known.values())
         self._optimizer.load_state_dict(state["optimizer"])
         self.pace.step, self.pace.spent = int(state["step"]), float(state["minutes"])
         self._rng.bit_generator.state = json.loads(state["rng"])

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ctranslate2
 import numpy as np
 import pytest
 
+from dragoman.asr.causal.corpus import Clip
 from dragoman.asr.causal.mel import log_mel, stock_log_mel
 from dragoman.asr.causal.weights import Weights, load_weights
+from dragoman.audio.types import Word
 from dragoman.models.catalog import resolve
 
 torch = pytest.importorskip("torch")
 
 from dragoman.asr.causal.network import CausalWhisper  # noqa: E402
+from dragoman.asr.causal.teacher import Teacher  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -137,3 +141,28 @@ def test_sound_and_state_are_on_the_networks_device(weights: Weights) -> None:
     assert features.shape == (2, FRAMES, weights.dims.width)
     assert logits.device == device
     assert logits.shape == (2, 5, weights.dims.vocabulary)
+
+
+def test_a_lesson_is_kept_until_another_clip_has_its_name(
+    network: CausalWhisper, speechlike: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards of one seed have the same names, whoever speaks in them."""
+    teacher = Teacher(network, Tokens(), [50257, 50362], tmp_path, torch.device("cpu"))
+    hello = Clip(speechlike, (Word("Hello", 0.2, 0.5),), "en")
+    first = teacher.lesson("en-1-00000-0", hello)
+    compute, computed = teacher._compute, list[str]()
+    monkeypatch.setattr(teacher, "_compute", lambda clip: computed.append(clip.text) or compute(clip))
+    np.testing.assert_array_equal(teacher.lesson("en-1-00000-0", hello).features, first.features)
+    assert computed == []
+    corrected = teacher.lesson("en-1-00000-0", replace(hello, words=(Word("Hello,", 0.2, 0.5), Word("you", 0.6, 0.9))))
+    assert len(corrected.tokens) == 3
+    other = teacher.lesson("en-1-00000-0", replace(hello, pcm=speechlike[:16_000]))
+    assert len(other.features) < len(first.features)
+    assert computed == ["Hello, you", "Hello"]
+
+
+class Tokens:
+    """A token for each word."""
+
+    def encode(self, text: str) -> list[int]:
+        return [1000 + len(word) for word in text.split()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,15 +55,16 @@ class Teacher:
         folder.mkdir(parents=True, exist_ok=True)
 
     def lesson(self, name: str, clip: Clip) -> Lesson:
-        """The lesson of the clip that is called ``name``."""
-        path = self._folder / f"{name}.npz"
-        if not path.is_file():
-            lesson = self._compute(clip)
-            with replacing(path) as partial, partial.open("wb") as file:
-                np.savez(file, features=lesson.features, tokens=lesson.tokens, logp=lesson.logp)
-            return lesson
-        with np.load(path) as data:
-            return Lesson(data["features"], data["tokens"], data["logp"])
+        """The lesson of a clip, kept by its ``name`` until another clip is called so: data may be made anew."""
+        path, of = self._folder / f"{name}.npz", zlib.crc32(clip.text.encode(), zlib.crc32(clip.pcm.tobytes()))
+        if path.is_file():
+            with np.load(path) as data:
+                if data.get("of") == of:
+                    return Lesson(data["features"], data["tokens"], data["logp"])
+        lesson = self._compute(clip)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, features=lesson.features, tokens=lesson.tokens, logp=lesson.logp, of=of)
+        return lesson
 
     @torch.no_grad()
     def _compute(self, clip: Clip) -> Lesson:

@@ -286,6 +286,15 @@ def test_recordings_are_known_by_what_is_in_them(tmp_path: Path, monkeypatch: py
     assert heard == ["a.wav", "c.wav", "b.wav", "d.wav"]
     assert len(shards(tmp_path / "clips", ["en"])) == 4
 
+    # A text that is put beside a recording, or put right, is heeded; where it lies without, the text is kept.
+    for text in ("bee", "Bee."):
+        (tmp_path / "one" / "b.txt").write_text(text)
+        assert made("one") == made("one") == ["a", "b", "c"]
+    (tmp_path / "two" / "b.wav").write_text("b")
+    assert made("two") == ["b", "d"]
+    assert heard[4:] == ["b.wav", "b.wav"]
+    assert len(shards(tmp_path / "clips", ["en"])) == 4
+
 
 def test_recordings_become_clips(english_recognizer, spoken, tmp_path: Path) -> None:
     """A file of speech gives a clip with its words inside it."""

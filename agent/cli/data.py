@@ -118,9 +118,14 @@ def recordings(
         with counting_bar(quiet=as_json) as bar:
             for path in bar.track(files, description="recordings"):
                 # By what is in it: files come and go, and several folders may be read into one.
-                shard = target / f"{lang}-{HUMAN}-{human.digest(path)}.npz"
+                name = f"{lang}-{HUMAN}-{human.digest(path)}"
+                known, text = sorted(target.glob(f"{name}*.npz")), path.with_suffix(".txt")
+                named = target / (f"{name}-{human.digest(text)}.npz" if text.is_file() else f"{name}.npz")
+                shard = known[0] if known and not text.is_file() else named
                 if not shard.is_file():
                     save_clips(shard, list(human.recorded_clips(path, recognizer, lang)))
+                    for old in known:  # its text was put beside it since, or put right
+                        old.unlink()
                 clips = list(load_clips(shard))
                 count, seconds = count + len(clips), seconds + sum(clip.seconds for clip in clips)
                 if as_json:

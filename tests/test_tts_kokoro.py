@@ -11,6 +11,7 @@ import pytest
 
 from dragoman.audio.types import DragomanError
 from dragoman.tts import Voice, open_voice, voices
+from dragoman.tts.pronunciation import Pronunciation
 from dragoman.tts.speakable import speakable
 from tests.conftest import Transcribe
 
@@ -46,6 +47,27 @@ def test_money_is_read_as_people_say_it(portuguese_voice: Voice, transcribe: Tra
     heard = transcribe(portuguese_voice.synthesize("Custa R$ 50 ou €20.").pcm, "pt").lower()
     assert re.search(r"r\$ ?50|(50|cinquenta) reais", heard)
     assert re.search(r"€ ?20|(20|vinte) euros|20€", heard)
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        ("pt", "O Sr. Silva e a (Sra.) Lima, Srta.", "O senhor Silva e a (senhora) Lima, senhorita."),
+        ("fr", "M. Dupont et MM. Roy.", "monsieur Dupont et messieurs Roy."),
+        (
+            "it",
+            "Il Sig. Rossi, la Sig.ra e la Dott.ssa Bianchi.",
+            "Il signor Rossi, la signora e la dottoressa Bianchi.",
+        ),
+        ("en", "Ms. Lee, Sammy Davis Jr. and me.", "miz Lee, Sammy Davis junior and me."),
+        ("es", "El Sr. Ruiz no.", "El señor Ruiz no."),
+    ],
+)
+def test_titles_are_read_as_people_say_them(language: str, written: str, said: str) -> None:
+    """Not by their letters."""
+    spoken = Pronunciation(language, lambda ipa: ipa)
+    first, second = ("".join(spoken.words(text.split())) for text in (written, said))
+    assert first.replace(".", "").split() == second.replace(".", "").split()
 
 
 def test_nothing_to_say_is_silence(portuguese_voice: Voice) -> None:

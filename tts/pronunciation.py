@@ -22,6 +22,13 @@ _CURRENCIES: Final = {
     "fr": {"$": "dollars", "€": "euros", "£": "livres"},
     "it": {"$": "dollari", "€": "euro", "£": "sterline"},
 }
+_TITLES: Final = {
+    "pt": {"sr": "senhor", "sra": "senhora", "srta": "senhorita", "jr": "júnior", "sto": "santo", "sta": "santa"},
+    "fr": {"m": "monsieur", "mm": "messieurs"},
+    "it": {"sig": "signor", "sig.ra": "signora", "dott": "dottor", "dott.ssa": "dottoressa"},
+    "en": {"ms": "miz", "jr": "junior", "sr": "senior"},
+}
+_TITLE: Final = re.compile(r"(?P<before>\W*)(?P<title>\w+\.\w+|\w+(?=\.))\.?(?P<after>\W*)")
 _AMOUNT: Final = re.compile(r"(?P<amount>\d[\d.,]*?)(?P<after>[^\w]*)")
 _MONEY: Final = re.compile(r"(?P<sign>(?:R|US)?[$€£])(?P<amount>\d[\d.,]*?)?(?P<after>[^\w]*)")
 
@@ -60,10 +67,14 @@ class Pronunciation:
 
 
 def _readings(words: Sequence[str], language: str) -> list[str]:
-    """The words with money as it is said: espeak-ng reads "R$ 50" as letters. As many as there were."""
-    names = _CURRENCIES.get(language, {})
+    """The words with money and titles as they are said: espeak-ng reads "R$ 50" and "Sr." as letters. As many as there
+    were.
+    """
+    names, titles = _CURRENCIES.get(language, {}), _TITLES.get(language, {})
     read = list(words)
     for i, word in enumerate(read):
+        if (found := _TITLE.fullmatch(word)) and (title := titles.get(found["title"].lower())):
+            read[i] = f"{found['before']}{title}{found['after']}"
         match = _MONEY.fullmatch(word)
         if match and match["sign"] in names:
             if match["amount"]:

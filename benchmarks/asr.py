@@ -27,7 +27,7 @@ from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.ports import Recognizer
 from dragoman.audio.files import load
 from dragoman.audio.types import INPUT_RATE, DragomanError, Json, Samples, Word
-from dragoman.benchmarks.before import WER, require
+from dragoman.benchmarks.before import WER, measured, require
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer, percentile, rate
 from dragoman.models.catalog import resolve
 
@@ -80,19 +80,20 @@ def measure(
         if model not in ("", *MODELS):
             raise DragomanError(f"no recognizer here is called {model!r}: there are {', '.join(MODELS)}")
         steps = _steps(chunks)
+        models = {name: languages for name, languages in MODELS.items() if model in ("", name)}
+        known = {lang for languages in models.values() for lang in languages}
         clips = read_index(data)
+        usable = [clip for clip in clips if clip.lang[:2] in known and clip.transcript]
+        if not usable:
+            raise DragomanError(f"{data}: no clip in {' or '.join(sorted(known))} has a transcript")
         deadline = time.monotonic() + max_s
         results: list[dict[str, Json]] = []
-        skipped = 0
-        for name, languages in MODELS.items():
-            if model not in ("", name):
-                continue
+        for name, languages in models.items():
             if not _available(name):
                 console.print(f"no adapter for {name}: its causal systems are left out")
             for lang in languages:
-                usable = [clip for clip in clips if clip.lang[:2] == lang and clip.transcript]
-                skipped += len(clips) - len(usable)
-                chosen = sorted(Random(1).sample(usable, min(limit, len(usable))), key=lambda clip: clip.file)
+                mine = [clip for clip in usable if clip.lang[:2] == lang]
+                chosen = sorted(Random(1).sample(mine, min(limit, len(mine))), key=lambda clip: clip.file)
                 if not chosen:
                     continue
                 ends = {clip.file: word_ends(data, clip, name, lang) for clip in chosen}
@@ -113,8 +114,9 @@ def measure(
                         console.print(_line(result))
                         if as_json:
                             emit("result", **result)
+        measured(results, deadline)
         if as_json:
-            emit("summary", results=list[Json](results), skipped=skipped)
+            emit("summary", results=list[Json](results), skipped=len(clips) - len(usable))
         else:
             for result in results:
                 print(_line(result))

@@ -1,7 +1,9 @@
-"""What is looked at before anything is measured, so that minutes of it are not lost at the end."""
+"""What is looked at before anything is measured, so that minutes of it are not lost at the end; and whether it was."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sized
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -44,3 +46,14 @@ def new_sheet(path: Path | None) -> None:
         writable(path, (".json",))
         if path.exists():
             raise DragomanError(f"{path}: is there already, and readers may have answered in it: name another file")
+
+
+def measured(results: Sized, deadline: float) -> None:
+    """Raise ``DragomanError`` when there are none. ``deadline``: after which nothing is begun (``time.monotonic``)."""
+    if not results:
+        late = time.monotonic() > deadline
+        raise DragomanError(
+            "nothing was measured in that time: give --max-s more"
+            if late
+            else "nothing was measured: none of what was asked for goes together"
+        )

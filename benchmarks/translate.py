@@ -28,7 +28,7 @@ from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.llm.prediction import open_predictor
 from dragoman.asr import open_recognizer
 from dragoman.audio.types import DragomanError, Json
-from dragoman.benchmarks.before import pictures, require
+from dragoman.benchmarks.before import measured, pictures, require
 from dragoman.benchmarks.interpreting import (
     Engine,
     Interpreted,
@@ -154,6 +154,7 @@ def measure(
                     console.print(_line(result), soft_wrap=True)
                     if json:
                         emit("result", **result)
+        measured(results, deadline)
         if plots is not None:
             from dragoman.benchmarks.translation_plots import draw
 
@@ -189,6 +190,7 @@ def _talks(clips: list[BilingualClip], minutes: float, real: bool, max_s: float,
                 left = deadline - time.monotonic()
                 results.append(talk(sounds, source, target, minutes, parts, real=real, max_s=left))
             console.print(results[-1])
+    measured(results, deadline)
     if json:
         emit("summary", talks=results)
 

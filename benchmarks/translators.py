@@ -23,7 +23,7 @@ import typer
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
-from dragoman.benchmarks.before import require
+from dragoman.benchmarks.before import measured, require
 from dragoman.benchmarks.translation_clips import PAIRS, BilingualClip, listed, spoken
 from dragoman.benchmarks.translation_scores import quality
 from dragoman.translation import BergamotTranslator, LearnedTranslator
@@ -106,6 +106,7 @@ def measure(
                 if json:
                     emit("result", **result)
             progress("translators", len(todo), len(todo))
+        measured(results, deadline)
         if json:
             emit("summary", results=list[Json](results))
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from dragoman.audio.types import DragomanError, Word
-from dragoman.benchmarks import cli
+from dragoman.benchmarks import asr, cli
 from dragoman.benchmarks.scoring import Heard, Score, Shown, add, interval, normalizer
 from dragoman.benchmarks.wer import read_index
 
@@ -66,6 +68,27 @@ def test_a_list_of_another_shape_is_one_clear_line(tmp_path) -> None:
     (tmp_path / "index.json").write_text('{"clips": []}')
     with pytest.raises(DragomanError, match="no usable list of clips"):
         read_index(tmp_path)
+
+
+def test_clips_of_other_languages_are_counted_once(tmp_path, monkeypatch) -> None:
+    """As left out, and those of a language that is measured are not, whichever model measures it."""
+    clips = [("a", "en", "Yes."), ("b", "pt", "Sim."), ("c", "de", "Ja."), ("d", "en", ""), ("e", "en-GB", "No.")]
+    entries = [{"file": file, "lang": lang, "transcript": text} for file, lang, text in clips]
+    (tmp_path / "index.json").write_text(json.dumps(entries))
+    monkeypatch.setattr(asr, "word_ends", lambda *_: [])
+    monkeypatch.setattr(asr, "_one", lambda data, task, *_: {"files": list(task.files)})
+    monkeypatch.setattr(asr, "_line", lambda result: "")
+    app = typer.Typer()
+    cli.register(app)
+    command = ["bench", "asr", "--data", str(tmp_path), "--only", "offline", "--json"]
+    summary = json.loads(CliRunner().invoke(app, command, catch_exceptions=False).stdout.splitlines()[-1])
+    assert [result["files"] for result in summary["results"]] == [["a", "e"], ["a", "e"], ["b"]]
+    assert summary["skipped"] == 2
+    late = CliRunner().invoke(app, [*command, "--max-s", "-1"])
+    assert late.exit_code == 1
+    assert "nothing was measured in that time" in late.stderr
+    (tmp_path / "index.json").write_text("[]")
+    assert "no clip in en or pt has a transcript" in CliRunner().invoke(app, command).stderr
 
 
 @pytest.mark.parametrize(

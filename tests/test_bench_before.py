@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dragoman.__main__ import app
+from dragoman.audio.types import DragomanError
 from dragoman.benchmarks import before, translators
 
 
@@ -58,6 +59,8 @@ def test_translators_start_nothing_when_the_time_is_up(tmp_path: Path, monkeypat
     assert "holds no test pairs" in told("translators", "--pairs", str(tmp_path))
     opened: list[str] = []
     monkeypatch.setattr(translators, "BergamotTranslator", lambda: opened.append("bergamot"))
-    done = CliRunner().invoke(app, ["bench", "translators", "--max-s", "-1", "--json"], catch_exceptions=False)
-    assert json.loads(done.stdout) == {"type": "summary", "results": []}
+    assert "nothing was measured in that time" in told("translators", "--max-s", "-1", "--json")
     assert not opened
+    assert "nothing was measured in that time" in told("translate", "--max-s", "-1", "--talk", "1", "--json")
+    with pytest.raises(DragomanError, match="none of what was asked for goes together"):
+        before.measured([], time.monotonic() + 100)

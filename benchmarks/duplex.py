@@ -34,7 +34,7 @@ SYSTEMS: Final = ("duplex", "smart-turn", "silence")
 
 _WIDTH: Final = 150
 
-_MAKING: Final = 0.4
+MAKING: Final = 0.4
 """Share of the time that may go into making conversations."""
 
 
@@ -65,10 +65,10 @@ def measure(
 
         sets, systems = _wanted(only)
         picture(plot)
-        late = _after(max_s)
+        late = after(max_s)
         with progress_of("turn-taking", quiet=as_json) as progress:
             loaded = _load(systems, adapter, begin, words, heed, progress)
-            ready = _conversations(sets, data, conversations, limit, seed, _after(_MAKING * max_s), progress)
+            ready = _conversations(sets, data, conversations, limit, seed, after(MAKING * max_s), progress)
             found = _run(loaded, ready, limit, late, progress)
             results, compared = list[dict[str, Json]](), list[dict[str, Json]]()
             for number, one in enumerate(found):
@@ -111,7 +111,8 @@ def _wanted(only: str) -> tuple[list[str], list[str]]:
     return [s for s in SETS if s in names] or list(SETS), [s for s in SYSTEMS if s in names] or list(SYSTEMS)
 
 
-def _after(seconds: float) -> Callable[[], bool]:
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds from now are over."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
 

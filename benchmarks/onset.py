@@ -19,6 +19,7 @@ from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError
 from dragoman.benchmarks.before import WER, new_sheet, pictures, require
+from dragoman.benchmarks.duplex import MAKING, after
 
 if TYPE_CHECKING:
     from dragoman.benchmarks.onset_figures import Run
@@ -74,7 +75,8 @@ def measure(
         new_sheet(pairs)
         with progress_of("onset", quiet=as_json) as progress:
             # A turn in fifteen can't stand alone.
-            heard = duplex_sets.given(data) if data else duplex_sets.made(limit + limit // 13, seed, progress)
+            late, wanted = after(MAKING * max_s), limit + limit // 13
+            heard = duplex_sets.given(data) if data else duplex_sets.made(wanted, seed, progress, late)
             turns = held_out(heard.shards, progress, seed)
             models = Models(llm, asr, seed)
             told = _tell if as_json else lambda run: None

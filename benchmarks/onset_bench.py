@@ -117,7 +117,11 @@ class Bench:
         if len(taken) < self.plan.turns:
             self.notes.append(
                 f"{len(taken)} turns instead of {self.plan.turns}: "
-                + ("there are no more" if len(taken) == len(self.turns) else "give --max-s more")
+                + (
+                    "there are no more, or there was no time to make them"
+                    if len(taken) == len(self.turns)
+                    else "give --max-s more"
+                )
             )
         if apart:
             self.notes.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dragoman.agent.parts import Parts
 from dragoman.agent.ports import Message
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import INPUT_RATE, DragomanError, Word
-from dragoman.benchmarks import onset_report
+from dragoman.benchmarks import duplex_sets, onset_report
 from dragoman.benchmarks.onset_bench import Bench, Plan
 from dragoman.benchmarks.onset_figures import Run, against, groups, row
 from dragoman.benchmarks.onset_judging import Fit, seam_ratio
@@ -537,6 +537,18 @@ def test_what_cannot_be_measured_is_one_clear_line(arguments: list[str], reason:
     result = CliRunner().invoke(app, ["bench", "onset", *arguments])
     assert result.exit_code == 1
     assert reason in " ".join(result.stderr.split())
+
+
+def test_conversations_are_made_in_a_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is for measuring."""
+
+    def made(turns: int, seed: int, progress: object, late: Callable[[], bool]) -> None:
+        raise DragomanError(f"{turns} turns, late {late()}")
+
+    monkeypatch.setattr(duplex_sets, "made", made)
+    for seconds, late in (("1000", False), ("-1", True)):
+        result = CliRunner().invoke(app, ["bench", "onset", "--limit", "26", "--max-s", seconds])
+        assert f"28 turns, late {late}" in result.stderr
 
 
 def test_who_waits_too_long_has_not_been_answered() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dragoman.__main__ import app
-from dragoman.agent.cli.training import checked, steps_shown
+from dragoman.agent.cli.training import checked, steps_shown, training_folder
 from dragoman.audio.types import DragomanError
 from dragoman.models.curves import draw_curves
 
@@ -57,6 +59,16 @@ def test_a_training_of_nothing_is_refused(option: str) -> None:
     done = CliRunner().invoke(app, ["train", "drafter", f"--{option}", "0"], env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert f"Invalid value for '--{option}'" in done.output
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    """Each would write over what the other learned; one process may ask for its folder again."""
+    assert training_folder(tmp_path / "run", "asr") == training_folder(tmp_path / "run", "asr") == tmp_path / "run"
+    asked = f"from pathlib import Path; training_folder(Path({str(tmp_path / 'run')!r}), 'asr')"
+    command = (sys.executable, "-c", f"from dragoman.agent.cli.training import training_folder; {asked}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "another training is going on in it" in done.stderr
+    assert done.returncode == 1
 
 
 @pytest.mark.train

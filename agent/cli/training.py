@@ -7,10 +7,11 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import platformdirs
 import typer
+from filelock import BaseFileLock, FileLock, Timeout
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.agent.cli.output import console, emit
@@ -33,6 +34,8 @@ RankOption = Annotated[int, typer.Option("--rank", help="Rank of the changes to 
 Shown: TypeAlias = Callable[[float, int, Mapping[str, float], Mapping[str, float | None]], None]
 """Told how much is done, in [0, 1], the step, its losses, and what a check found if there was one, all by name."""
 
+_HELD: Final[list[BaseFileLock]] = []
+
 
 def prepare_training(threads: int, device: str = "cpu") -> None:
     """Let torch use so many threads, and a stopped run save what it has.
@@ -53,8 +56,19 @@ def prepare_training(threads: int, device: str = "cpu") -> None:
 
 
 def training_folder(given: Path | None, name: str) -> Path:
-    """Where checkpoints lie, if nothing else was said."""
-    return given or Path(platformdirs.user_data_dir("dragoman")) / "training" / name
+    """Where checkpoints lie, if nothing else was said; it is made, and nobody else's until this process ends.
+
+    Raises ``DragomanError`` where another training is going on in it: each would write over what the other learned.
+    """
+    folder = given or Path(platformdirs.user_data_dir("dragoman")) / "training" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise DragomanError(f"{folder}: another training is going on in it: let it end, or give --folder") from error
+    _HELD.append(lock)
+    return folder
 
 
 def read_body(body: str, progress: Told) -> Body:

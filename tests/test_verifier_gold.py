@@ -123,6 +123,21 @@ def test_undo_after_a_break_shows_the_item_again(tmp_path: Path) -> None:
     assert list(Sheet(Path(sheet)).passes[1].verdicts.values()) == ["bad"]
 
 
+def test_who_has_no_name_is_asked_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user need not be listed anywhere."""
+
+    def unlisted() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("getpass.getuser", unlisted)
+    drafts(tmp_path / "drafts")
+    command = ["data", "gold", str(tmp_path / "gold.json"), "--drafts", str(tmp_path / "drafts")]
+    asked = CliRunner().invoke(app, command)
+    assert asked.exit_code == 1
+    assert "give --reader NAME" in asked.stderr
+    assert CliRunner().invoke(app, [*command, "--reader", "ann"], input="q\n").exit_code == 0
+
+
 def test_a_new_sheet_needs_drafts(tmp_path: Path) -> None:
     """One line says so."""
     asked = CliRunner().invoke(app, ["data", "gold", str(tmp_path / "gold.json")])

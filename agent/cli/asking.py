@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from dragoman.agent.cli.output import console
+from dragoman.audio.types import DragomanError
 from dragoman.verifier.sheets import ItemT, Sheet, VerdictT
 
 _SHOWN: Final = 4
@@ -45,8 +46,13 @@ def ask(
 
 
 def reader_of(sheet: Sheet[ItemT, VerdictT], number: int, named: str | None) -> str:
-    """Who judges in a pass: who is named, or else who began it, or else the user of this machine."""
-    return named or (sheet.passes[number].reader if number in sheet.passes else getpass.getuser())
+    """Who judges in a pass: who is named, or else who began it, or else the user of this machine. Raises
+    ``DragomanError`` where that one has no name, as in a container.
+    """
+    try:
+        return named or (sheet.passes[number].reader if number in sheet.passes else getpass.getuser())
+    except (KeyError, OSError) as error:
+        raise DragomanError("nobody knows who you are here: give --reader NAME") from error
 
 
 def dialogue(turns: tuple[tuple[str, str], ...]) -> Text:

@@ -60,6 +60,21 @@ def test_two_passes_give_kappa_and_the_gold_labels(tmp_path: Path) -> None:
     assert sheet.items[4].name not in agreed
 
 
+def test_two_readers_at_once_keep_the_answers_of_both(tmp_path: Path) -> None:
+    """Each in a pass of their own; a pass that another began meanwhile is theirs."""
+    path = tmp_path / "gold.json"
+    ann = Sheet.draw(path, items(3), "drafter", 3, seed=1)
+    bob = Sheet(path)
+    for item in ann.items:
+        ann.answer(1, "ann", item, "good")
+        bob.answer(2, "bob", item, "bad")
+    assert ann.take_back(1) == ann.items[-1]
+    assert {number: len(one.verdicts) for number, one in Sheet(path).passes.items()} == {1: 2, 2: 3}
+    ann.answer(3, "ann", ann.items[0], "good")
+    with pytest.raises(DragomanError, match="begun by ann"):
+        bob.answer(3, "bob", ann.items[1], "good")
+
+
 def test_what_is_no_sheet_is_told(tmp_path: Path) -> None:
     """Another file, or verdicts that the rubric doesn't have."""
     path = tmp_path / "gold.json"

@@ -64,7 +64,7 @@ class Sheet(Generic[ItemT, VerdictT]):
         self.passes = passes
         self.about: Mapping[str, Json] = data
         """What the items were made of."""
-        self._path = path
+        self._path, self._kind = path, kind
 
     def open_items(self, number: int) -> list[ItemT]:
         """What is still to be judged in a pass, in its order."""
@@ -75,6 +75,7 @@ class Sheet(Generic[ItemT, VerdictT]):
 
     def answer(self, number: int, reader: str, item: ItemT, verdict: VerdictT) -> None:
         """Keep an answer. Raises ``DragomanError`` when another reader began this pass."""
+        self._look()
         begun = self.passes.get(number, Pass[VerdictT](reader, {}))
         if begun.reader != reader:
             raise DragomanError(f"pass {number} was begun by {begun.reader}: take another, or give --reader")
@@ -82,6 +83,7 @@ class Sheet(Generic[ItemT, VerdictT]):
 
     def take_back(self, number: int) -> ItemT | None:
         """Forget the last answer of a pass, and give its item."""
+        self._look()
         begun = self.passes.get(number)
         if begun is None or not begun.verdicts:
             return None
@@ -99,6 +101,10 @@ class Sheet(Generic[ItemT, VerdictT]):
         """The verdicts on which the first two passes agree."""
         first, second = (self.passes[n].verdicts if n in self.passes else {} for n in (1, 2))
         return {name: verdict for name, verdict in first.items() if second.get(name) == verdict}
+
+    def _look(self) -> None:
+        """What was answered elsewhere meanwhile is known, and not written over: two may read at the same time."""
+        self.passes = Sheet(self._path, self._kind).passes
 
     def _set(self, number: int, one: Pass[VerdictT]) -> None:
         self.passes[number] = one

@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from duplex_spoken import USER, Echoing, plain, talks
+from typer.testing import CliRunner
 
+from dragoman.__main__ import app
 from dragoman.agent.duplex.answers import Answer, Answers, Dialogue, PeoplesAnswers
 from dragoman.agent.duplex.chat import Chat, split_of, spoken
 from dragoman.agent.duplex.conversation import SPLITS, Split
-from dragoman.agent.duplex.personas import shared_out, shifted
+from dragoman.agent.duplex.personas import casting, shared_out, shifted
 from dragoman.agent.duplex.scripts import BACKCHANNELS, Script, draw_script
 from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.audio.types import DragomanError
+from dragoman.models.catalog import resolve
 
 # Texts
 
@@ -143,3 +147,24 @@ def test_a_broken_file_of_answers_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "answers.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(DragomanError, match="delete the file"):
         held(tmp_path / "answers.sqlite", Echoing(), Script("a", (), (plain("One."),)))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_two_voices_talk_in_every_split(given: bool, tmp_path: Path) -> None:
+    """Though all are to be Kokoro's, of which a split has but one, or has none of a pack that is given."""
+    if given:
+        with np.load(resolve("kokoro") / "voices.npz") as packs:
+            packs["jf_alpha"].astype(np.float32).tofile(tmp_path / "af_alpha.bin")
+    cast = casting(tmp_path if given else None, kokoro_share=1.0)
+    for split in SPLITS:
+        names = {persona.name for seed in range(3) for persona in cast(Random(seed), split)}
+        assert len(names) > 1
+    assert given == any("af_alpha" in persona.name for seed in range(9) for persona in cast(Random(seed), "drafter"))
+
+
+def test_a_folder_without_voice_packs_is_told_at_once(tmp_path: Path) -> None:
+    """A slip in its name would cost hours of other voices."""
+    for command in ("speech", "duplex"):
+        made = CliRunner().invoke(app, ["data", command, "--packs", str(tmp_path), "--folder", str(tmp_path / "out")])
+        assert made.exit_code == 1
+        assert "no voice packs (af_bella.bin) are there" in made.stderr

@@ -22,6 +22,7 @@ from dragoman.agent.cli.data_translation import translation
 from dragoman.agent.cli.data_turns import turns
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import counting_bar
+from dragoman.agent.duplex.personas import packs_in
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
     CLIPS_PER_SHARD,
@@ -155,9 +156,9 @@ def _english_alone(rng: Random, language: str) -> tuple[str, Speaker]:
 
 def casting(packs: Path | None) -> Cast:
     """A cast of every voice there is: the English ones, and Kokoro's packs alone or two of them mixed."""
+    every = packs_in(packs) if packs is not None else []
     english = [(name, open_voice("en", name)) for name in _FAST]
     model = KokoroModel(resolve("kokoro"))
-    every = sorted(file.stem for file in packs.glob("??_*.bin")) if packs else []
     own = ["jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"]
 
     @cache

@@ -70,6 +70,8 @@ _SHIFTS: Final[tuple[tuple[float, Split], ...]] = (
 _HUMMING: Final = ("heart",)
 _MIXED: Final = 0.5
 _WEIGHTS: Final = (0.2, 0.35, 0.5)
+_MOST_SLOW: Final = 0.95
+"""Of the voices may be Kokoro's: a split that has but one of them needs another to talk with."""
 _OWN_PACKS: Final = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 
 
@@ -87,7 +89,7 @@ def casting(packs: Path | None = None, *, kokoro_share: float = 0.1) -> Cast:
 
     def one(rng: Random, split: Split) -> Persona:
         pace = min(1.45, max(0.75, rng.gauss(1.08, 0.13)))
-        if slow is not None and rng.random() < kokoro_share:
+        if slow is not None and rng.random() < min(kokoro_share, _MOST_SLOW):
             name, voice = slow(rng, split)
             return Persona(name, voice, 1.0, pace)
         return shifted(rng, split, fast, pace)
@@ -122,12 +124,18 @@ def shared_out(packs: Sequence[str]) -> dict[Split, list[str]]:
     return given
 
 
+def packs_in(folder: Path) -> list[str]:
+    """The voice packs of a folder, by name. Raises ``DragomanError`` where there are none."""
+    if not (found := sorted(file.stem for file in folder.glob("??_*.bin"))):
+        raise DragomanError(f"{folder}: no voice packs (af_bella.bin) are there")
+    return found
+
+
 def _kokoro(packs: Path | None) -> Callable[[Random, Split], tuple[str, Voice]]:
-    if packs is not None and not any(packs.glob("??_*.bin")):
-        raise DragomanError(f"{packs}: no voice packs (af_bella.bin) are there")
+    named = packs_in(packs) if packs is not None else _OWN_PACKS
     espeak()  # first: its absence is found at once
     model = KokoroModel(resolve("kokoro"))
-    given = shared_out([file.stem for file in packs.glob("??_*.bin")] if packs else _OWN_PACKS)
+    given, usual = shared_out(named), shared_out(_OWN_PACKS)
 
     @cache
     def style(name: str) -> Styles:
@@ -139,7 +147,7 @@ def _kokoro(packs: Path | None) -> Callable[[Random, Split], tuple[str, Voice]]:
         return Voice(KokoroEngine(model, "en", mixed), "en", first)
 
     def draw(rng: Random, split: Split) -> tuple[str, Voice]:
-        own = given[split]
+        own = given[split] or usual[split]  # a pack or two are not enough for all splits
         native = [name for name in own if name[0] in "ab"]
         first = rng.choice(native if native and rng.random() < 0.75 else own)
         second = rng.choice(own)

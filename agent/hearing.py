@@ -39,10 +39,11 @@ class SegmentEar:
         self._frames = Frames(WINDOW)
         self._fresh = 0
         self._waiting = False
+        self._fixed = language
         self.heard = 0.0
         """Seconds of the sound that has been taken."""
         self.language = language
-        """ISO 639-1: fixed, or detected as soon as it can be told; None until then."""
+        """ISO 639-1: fixed, or what was heard last, as soon as it can be told; None until then."""
 
     def windows(self, pcm: Samples) -> Samples:
         """Sound of any length cut for ``push``: [n, WINDOW], may be none."""
@@ -74,9 +75,9 @@ class SegmentEar:
         caption = self._cutter.partial()  # without it a recognizer would keep the sound of a long utterance
         if not self._live:
             return None
-        if self.language is None and self._cutter.length >= _TELLING and caption.text:
-            self.language = caption.lang or None
         clear, settled = self._clear(caption.words, caption.lang)
+        if any(clear) and (self.language is not None or self._cutter.length >= _TELLING):
+            self.language = self._fixed or caption.lang or self.language
         return self._heard.partial(_kept(caption.words, clear), sum(clear[: min(settled, caption.stable)]))
 
     def end(self) -> Source:
@@ -88,8 +89,9 @@ class SegmentEar:
             self._waiting = True
             return self._heard.ended((), complete=False)
         segment = segments[0]
-        self.language = self.language or segment.lang
         words = _kept(segment.words, self._clear(segment.words, segment.lang)[0])
+        if words:  # of a short word the language is soon mistaken: the recognizer is not held to it, nor is this
+            self.language = self._fixed or segment.lang
         # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
         complete = bool(words) and self._detector.complete(" ".join(word.text for word in words)) >= _COMPLETE
         self._waiting = not complete
@@ -98,7 +100,7 @@ class SegmentEar:
     def _clear(self, words: Sequence[Word], language: str) -> tuple[list[bool], int]:
         """Which words are to be translated, and for how many that stays so."""
         clear, settled = understood(words)
-        spoken = self.language or language
+        spoken = self._fixed or language
         return [ok and not hesitates(word, spoken) for word, ok in zip(words, clear, strict=True)], settled
 
     def finish(self) -> list[Source]:

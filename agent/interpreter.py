@@ -222,15 +222,15 @@ class Interpreter:
                 run.wake.clear()
                 await run.wake.wait()
                 continue
-            assert run.language is not None
-            heard = run.heard_for(request)
+            heard, language = run.made_of(request)
+            assert language is not None
             answer = await run.translator.run(
-                answered, request, self._translator, run.language, self._target, self._predictor
+                answered, request, self._translator, language, self._target, self._predictor
             )
             update = run.engine.translated(request, answer.translation, answer.foreseen)
             if update is None:
                 continue
-            await run.revised(update, heard)
+            await run.revised(update, heard, language)
             if self._voice is not None:
                 for saying in sayings.push(update):
                     await out.put((saying, run.now))
@@ -272,8 +272,8 @@ class _Run:
     """Seconds of the sound that the engine knows."""
     over: bool = False
     """Nothing more will be heard."""
-    _sources: dict[int, tuple[Segment, float]] = field(default_factory=dict)
-    """Closed segments, and the position that closed them."""
+    _sources: dict[int, tuple[Segment, float, str | None]] = field(default_factory=dict)
+    """Closed segments, the position that closed them, and the language as far as it was known there."""
     _shown: tuple[str, int] = ("", 0)
 
     @property
@@ -284,7 +284,7 @@ class _Run:
     async def heard(self, source: Source, ear: SegmentEar, *, open_: bool = False) -> None:
         """Tell the viewer what was said, and then the engine: a slow viewer has it before its translation, too."""
         for segment in source.closed:
-            self._sources[segment.number] = segment, ear.heard
+            self._sources[segment.number] = segment, ear.heard, ear.language
             await self.events.put(Recognized(segment.number, segment.text, segment.start, segment.end, self.now))
         self.language, self.position = ear.language, ear.heard
         updates = self.engine.heard(source)
@@ -297,17 +297,20 @@ class _Run:
             self._shown = text, certain
             await self.events.put(Hearing(text, certain, self.now))
 
-    def heard_for(self, request: Request) -> float:
-        """Seconds of the sound that a request is made of."""
-        return self._sources[request.segment][1] if request.final else self.position
+    def made_of(self, request: Request) -> tuple[float, str | None]:
+        """Seconds of the sound that a request is made of, and the language that is spoken there."""
+        if not request.final:
+            return self.position, self.language
+        _, heard, language = self._sources[request.segment]
+        return heard, language or self.language  # a sentence may be over before its language can be told
 
-    async def revised(self, update: Update, heard: float) -> None:
+    async def revised(self, update: Update, heard: float, language: str) -> None:
         """Tell the viewer."""
         await self.events.put(Revised(update, self.now, heard))
         if update.final:
-            source, _ = self._sources.pop(update.segment)
+            source, *_ = self._sources.pop(update.segment)
             await self.events.put(
-                Translated(update.segment, source.text, update.text, source.start, source.end, self.now, self.language)
+                Translated(update.segment, source.text, update.text, source.start, source.end, self.now, language)
             )
 
     def close(self) -> None:

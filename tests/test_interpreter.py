@@ -286,6 +286,52 @@ def test_the_language_is_detected_and_held() -> None:
     assert ear.opened[0] is None
 
 
+@dataclass
+class MistakenEar(LiveEar):
+    """Detects a language for each utterance, anew until it is told one."""
+
+    languages: list[str] = field(default_factory=list)
+    told: str | None = None
+
+    def open(self, language: str | None = None) -> LiveEar:
+        self.told, self.language = language, language or self.languages.pop(0)
+        return LiveEar.open(self, language)
+
+
+@dataclass
+class Naming(Upper):
+    """Tells of which language it translates."""
+
+    pairs: frozenset[tuple[str, str]] = frozenset({("en", "pt"), ("es", "pt")})
+
+    def translate(self, text: str, source: str, target: str) -> str:
+        return " ".join(f"{source}:{word}" for word in text.split())
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_language_that_a_short_word_was_mistaken_for_is_not_held(live: bool) -> None:
+    """It is that word's alone; what tells the language by its length holds it, for the ear and the translator."""
+    turn = "one two three four five six seven eight nine ten."
+    ear = MistakenEar(["no.", turn, "yes."], languages=["en", "es", "en"])
+    pcm = sound((1, 0), (0.5, 1), (1, 0), (3, 1), (1, 0), (0.5, 1), (1, 0))
+    got = events(interpreter([], ear=ear, live=live, source=None, voice=None, translator=Naming()), pcm)
+    assert [e.language for e in got if isinstance(e, Translated)] == ["en", "es", "es"]
+    translated = [word for e in got if isinstance(e, Translated) for word in e.translation.split()]
+    assert translated == ["en:no.", *(f"es:{word}" for word in turn.split()), "es:yes."]
+    assert ear.told == "es"
+    shown = {word for e in got if isinstance(e, Revised) and e.update.segment == 1 for word in e.update.text.split()}
+    assert shown <= {f"es:{word}" for word in turn.split()}
+
+
+def test_a_sentence_that_is_over_before_its_language_can_be_told_waits_for_it() -> None:
+    """And is translated from what follows it is in."""
+    ear = MistakenEar(["no. one two three four five six seven eight nine ten."], languages=["es"])
+    subject = interpreter([], ear=ear, live=True, source=None, voice=None, translator=Naming())
+    got = events(subject, sound((1, 0), (3, 1), (1, 0)))
+    assert next(e for e in got if isinstance(e, Recognized)).at < 2.0
+    assert [e.language for e in got if isinstance(e, Translated)] == ["es", "es"]
+
+
 def test_what_is_spoken_late_is_spoken_faster() -> None:
     """And at the voice's own pace when there is time."""
     long = " ".join(["word"] * 20) + "."

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from string import punctuation
 from typing import Any, Final
 
 import numpy as np
@@ -139,11 +140,17 @@ class Engine:
         frames = max(2, round(encoded.seconds * _FRAMES_PER_SECOND))
         [found] = self._model.find_alignment(tokenizer, [list(decoded.tokens)], encoded.features, frames)
         merge_punctuations(found, _PREPENDED, _APPENDED)
-        return [
-            Word(word["word"].strip(), float(word["start"]), float(word["end"]), float(word["probability"]))
-            for word in found
-            if word["word"].strip()
-        ]
+        words: list[Word] = []
+        for part in found:
+            if not (text := part["word"].strip()):
+                continue
+            end, p = float(part["end"]), float(part["probability"])
+            if words and part["word"][0] in punctuation:  # no space before it: "10,250" and "well-known" are a word
+                last = words.pop()
+                words.append(Word(last.text + text, last.start, end, min(p, last.p or p)))
+            else:
+                words.append(Word(text, float(part["start"]), end, p))
+        return words
 
     def _make_tokenizer(self, language: str) -> tuple[Any, Sequence[int]]:
         tokenizer = Tokenizer(self._model.hf_tokenizer, self.multilingual, "transcribe", language)

@@ -59,6 +59,16 @@ def test_words_have_times_and_probabilities(english_recognizer, spoken):
     assert all(0 < word.p <= 1 for word in final.words)
 
 
+def test_a_number_and_a_word_with_a_hyphen_are_one_word_each(english_recognizer, spoken):
+    """The words joined by spaces are the text, whatever marks stand inside them."""
+    said = "My brother-in-law is a twenty-year-old. He pays three point five million, or ten percent."
+    final = heard(english_recognizer, spoken(said))
+    assert {"brother-in-law", "3.5", "10%."} & set(final.text.split())
+    assert [word.text for word in final.words] == final.text.split()
+    times = [t for word in final.words for t in (word.start, word.end)]
+    assert times == sorted(times)
+
+
 def test_word_times_do_not_depend_on_the_silence_before(english_recognizer, spoken):
     """More silence in front shifts every word by as much."""
     early, late = (heard(english_recognizer, np.concatenate([silence(s), spoken(FOX)])) for s in (1.28, 6.40))

@@ -21,6 +21,8 @@ _LINES: Final = 2
 _CHARACTERS_PER_SECOND: Final = 17
 """Reading speed."""
 _LEAST_S: Final = 1.0
+_SEEN_S: Final = 0.5
+"""What stands for less is gone before it is seen."""
 
 SUFFIXES: Final = (".srt", ".vtt")
 
@@ -47,8 +49,8 @@ def cues(start: float, end: float, text: str) -> Iterator[Cue]:
 class SubtitleFile:
     """A file that grows with the translation; ``close`` it (or use ``with``) to complete it.
 
-    A cue is written when the next one is known: until then it may stand longer, so that it can be read. A file that
-    is there already stays until the first.
+    A cue is written when the next one is known: until then it may stand longer, so that it can be read; words that
+    follow too fast to be seen alone stand together. A file that is there already stays until the first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,8 +63,10 @@ class SubtitleFile:
     def add(self, start: float, end: float, text: str) -> None:
         """What was said from ``start`` to ``end`` seconds; starts never go back."""
         for cue in cues(start, end, text):
-            self._flush(cue.start)
-            self._last = cue
+            joined = self._joined(cue)
+            if joined is None:
+                self._flush(cue.start)
+            self._last = joined or cue
 
     def close(self) -> None:
         """Write the last cue. May be called twice."""
@@ -70,6 +74,14 @@ class SubtitleFile:
             self._flush(None)
             with self._writing():
                 self._file.close()
+
+    def _joined(self, cue: Cue) -> Cue | None:
+        """The cue that waits and the next as one, where the first would not be seen and there is room for both."""
+        last = self._last
+        if last is None or cue.start - last.start >= _SEEN_S:
+            return None
+        lines = textwrap.wrap(f"{last.text} {cue.text}", _WIDTH)
+        return Cue(last.start, cue.end, "\n".join(lines)) if len(lines) <= _LINES else None
 
     @cached_property
     def _file(self) -> TextIO:

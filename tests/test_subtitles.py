@@ -28,6 +28,23 @@ def test_subrip(tmp_path: Path) -> None:
     )
 
 
+def test_words_that_follow_each_other_fast_stand_together(tmp_path: Path) -> None:
+    """None for a time in which it can't be seen, as long as there is room; and none is lost where there is not."""
+    path = tmp_path / "a.srt"
+    long = "Uma frase que enche as duas linhas desta legenda até ao fim da segunda."
+    with SubtitleFile(path) as file:
+        file.add(1.0, 1.0, "Certo.")
+        file.add(1.06, 1.3, "Ok.")
+        file.add(1.7, 2.0, "Mas, sobretudo,")
+        file.add(1.9, 7.0, long)
+    assert path.read_text() == (
+        "1\n00:00:01,000 --> 00:00:01,700\nCerto. Ok.\n\n"
+        "2\n00:00:01,700 --> 00:00:01,900\nMas, sobretudo,\n\n"
+        "3\n00:00:01,900 --> 00:00:07,000\nUma frase que enche as duas linhas desta\n"
+        "legenda até ao fim da segunda.\n\n"
+    )
+
+
 def test_webvtt(tmp_path: Path) -> None:
     """A heading, times with a point, marks escaped."""
     path = tmp_path / "a.vtt"

@@ -32,8 +32,6 @@ from dragoman.translation.steering import Translator
 
 _EVENTS: Final = 4
 _FRAMES: Final = 256
-_SAYINGS: Final = 64
-"""Clauses that may wait to be spoken; beyond them translating waits too."""
 _AHEAD_S: Final = 1.0
 """A clause is ready about so long before its turn, and made no sooner: its pace then fits how late it really is."""
 
@@ -175,7 +173,8 @@ class Interpreter:
 
     async def _stages(self, run: _Run, frames: AsyncIterable[Samples]) -> None:
         sound: asyncio.Queue[Samples | None] = asyncio.Queue(_FRAMES)
-        sayings: asyncio.Queue[tuple[Saying, float] | None] = asyncio.Queue(_SAYINGS)
+        # Captions never wait for the voice: what waits for it are lines of text, a few where there is a ``latest``.
+        sayings: asyncio.Queue[tuple[Saying, float] | None] = asyncio.Queue()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(frames, sound))
@@ -233,8 +232,8 @@ class Interpreter:
             await run.revised(update, heard, language)
             if self._voice is not None:
                 for saying in sayings.push(update):
-                    await out.put((saying, run.now))
-        await out.put(None)
+                    out.put_nowait((saying, run.now))
+        out.put_nowait(None)
 
     async def _speak(self, run: _Run, source: asyncio.Queue[tuple[Saying, float] | None]) -> None:
         timeline = Timeline()

@@ -357,6 +357,17 @@ def test_a_voice_that_is_too_slow_leaves_out_rather_than_fall_behind() -> None:
     assert all(at == pytest.approx(3 * n + 2 + PATIENCE, abs=0.1) for n, at in translated.items())
 
 
+def test_captions_do_not_wait_for_a_voice_that_says_everything() -> None:
+    """However late it is, and whatever waits for it."""
+    got = events(interpreter([("yes. " * 10).strip()] * 10, voice=Tone(each=3.0)), sound(*[(1, 1), (1, 0)] * 10))
+    translated = [e for e in got if isinstance(e, Translated)]
+    assert len(translated) == 100
+    assert max(e.at - e.end for e in translated) < 3.0
+    spoken = [e for e in got if isinstance(e, Spoken)]
+    assert len(spoken) == 100
+    assert spoken[-1].start > 200
+
+
 def test_speech_never_overlaps_itself() -> None:
     """What is longer than its source pushes the next back; nothing is dropped."""
     long = " ".join(["word"] * 20) + "."

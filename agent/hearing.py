@@ -14,8 +14,8 @@ from dragoman.audio.frames import Frames
 from dragoman.audio.types import INPUT_RATE, Samples, Word
 from dragoman.translation.segmenter import Heard, Source
 
-OVER: Final = round(2.5 * INPUT_RATE)
-"""Silence after which a sentence that seemed unfinished is over too."""
+_OVER_S: Final = 2.5
+"""After so long without a word a sentence that seemed unfinished is over too, be it silence or what is left out."""
 _COMPLETE: Final = 0.5
 _FULL: Final = 10 * INPUT_RATE
 _TELLING: Final = 2 * INPUT_RATE
@@ -39,6 +39,7 @@ class SegmentEar:
         self._frames = Frames(WINDOW)
         self._fresh = 0
         self._waiting = False
+        self._said = 0.0  # where the last word ends
         self._fixed = language
         self.heard = 0.0
         """Seconds of the sound that has been taken."""
@@ -54,7 +55,7 @@ class SegmentEar:
         self._cutter.push(window)
         self.heard += len(window) / INPUT_RATE
         self._fresh = self._fresh + len(window) if self._cutter.length else 0
-        if self._waiting and not self._cutter.length and self._cutter.silence >= OVER:
+        if self._waiting and not self._cutter.length and self._cutter.silence >= _OVER_S * INPUT_RATE:
             self._waiting = False
             return self._heard.over()
         return None
@@ -78,22 +79,22 @@ class SegmentEar:
         clear, settled = self._clear(caption.words, caption.lang)
         if any(clear) and (self.language is not None or self._cutter.length >= _TELLING):
             self.language = self._fixed or caption.lang or self.language
-        return self._heard.partial(_kept(caption.words, clear), sum(clear[: min(settled, caption.stable)]))
+        words = _kept(caption.words, clear)
+        self._said = words[-1].end if words else self._said
+        return self._heard.partial(words, sum(clear[: min(settled, caption.stable)]))
 
     def end(self) -> Source:
         """What the utterance said. Blocking."""
         self._fresh = 0
-        segments = self._cutter.take()
-        if not segments:
-            # Nothing after all: what was open of it is gone, and what is certain waits for more, or a long silence.
-            self._waiting = True
-            return self._heard.ended((), complete=False)
-        segment = segments[0]
-        words = _kept(segment.words, self._clear(segment.words, segment.lang)[0])
-        if words:  # of a short word the language is soon mistaken: the recognizer is not held to it, nor is this
-            self.language = self._fixed or segment.lang
-        # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits.
+        words: list[Word] = []
+        for segment in self._cutter.take():
+            words = _kept(segment.words, self._clear(segment.words, segment.lang)[0])
+            if words:  # of a short word the language is soon mistaken: the recognizer is not held to it, nor is this
+                self.language, self._said = self._fixed or segment.lang, words[-1].end
+        # A pause inside a sentence ("ask not ...") must not tear it in two: what seems unfinished waits. Of nothing
+        # after all what was open is gone, and what is certain waits too.
         complete = bool(words) and self._detector.complete(" ".join(word.text for word in words)) >= _COMPLETE
+        complete = complete or self.heard - self._said >= _OVER_S
         self._waiting = not complete
         return self._heard.ended(words, complete=complete)
 

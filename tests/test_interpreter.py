@@ -267,6 +267,16 @@ def test_what_another_language_sounds_like_is_left_out() -> None:
     assert not shown & set(foreign.split())
 
 
+def test_a_sentence_does_not_wait_for_the_end_of_another_language() -> None:
+    """What is left out is a pause: whoever was cut short by it is translated then, and not when all are silent."""
+    foreign = "Ootrain Para Cidaj Esta A Trasado Oji Vosse"
+    ear = DoubtingEar(["and if you", foreign, foreign, foreign])
+    got = events(interpreter([], ear=ear, live=True, voice=None), sound((1, 0), (1, 1), *[(1, 0), (4, 1)] * 3, (1, 0)))
+    [translated] = [e for e in got if isinstance(e, Translated)]
+    assert translated.text == "and if you"
+    assert translated.at == pytest.approx(3 + 4 + PATIENCE, abs=0.1)
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_who_searches_for_words_is_not_heard_doing_so(live: bool) -> None:
     """The sound of it is left out, live and at the end, and the word of another language that looks like it stays."""

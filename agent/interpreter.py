@@ -38,7 +38,9 @@ _AHEAD_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What is being said: of all open segments; the first ``certain`` words will not change."""
+    """What is being said: of all open segments; the first ``certain`` words will not change. Empty where what was heard
+    last turned out to be nothing.
+    """
 
     text: str
     certain: int
@@ -292,7 +294,9 @@ class _Run:
             await self.events.put(Revised(update, self.now, self.position))
         text = " ".join(segment.text for segment in source.open)
         certain = sum(segment.certain or 0 for segment in source.open)
-        if open_ and text and (text, certain) != self._shown:
+        if source.closed and not text:
+            self._shown = "", 0  # what was shown as open is told as recognized
+        if (open_ or not text) and (text, certain) != self._shown:
             self._shown = text, certain
             await self.events.put(Hearing(text, certain, self.now))
 

@@ -267,6 +267,16 @@ def test_what_another_language_sounds_like_is_left_out() -> None:
     assert not shown & set(foreign.split())
 
 
+def test_what_turns_out_to_be_nothing_is_taken_back() -> None:
+    """It is not left on the screen until someone speaks again; what is recognized needs no word of that."""
+    cough, word = LiveEar(["one"]), LiveEar(["one."])
+    cough.final = lambda: Heard("")  # type: ignore[method-assign]
+    pcm = sound((1, 0), (1, 1), (4, 0))
+    for ear, told in ((cough, ["one", ""]), (word, ["one."])):
+        got = events(interpreter([], ear=ear, live=True, voice=None), pcm)
+        assert [e.text for e in got if isinstance(e, Hearing)] == told
+
+
 def test_a_sentence_does_not_wait_for_the_end_of_another_language() -> None:
     """What is left out is a pause: whoever was cut short by it is translated then, and not when all are silent."""
     foreign = "Ootrain Para Cidaj Esta A Trasado Oji Vosse"

@@ -62,7 +62,8 @@ class Update:
     source_words_covered: int
     """Leading source words that the text says."""
     final: bool
-    """The segment's last update."""
+    """The segment's last update. Where it says nothing the segment turned out to be none: the next one has its number,
+    and counts from 1."""
 
     @property
     def text(self) -> str:

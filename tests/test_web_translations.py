@@ -37,6 +37,7 @@ class Scripted:
 
     target: str
     events: tuple[Event, ...] = ()
+    fails: bool = False
     heard: int = 0
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
@@ -47,6 +48,8 @@ class Scripted:
                 told = True
                 for event in self.events:
                     yield event
+                if self.fails:
+                    raise DragomanError("the translator is gone")
         yield Revised(Update(99, 1, f"{self.target} {round(self.heard / 16_000)}", "", 1, True), 0.0, 0.0)
 
 
@@ -55,6 +58,7 @@ class Interpreters:
     events: tuple[Event, ...] = ()
     asked: list[tuple[str | None, str, bool]] = field(default_factory=list)
     failing: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
     broken: Exception | None = None
     unknown: tuple[str, ...] = ()
 
@@ -64,7 +68,8 @@ class Interpreters:
             raise DragomanError(f"no translator to {target}")
         if self.broken is not None:
             raise self.broken
-        return Scripted(target, self.events)
+        leaves = target in self.leaving
+        return Scripted(target, self.events if leaves or not self.leaving else (), leaves)
 
     def require(self, source: str | None, target: str, speaks: bool) -> None:
         if target in self.unknown:
@@ -265,6 +270,20 @@ def test_a_pair_that_nobody_can_translate_is_told_and_the_session_goes_on() -> N
         assert [e["delta"] for e in got if e["type"] == "session.output_transcript.delta"] == ["pt 1"]
 
     run(Interpreters(failing=("xx",)), test)
+
+
+def test_what_fails_inside_a_sentence_takes_no_words_from_the_next() -> None:
+    """The sentence ends where it is; the next target's are whole."""
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append())
+        error = (await received(socket, until="error"))[-1]
+        assert "the translator is gone" in error["error"]["message"]  # type: ignore[index]
+        await say(socket, into("fr"), append(), CLOSE)
+        got = await received(socket)
+        assert [e["delta"] for e in got if e["type"] == "session.output_transcript.delta"] == [" fr 1"]
+
+    run(Interpreters(TOLD[:2], leaving=("pt",)), test)
 
 
 def test_a_pair_that_is_known_to_have_no_translator_is_refused_at_the_update() -> None:

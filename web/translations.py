@@ -46,6 +46,10 @@ class Appended:
         self._given = 0
         self._any = False
 
+    def broken_off(self) -> None:
+        """The open text ends where it is: what follows is another."""
+        self._given = 0
+
     def partial(self, text: str, certain: int) -> str:
         """The piece for an open text whose first ``certain`` words will not change; may be empty."""
         fresh = text.split()[self._given : certain]
@@ -79,6 +83,12 @@ class Telling:
     def __post_init__(self) -> None:
         self._heard, self._said = Appended(), Appended()
         self._encoder = Encoder(Pcm())
+
+    def failed(self, error: DragomanError) -> list[ServerEvent]:
+        """The server's events for an interpreter that is broken off."""
+        self._heard.broken_off()
+        self._said.broken_off()
+        return [error_event(str(error), kind="server_error", code="interpreter_failed")]
 
     def tell(self, happened: Event) -> list[ServerEvent]:
         """The server's events for one of the interpreter's."""
@@ -210,7 +220,7 @@ class TranslationConnection:
                 async for happened in happenings:
                     await self._send(self._telling.tell(happened))
         except DragomanError as error:
-            await self._send([error_event(str(error), kind="server_error", code="interpreter_failed")])
+            await self._send(self._telling.failed(error))
             while await sound.get() is not None:  # the client is read on, and may ask for another language
                 pass
 

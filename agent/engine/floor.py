@@ -320,8 +320,8 @@ class Floor(Turns):
     # ---- a voice over the reply
 
     def _hold(self, turn: Turn) -> None:
-        if self._replies.current is None:
-            return
+        if self._replies.current is None or not self._replies.current.seconds:
+            return  # what is text alone disturbs nobody who speaks
         self._take_floor(turn)
         self.phase = Phase.HELD
         self._out.append(do.Hold(self._replies.current.number, turn.number, turn.start))

@@ -92,7 +92,7 @@ class Reply:
         """The words whose end lies in the first ``seconds``."""
         heard = " ".join(word.text for word in self.words if word.end <= seconds + HEARD_SLACK_S)
         # What goes on from first words may begin with a mark, which is a word of its own then.
-        return _MARK.sub("", heard)
+        return _MARK.sub("", heard).strip()
 
     @property
     def asks(self) -> bool:
@@ -101,8 +101,8 @@ class Reply:
 
     @property
     def sayable(self) -> bool:
-        """Whether there is something to play, or nothing to wait for."""
-        return self.seconds > 0 or (self.written and not self.failure)
+        """Whether there is something to play or to show, or nothing to wait for."""
+        return bool(self.words) or self.seconds > 0 or (self.written and not self.failure)
 
     def rewind(self, most: float) -> None:
         """Go back to the start of the word that was cut, if that is at most ``most`` seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -95,9 +95,12 @@ class ReplyWriter:
         try:
             await self.left()
             voice = await self._voice()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(order, voice, clauses, limited.set))
-                group.create_task(self._speak(order, voice, clauses))
+            if voice is None:
+                await self._show(order, limited.set)
+            else:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._read(order, voice, clauses, limited.set))
+                    group.create_task(self._speak(order, voice, clauses))
         except* DragomanError as errors:
             self._ended(on.ReplyFailed(order.reply, str(errors.exceptions[0])))
         except* Exception as errors:  # nor must a voice that can't be opened end the conversation
@@ -105,33 +108,48 @@ class ReplyWriter:
         else:
             self._ended(on.ReplyWritten(order.reply, limited.is_set()))
 
-    async def _read(
-        self,
-        order: Order,
-        voice: Synthesizer | None,
-        clauses: asyncio.Queue[Clause | None],
-        limited: Callable[[], None],
-    ) -> None:
-        splitter = ClauseSplitter(voice.language if voice else "en")
+    async def _deltas(self, order: Order, limited: Callable[[], None]) -> AsyncGenerator[str, None]:
         deltas = self._responder.reply(
             order.messages, prefix=order.prefix, max_tokens=order.max_tokens, limited=limited
         )
         async with aclosing(amended(deltas, order.prefix)) as stream:  # closing it stops the model at once
             async for delta in stream:
                 self._wrote(order.reply, delta)
+                yield delta
+
+    async def _show(self, order: Order, limited: Callable[[], None]) -> None:
+        """Text alone: all that is written counts, as it is written."""
+        rest = ""
+        async with aclosing(self._deltas(order, limited)) as deltas:
+            async for delta in deltas:
+                *whole, rest = (rest + delta).split(" ")
+                self._shown(order.reply, whole)
+        self._shown(order.reply, [rest.rstrip()])
+
+    def _shown(self, reply: int, words: Sequence[str]) -> None:
+        if words:
+            timed = tuple(Word(word, 0.0, 0.0) for word in words)
+            self._spoke(reply, np.zeros(0, np.float32), on.ReplySpeech(reply, timed, 0.0))
+
+    async def _read(
+        self,
+        order: Order,
+        voice: Synthesizer,
+        clauses: asyncio.Queue[Clause | None],
+        limited: Callable[[], None],
+    ) -> None:
+        splitter = ClauseSplitter(voice.language)
+        async with aclosing(self._deltas(order, limited)) as deltas:
+            async for delta in deltas:
                 for clause in splitter.feed(delta):
                     await clauses.put(clause)
         for clause in splitter.flush():
             await clauses.put(clause)
         await clauses.put(None)
 
-    async def _speak(self, order: Order, voice: Synthesizer | None, clauses: asyncio.Queue[Clause | None]) -> None:
+    async def _speak(self, order: Order, voice: Synthesizer, clauses: asyncio.Queue[Clause | None]) -> None:
         seconds, gap = order.begun_s, _after(order.prefix)
         while (clause := await clauses.get()) is not None:
-            if voice is None:
-                words = tuple(Word(word, 0.0, 0.0) for word in clause.text.split())
-                self._spoke(order.reply, np.zeros(0, np.float32), on.ReplySpeech(order.reply, words, 0.0))
-                continue
             speech = await self._worker.run(voice.synthesize, clause.text, rate=order.rate, final=clause.final)
             silence = np.zeros(round(gap * OUTPUT_RATE), np.float32)
             pcm = np.concatenate((silence, speech.pcm))

@@ -423,12 +423,48 @@ def test_a_turn_in_a_language_without_a_voice_is_answered_all_the_same(
     assert tongues == list(answered)
 
 
-def test_text_only_replies_are_heard_whole() -> None:
-    """Without a voice the whole text is in the history at once."""
-    parts = scripted(["Hello."], ["Hello there, friend."])
-    events, record = converse_now(parts, speech((0.5, 1.5), seconds=2), speak=False)
-    assert record.turns[0].heard == "Hello there, friend."
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Hello there, friend.",
+        "See [this](https://example.org/a?b=c):\n```\nif  x:\n    pass\n```\n",
+        "\U0001f600",
+        " \n ",
+    ],
+    ids=["plain", "marked up", "emoji", "blank"],
+)
+def test_text_only_replies_are_heard_whole(written: str) -> None:
+    """Without a voice all that was written is in the history, what can't be said too."""
+
+    class Writing(ScriptedResponder):
+        async def reply(self, messages: Sequence[Message], **_: object) -> AsyncGenerator[str, None]:
+            self.prompts.append(list(messages))
+            for start in range(0, len(written), 3):
+                yield written[start : start + 3]
+
+    parts = scripted(["Hello.", "Bye."], [])
+    parts.responder = responder = Writing([])
+    events, record = converse_now(parts, speech((0.5, 1.5), (4.5, 5.5), seconds=6), speak=False)
+    whole = written.strip()
+    assert [turn.heard for turn in record.turns] == [whole] * 2
+    remembered = [message.content for message in responder.prompts[-1] if message.role == "assistant"]
+    assert remembered == [whole] * bool(whole)
     assert only(events, ev.ReplyPlaying) == []
+
+
+def test_text_only_replies_are_shown_as_they_are_written() -> None:
+    """Who reads needs no voice to begin."""
+    shown: list[tuple[float, str]] = []
+
+    def note(event: ev.SessionEvent, _: object) -> None:
+        if isinstance(event, ev.ReplyText):
+            shown.append((asyncio.get_running_loop().time(), event.text))
+
+    parts = scripted(["Hello."], ["word " * 50], per_word=0.1)
+    settings = SessionSettings(speak=False)
+    run_virtual(converse(parts, settings, [speech((0.5, 1.5), seconds=2)], told=note), measured=False)
+    assert len(shown) == 50
+    assert shown[0][0] < 2.5 < shown[-1][0] - 3
 
 
 def test_manual_turns() -> None:

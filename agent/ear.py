@@ -135,10 +135,8 @@ class Ear:
         return not self.free.is_set() and self.heard - self._cut >= _LONGEST - INPUT_RATE
 
     def tune(self, threshold: float) -> None:
-        """Set how sure the detector must be of a voice; takes effect when no one speaks."""
-        if not self._edges.speaking:
-            release = max(0.05, threshold - 0.15)
-            self._edges = SpeechEdges(threshold=threshold, release=release, origin=self._edges.position)
+        """Set how sure the detector must be of a voice, of one that is heard now too."""
+        self._edges.tune(threshold, max(0.05, threshold - 0.15))
 
     def hear(self, pcm: Samples, *, detect: bool) -> None:
         """Take sound at 16 kHz, any length; with ``detect``, tell the engine where speech begins and ends.

@@ -93,18 +93,22 @@ class SpeechEdges:
         threshold: float = 0.5,
         release: float = 0.35,
         silent: int = 2,
-        origin: int = 0,
     ) -> None:
-        if not 0 < release <= threshold < 1 or silent < 1:
-            raise ValueError("needs 0 < release <= threshold < 1 and at least one silent window")
+        if silent < 1:
+            raise ValueError("needs at least one silent window")
+        self.tune(threshold, release)
         self._hop = hop
-        self._threshold = threshold
-        self._release = release
         self._needed_silence = silent
-        self._position = origin  # end of the last window
+        self._position = 0  # end of the last window
         self._recent: deque[bool] = deque(maxlen=_RECENT)
         self._silence = 0
         self._speaking = False
+
+    def tune(self, threshold: float, release: float) -> None:
+        """Set both thresholds for the windows to come."""
+        if not 0 < release <= threshold < 1:
+            raise ValueError("needs 0 < release <= threshold < 1")
+        self._threshold, self._release = threshold, release
 
     @property
     def speaking(self) -> bool:

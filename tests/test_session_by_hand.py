@@ -16,7 +16,7 @@ from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
 from dragoman.audio.types import INPUT_RATE, Samples
 
-from .fakes import Heard, ScriptedResponder, ToneVoice, scripted, speech
+from .fakes import Heard, LoudIsSpeech, ScriptedResponder, ToneVoice, scripted, speech
 from .test_session import only
 from .test_turn_taking import ScriptedDrafter, ScriptedTurns, Trusting, Written
 
@@ -256,6 +256,27 @@ def test_a_turn_that_is_open_when_turn_detection_changes_has_an_end(detected: bo
     _, events = held(parts, drive, turn_detection=not detected)
     assert len(only(events, ev.UserBackchannel if detected else ev.UserTurn)) == 1
     assert len(only(events, ev.ReplyDone)) == 1
+
+
+def test_a_noise_that_is_taken_for_a_voice_is_none_any_more_when_the_threshold_is_raised() -> None:
+    """A client that raises it because of a noise does so while that is heard."""
+
+    class Unsure(LoudIsSpeech):
+        def probability(self, window: Samples) -> float:
+            return 0.6 * super().probability(window)
+
+    parts = scripted(["Hello."], [])
+    parts.voice_activity = Unsure
+
+    async def drive(session: Session) -> None:
+        noise = speech((0, 1), seconds=1)
+        await hear(session, noise)
+        session.configure(replace(session.settings, threshold=0.9))
+        await hear(session, np.tile(noise, 3))
+
+    _, events = held(parts, drive, create_response=False)
+    assert [round(stopped.at) for stopped in only(events, ev.UserStopped)] == [1]
+    assert len(only(events, ev.UserStarted)) == len(only(events, ev.UserTurn)) == 1
 
 
 def anticipating(**responder: float) -> Parts:

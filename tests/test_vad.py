@@ -54,11 +54,6 @@ def test_a_dip_between_the_thresholds_does_not_end_speech():
     assert edges_of([0.9, 0.9, *[0.4] * 20]) == [Started(0)]
 
 
-def test_positions_count_from_the_origin():
-    """A detector that joins late speaks of the same samples."""
-    assert edges_of([0.9, 0.9], origin=10_000) == [Started(10_000)]
-
-
 @given(PROBABILITIES, st.integers(1, 5))
 def test_edges_alternate_and_never_go_back(probabilities, silent):
     """Whatever is heard: start, end, start, ... at positions that grow and have been heard."""

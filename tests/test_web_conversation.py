@@ -615,6 +615,27 @@ def test_failure_is_told() -> None:
     assert details["error"]["message"] == "the server is gone"
 
 
+def test_failure_of_something_else_leaves_a_response_that_is_on_its_way() -> None:
+    """What fails beside the reply is told, and the reply is still the response that was asked for."""
+    desk = Desk()
+    desk.send("response.create", response={"metadata": {"client_event_id": "abc"}})
+    assert types(desk.happen(on.Problem("the model of turn-taking failed: it is away", 0.0))) == ["error"]
+    desk.happen(*spoken_reply(turn=0), on.ReplyDone(1, 2.0, "completed", "Hello", "Hello"))
+    (created, done) = (each["response"] for each in desk.said if "response" in each)
+    assert (created["id"], done["status"], done["metadata"]) == (done["id"], "completed", {"client_event_id": "abc"})
+
+
+def test_request_that_waits_for_a_turn_which_is_not_recognized_fails() -> None:
+    """There is nothing to answer."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.conversation.received(16_000)
+    desk.send("input_audio_buffer.commit")
+    desk.send("response.create")
+    assert types(desk.happen(on.Problem("recognition failed: it broke", 0.0))) == ["done", "error"]
+    desk.happen(on.UserTurn(1, "", 0.0, 1.0, 0))
+    assert ("respond", None, None) not in desk.session.calls
+
+
 def test_text_session_sends_no_sound() -> None:
     """output_modalities ["text"]: text deltas and an output_text item."""
     desk = Desk(output_modalities=["text"])

@@ -370,7 +370,8 @@ class Conversation:
             case on.PhaseChanged(phase, at):
                 return self._view.extra("phase", phase=phase, at_ms=round(at * 1000))
             case on.Problem(message):
-                self._asked = None
-                return [*self._replies.failed(message), error_event(message, kind="server_error")]
+                waits, self._asked = self._asked is not None, None  # what the session writes already still comes
+                failed = self._replies.failed(message) if waits else []
+                return [*failed, error_event(message, kind="server_error")]
             case on.UserStopped() | on.ReplyPlaying() | on.AgentAttends():
                 return []

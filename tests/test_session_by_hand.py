@@ -102,6 +102,22 @@ def test_a_reply_of_which_nothing_was_heard_leaves_no_trace() -> None:
     assert history(session) == []
 
 
+@pytest.mark.parametrize("seconds", [0.15, 1.0], ids=["while it is written", "later"])
+def test_a_text_only_reply_that_is_taken_back_leaves_no_trace(seconds: float) -> None:
+    """Though its words take no time."""
+    parts = scripted(["Hello."], ["One two three."])
+
+    async def drive(session: Session) -> None:
+        session.respond()
+        await asyncio.sleep(seconds)
+        session.truncate(1, 0.0)
+        await asyncio.sleep(0.1)
+
+    session, events = held(parts, drive, speak=False)
+    assert len(only(events, ev.ReplyDone)) == 1
+    assert history(session) == []
+
+
 def test_a_reply_that_is_cancelled_before_the_session_runs_is_not_written() -> None:
     """The language model is asked for the next one only."""
     parts = scripted(["Hello."], ["One two three."])

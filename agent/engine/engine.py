@@ -101,6 +101,8 @@ class Engine(Arming):
         if reply := self._replies.numbered(number):
             reply.position = min(seconds, reply.seconds)
             if self.phase is not Phase.HELD:
+                if not seconds:
+                    reply.words.clear()  # those of a text too, which take no time
                 self._replies.end("interrupted")
                 self._after_reply()
         else:

@@ -68,4 +68,4 @@ class Replies:
     def rewrite(self, number: int, seconds: float) -> None:
         """Of a reply that is over, only ``seconds`` were heard."""
         if number in self._past:
-            self._tell(do.Rewrite(number, self._past[number].heard(seconds)))
+            self._tell(do.Rewrite(number, self._past[number].heard(seconds) if seconds else ""))

@@ -31,17 +31,14 @@ class Memory:
         return self._last
 
     def last(self, role: Role) -> str:
-        """The newest message, if it is of ``role``; else nothing."""
-        newest = next(reversed(self._entries.values()), None)
+        """The newest message that has a text, if it is of ``role``; else nothing."""
+        newest = next((entry for entry in reversed(self._entries.values()) if entry.content), None)
         return newest.content if newest is not None and newest.role == role else ""
 
     def rewrite(self, entry: int, text: str) -> None:
-        """Change a message's text; an empty one is removed. Unknown numbers (long gone) are ignored."""
+        """Change a message's text; an empty one keeps its place. Unknown numbers (long gone) are ignored."""
         if entry in self._entries:
-            if text:
-                self._entries[entry] = Message(self._entries[entry].role, text)
-            else:
-                del self._entries[entry]
+            self._entries[entry] = Message(self._entries[entry].role, text)
 
     def correct(self, entry: int, text: str) -> bool:
         """Change a message's text, but not before ``settle``: what stands behind it has been read by the language

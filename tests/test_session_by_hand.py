@@ -88,7 +88,7 @@ def test_a_turn_that_is_committed_while_a_reply_sounds_comes_after_it() -> None:
 
 
 def test_a_reply_of_which_nothing_was_heard_leaves_no_trace() -> None:
-    """Its place in the history is given up."""
+    """Its place in the history stays empty."""
     parts = scripted(["Hello."], ["One two three."])
 
     async def drive(session: Session) -> None:
@@ -100,6 +100,22 @@ def test_a_reply_of_which_nothing_was_heard_leaves_no_trace() -> None:
     session, events = held(parts, drive)
     assert [done.status for done in only(events, ev.ReplyDone)] == ["cancelled"]
     assert history(session) == []
+
+
+def test_what_a_client_heard_counts_where_the_session_thought_that_it_was_nothing() -> None:
+    """A client that plays by itself knows better, and it is told of the interruption before it can say so."""
+    parts = scripted(["Hello."], ["One two three."])
+
+    async def drive(session: Session) -> None:
+        session.respond()
+        await asyncio.sleep(0.3)
+        session.cancel()
+        session.truncate(1, 0.55)
+        await asyncio.sleep(0.1)
+
+    session, events = held(parts, drive)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == [""]
+    assert history(session) == [("assistant", "One two")]
 
 
 @pytest.mark.parametrize("seconds", [0.15, 1.0], ids=["while it is written", "later"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_a_number_too_long_for_a_name_is_said_digit_by_digit(english_voice: Voic
     speech = english_voice.synthesize("7" * count)
     assert [word.text for word in speech.words] == ["7" * count]
     np.testing.assert_array_equal(speech.pcm, english_voice.synthesize("seven " * count).pcm)
+
+
+def test_a_word_without_end_does_not_hold_up_the_voice(english_voice: Voice) -> None:
+    """As small language models write it now and then: reading it took minutes, for all sessions."""
+    text = "So ha-" + "ha-" * 200 + " he said."
+    begun = time.process_time()
+    speech = english_voice.synthesize(text)
+    assert time.process_time() - begun < 10
+    assert [word.text for word in speech.words] == text.split()
+    assert all(word.end > word.start for word in speech.words)
 
 
 def test_rate_changes_the_length(english_voice: Voice) -> None:

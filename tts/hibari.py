@@ -20,6 +20,8 @@ from dragoman.tts.voice import Durations, Voice, spread
 
 _LONG: Final = re.compile(r"\d{16,}")
 """Digits that nobody says as one number: its rules name quadrillions, and fail beyond undecillions."""
+_ENDLESS: Final = re.compile(r"\S{40}(?=\S{20})")
+"""Where a word without end ("ha-ha-ha-...") is cut: its rules take time by the cube of a word's parts."""
 
 
 class HibariEngine:
@@ -49,7 +51,8 @@ class HibariEngine:
     def _read(self, text: str) -> str:
         """Phonemes of a text. Its rules fail on some odd numerals: such a word is left unspoken, not the sentence."""
         try:
-            return str(self._hibari.g2p(_LONG.sub(lambda digits: " ".join(digits.group()), text)))
+            said = _ENDLESS.sub(r"\g<0> ", _LONG.sub(lambda digits: " ".join(digits.group()), text))
+            return str(self._hibari.g2p(said))
         except (ValueError, LookupError, TypeError, AttributeError):
             words = text.split()
             return " ".join(map(self._read, words)) if len(words) > 1 else ""

@@ -111,7 +111,7 @@ class Ear:
         self._unrefined: tuple[_OpenTurn, int] | None = None
         self._refine = asyncio.Event()
         self._cut = 0
-        """Where a turn was ended by hand: what was said before belongs to it."""
+        """Where a turn ended: what was said before belongs to it."""
         self.free = asyncio.Event()
         """Unset while a turn that was ended by hand waits for its words."""
         self.free.set()
@@ -151,7 +151,7 @@ class Ear:
         self._past.append(window)
         self._past_length += len(window)
         turn = self._turn
-        kept = self._kept if turn is None or not turn.whole else _LONGEST
+        kept = max(self._kept, self.prefix + INPUT_RATE) if turn is None or not turn.whole else _LONGEST
         while self._past_length - len(self._past[0]) >= kept:
             self._past_length -= len(self._past.popleft())
         if turn is not None and not turn.whole:
@@ -193,6 +193,7 @@ class Ear:
     def close(self, turn: int) -> None:
         """``turn`` needs no more recognition."""
         if self._turn is not None and self._turn.number == turn:
+            self._cut = max(self._cut, self._turn.stopped)
             self._turn = None
             self.free.set()
 

@@ -290,6 +290,20 @@ def test_a_turn_that_is_open_when_turn_detection_changes_has_an_end(detected: bo
     assert len(only(events, ev.ReplyDone)) == 1
 
 
+@pytest.mark.parametrize("padding", [300, 5000])
+def test_as_much_sound_before_a_voice_belongs_to_its_turn_as_is_wanted(padding: int) -> None:
+    """Up to the most that a client may ask for, but nothing of the turn before."""
+    parts = scripted([], [])
+    parts.recognizer = Measuring(0.0)
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((6, 7), (10, 11), seconds=13))
+
+    _, events = held(parts, drive, create_response=False, prefix_padding_ms=padding)
+    lengths = [float(turn.text) for turn in only(events, ev.UserTurn)]
+    assert lengths == [pytest.approx(1 + most, abs=0.2) for most in (padding / 1000, min(3, padding / 1000))]
+
+
 def test_a_noise_that_is_taken_for_a_voice_is_none_any_more_when_the_threshold_is_raised() -> None:
     """A client that raises it because of a noise does so while that is heard."""
 

@@ -362,10 +362,13 @@ def test_screen_reader_says_each_message_once(limited: bool, tmp_path: Path) -> 
         assert page.locator(".unheard").count() == 0
 
 
-def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) -> None:
-    """What was struck out comes again in its place, and the sign is gone, though its words were shown."""
-    story = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
-    parts = scripted(["Mm-hm."], [story])
+STORY = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@contextmanager
+def telling_a_story(tmp_path: Path) -> Iterator[Page]:
+    """A page that speaks the story, while a noise that is taken for a sign of attention begins."""
+    parts = scripted(["Mm-hm."], [STORY])
     with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
         page.add_init_script(PROMPTED_MICROPHONE)
         enter(page, address)
@@ -375,25 +378,21 @@ def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) ->
         page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE // 2).astype(np.float32)
         page.evaluate("wav => speak(wav)", wav(noise))
+        yield page
+
+
+def test_answer_that_goes_on_after_a_sign_of_attention_is_one(tmp_path: Path) -> None:
+    """What was struck out comes again in its place, and the sign is gone, though its words were shown."""
+    with telling_a_story(tmp_path) as page:
         page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
-        assert page.locator("#log .words").all_inner_texts() == ["Count.", story]
+        assert page.locator("#log .words").all_inner_texts() == ["Count.", STORY]
         assert page.locator("#log .unheard").count() == 0
 
 
 def test_escape_while_the_user_is_heard_ends_the_answer(tmp_path: Path) -> None:
     """What was held back is not taken up again, though it was a sign of attention alone."""
-    story = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
-    parts = scripted(["Mm-hm."], [story])
-    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
-        page.add_init_script(PROMPTED_MICROPHONE)
-        enter(page, address)
-        page.click("#talk")
-        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
-        write(page, "Count.")
-        page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
-        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE).astype(np.float32)
-        page.evaluate("wav => speak(wav)", wav(noise))
+    with telling_a_story(tmp_path) as page:
         page.wait_for_selector("body[data-phase=held]", timeout=WAIT_MS)
         page.keyboard.press("Escape")
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)

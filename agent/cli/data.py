@@ -22,7 +22,7 @@ from dragoman.agent.cli.data_translation import translation
 from dragoman.agent.cli.data_turns import turns
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import counting_bar
-from dragoman.agent.duplex.personas import packs_in
+from dragoman.agent.duplex.personas import OWN_PACKS, packs_in
 from dragoman.asr import open_recognizer
 from dragoman.asr.causal.corpus import (
     CLIPS_PER_SHARD,
@@ -159,7 +159,6 @@ def casting(packs: Path | None) -> Cast:
     every = packs_in(packs) if packs is not None else []
     english = [(name, open_voice("en", name)) for name in _FAST]
     model = KokoroModel(resolve("kokoro"))
-    own = ["jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"]
 
     @cache
     def style(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -169,8 +168,8 @@ def casting(packs: Path | None) -> Cast:
         if language == "en" and rng.random() < 0.4:
             return rng.choice(english)
         native = [name for name in every if name[0] in ("ab" if language == "en" else language[0])]
-        pool = native if native and rng.random() < 0.75 else every or own
-        first, second = rng.choice(pool), rng.choice(every or own)
+        pool = native if native and rng.random() < 0.75 else every or OWN_PACKS
+        first, second = rng.choice(pool), rng.choice(every or OWN_PACKS)
         share = rng.choice((0.0, rng.uniform(0.1, 0.6)))
         mixed = ((1 - share) * style(first) + share * style(second)).astype(np.float32)
         name = f"{first}+{second}@{share:.2f}" if share else first

@@ -72,7 +72,7 @@ _MIXED: Final = 0.5
 _WEIGHTS: Final = (0.2, 0.35, 0.5)
 _MOST_SLOW: Final = 0.95
 """Of the voices may be Kokoro's: a split that has but one of them needs another to talk with."""
-_OWN_PACKS: Final = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+OWN_PACKS: Final = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 
 
 def casting(packs: Path | None = None, *, kokoro_share: float = 0.1) -> Cast:
@@ -132,10 +132,10 @@ def packs_in(folder: Path) -> list[str]:
 
 
 def _kokoro(packs: Path | None) -> Callable[[Random, Split], tuple[str, Voice]]:
-    named = packs_in(packs) if packs is not None else _OWN_PACKS
+    named = packs_in(packs) if packs is not None else OWN_PACKS
     espeak()  # first: its absence is found at once
     model = KokoroModel(resolve("kokoro"))
-    given, usual = shared_out(named), shared_out(_OWN_PACKS)
+    given, usual = shared_out(named), shared_out(OWN_PACKS)
 
     @cache
     def style(name: str) -> Styles:

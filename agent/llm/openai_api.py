@@ -120,6 +120,7 @@ class OpenAIResponder:
     async def _stream(
         self, body: dict[str, object], thoughts: Thoughts, limited: Callable[[], None] = unnoticed
     ) -> AsyncGenerator[str]:
+        url = self._server.url
         try:
             async with self._begun(body) as events:
                 ended: object = None
@@ -129,7 +130,7 @@ class OpenAIResponder:
                         return
                     if not event.data:  # "retry:" or "event: ping" alone is no piece
                         continue
-                    delta, reason = _delta(self._server.url, event.data)
+                    delta, reason = _delta(url, event.data)
                     if isinstance(text := delta.get("content"), str) and text:
                         yield text
                     thoughts.seen |= bool(delta.get("reasoning_content") or delta.get("reasoning"))
@@ -137,14 +138,12 @@ class OpenAIResponder:
                         limited()
                     ended = reason or ended
                 if not ended:  # the server is gone, or a proxy has had enough
-                    raise DragomanError(f"the language model at {self._server.url} broke off: its reply has no end")
+                    raise DragomanError(f"the language model at {url} broke off: its reply has no end")
         except httpx.TimeoutException as error:
-            raise DragomanError(
-                f"the language model at {self._server.url} is silent: {type(error).__name__}"
-            ) from error
+            raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
         except (httpx.HTTPError, SSEError) as error:
             reason = str(error) or type(error).__name__
-            raise DragomanError(f"the language model at {self._server.url} broke off: {reason}") from error
+            raise DragomanError(f"the language model at {url} broke off: {reason}") from error
 
     @contextlib.asynccontextmanager
     async def _begun(self, body: dict[str, object]) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:

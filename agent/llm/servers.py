@@ -18,7 +18,7 @@ from dragoman.audio.types import DragomanError
 class Kind:
     """A kind of server: its usual port, what it writes as ``owned_by`` of its models, and its way with a prefix.
 
-    ``continues``: a last message of the assistant is continued as it stands (``exactly``), usually but not with
+    ``continues``: a last message of the assistant is continued as it stands (``exactly``), usually but not
     with every template (``mostly``), or not (``no``: it must be asked to). ``extra`` goes into a request with a prefix,
     ``unthinking`` into each: a model that could think first answers at once. ``caches``: reading a prompt ahead helps
     and costs nothing.

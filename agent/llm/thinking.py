@@ -13,8 +13,9 @@ from dragoman.audio.types import DragomanError
 NO_THOUGHTS: Final = "<think>\n\n</think>\n\n"
 """What stands before a reply of Qwen3 and its kin where thinking is turned off, by their own templates."""
 
-_TAGS: Final = ("<think>", "<thinking>", "<thought>", "<reasoning>")
-_OPENING: Final = re.compile(r"\s*<(think|thinking|thought|reasoning)>")
+_NAMES: Final = ("think", "thinking", "thought", "reasoning")
+_TAGS: Final = tuple(f"<{name}>" for name in _NAMES)
+_OPENING: Final = re.compile(rf"\s*<({'|'.join(_NAMES)})>")
 _LONGEST: Final = max(map(len, _TAGS)) + 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,9 @@ WER: Final = ("jiwer", "whisper-normalizer")
 """What error rates need."""
 
 _PICTURES: Final = (".png", ".svg", ".pdf")
+
+MAKING: Final = 0.4
+"""Share of the time that may go into making conversations."""
 
 
 def require(*packages: str) -> None:
@@ -46,6 +49,12 @@ def new_sheet(path: Path | None) -> None:
         writable(path, (".json",))
         if path.exists():
             raise DragomanError(f"{path}: is there already, and readers may have answered in it: name another file")
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds from now are over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def measured(results: Sized, deadline: float) -> None:

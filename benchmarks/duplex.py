@@ -7,7 +7,6 @@ How it is judged is told in ``turn_taking``. Times are sound heard plus processo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from rich.text import Text
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError, Json
-from dragoman.benchmarks.before import picture
+from dragoman.benchmarks.before import MAKING, after, picture
 from dragoman.models.catalog import Progress
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ SETS: Final = ("heldout", "human")
 SYSTEMS: Final = ("duplex", "smart-turn", "silence")
 
 _WIDTH: Final = 150
-
-MAKING: Final = 0.4
-"""Share of the time that may go into making conversations."""
 
 
 def register(parent: typer.Typer) -> None:
@@ -109,12 +105,6 @@ def _wanted(only: str) -> tuple[list[str], list[str]]:
     if unknown := set(names) - {*SETS, *SYSTEMS}:
         raise DragomanError(f"there is no {sorted(unknown)[0]!r}: choose among {', '.join((*SYSTEMS, *SETS))}")
     return [s for s in SETS if s in names] or list(SETS), [s for s in SYSTEMS if s in names] or list(SYSTEMS)
-
-
-def after(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds from now are over."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
 
 
 def _load(systems: list[str], adapter: Path | None, begin: str, words: bool, heed: bool, progress: Progress) -> Systems:

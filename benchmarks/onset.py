@@ -18,8 +18,7 @@ from rich.console import Console
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
 from dragoman.audio.types import DragomanError
-from dragoman.benchmarks.before import WER, new_sheet, pictures, require
-from dragoman.benchmarks.duplex import MAKING, after
+from dragoman.benchmarks.before import MAKING, WER, after, new_sheet, pictures, require
 
 if TYPE_CHECKING:
     from dragoman.benchmarks.onset_figures import Run

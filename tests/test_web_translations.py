@@ -38,6 +38,7 @@ class Scripted:
     target: str
     events: tuple[Event, ...] = ()
     fails: bool = False
+    fails_last: bool = False
     heard: int = 0
 
     async def run(self, frames: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
@@ -50,6 +51,8 @@ class Scripted:
                     yield event
                 if self.fails:
                     raise DragomanError("the translator is gone")
+        if self.fails_last:
+            raise DragomanError("the translator is gone")
         yield Revised(Update(99, 1, f"{self.target} {round(self.heard / 16_000)}", "", 1, True), 0.0, 0.0)
 
 
@@ -59,6 +62,9 @@ class Interpreters:
     asked: list[tuple[str | None, str, bool]] = field(default_factory=list)
     failing: tuple[str, ...] = ()
     leaving: tuple[str, ...] = ()
+    leaving_last: bool = False
+    times: int = 1_000_000
+    """So often what fails or leaves does so."""
     broken: Exception | None = None
     unknown: tuple[str, ...] = ()
 
@@ -68,8 +74,8 @@ class Interpreters:
             raise DragomanError(f"no translator to {target}")
         if self.broken is not None:
             raise self.broken
-        leaves = target in self.leaving
-        return Scripted(target, self.events if leaves or not self.leaving else (), leaves)
+        leaves = target in self.leaving and len(self.asked) <= self.times
+        return Scripted(target, self.events if leaves or not self.leaving else (), leaves, self.leaving_last)
 
     def require(self, source: str | None, target: str, speaks: bool) -> None:
         if target in self.unknown:
@@ -284,6 +290,33 @@ def test_what_fails_inside_a_sentence_takes_no_words_from_the_next() -> None:
         assert [e["delta"] for e in got if e["type"] == "session.output_transcript.delta"] == [" fr 1"]
 
     run(Interpreters(TOLD[:2], leaving=("pt",)), test)
+
+
+def test_what_failed_is_tried_again_a_while_later() -> None:
+    """A language model's server that was busy for a moment does not end a talk of hours."""
+    interpreters = Interpreters(leaving=("pt",), times=2)
+
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, *[append()] * (1 + 5 + 1 + 10 + 3), CLOSE)
+        got = await received(socket)
+        assert [e["type"] for e in got if e["type"] in ("error", "session.output_transcript.delta")] == [
+            "error",
+            "error",
+            "session.output_transcript.delta",
+        ]
+        assert got[-2]["delta"] == "pt 3"
+
+    run(interpreters, test)
+    assert len(interpreters.asked) == 3
+
+
+def test_what_fails_at_the_very_end_does_not_hold_the_session() -> None:
+    async def test(socket: ClientConnection) -> None:
+        await say(socket, append(), CLOSE)
+        got = await received(socket)
+        assert [e["type"] for e in got[-2:]] == ["error", "session.closed"]
+
+    run(Interpreters(leaving_last=True), test)
 
 
 def test_a_pair_that_is_known_to_have_no_translator_is_refused_at_the_update() -> None:

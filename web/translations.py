@@ -12,12 +12,11 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias
 
-import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman.agent.interpreter import Event, Hearing, Interpreter, Recognized, Revised, Spoken, Unspoken
@@ -34,6 +33,10 @@ OpenInterpreter: TypeAlias = Callable[[str | None, str, bool], Interpreter]
 time. Raises ``DragomanError``."""
 
 _LIFETIME_S: Final = 24 * 3600
+_AGAIN_S: Final = 5.0
+_LATEST_AGAIN_S: Final = 60.0
+"""After so many seconds of sound what failed is tried again: twice as many each time, up to a minute."""
+
 _WAITING: Final = 600
 """Pieces of sound, of a fifth of a second at most, that may wait while models load: beyond them the client is not
 read."""
@@ -213,16 +216,22 @@ class TranslationConnection:
         self._sound = asyncio.Queue(_WAITING)
 
     async def _interpret(self, target: str) -> None:
-        sound = self._sound
-        try:
-            interpreter = await asyncio.to_thread(self._open, self._source, target, self._speaks)
-            async with aclosing(interpreter.run(_until_none(sound))) as happenings:
-                async for happened in happenings:
-                    await self._send(self._telling.tell(happened))
-        except DragomanError as error:
-            await self._send(self._telling.failed(error))
-            while await sound.get() is not None:  # the client is read on, and may ask for another language
-                pass
+        """Until the sound is over. What fails is told and tried again; the client is read on in between."""
+        sound, pause = _Sound(self._sound), _AGAIN_S
+        while True:
+            try:
+                interpreter = await asyncio.to_thread(self._open, self._source, target, self._speaks)
+                async with aclosing(interpreter.run(sound)) as happenings:
+                    async for happened in happenings:
+                        await self._send(self._telling.tell(happened))
+                        pause = _AGAIN_S
+                return
+            except DragomanError as error:
+                await self._send(self._telling.failed(error))
+            await sound.skip(pause)
+            if sound.over:
+                return
+            pause = min(2 * pause, _LATEST_AGAIN_S)
 
     def _session(self, type_: str) -> ServerEvent:
         return event(type_, session=self._config.report(self._id, self._expires))
@@ -238,6 +247,26 @@ class TranslationConnection:
                     raise TooSlow(f"the client took nothing for {STALL_S:.0f} s") from error
 
 
-async def _until_none(queue: asyncio.Queue[Samples | None]) -> AsyncIterator[Samples]:
-    while (pcm := await queue.get()) is not None:
-        yield np.asarray(pcm, np.float32)
+class _Sound:
+    """What a queue holds, until None: ``over`` is set when that has come."""
+
+    def __init__(self, queue: asyncio.Queue[Samples | None]) -> None:
+        self._queue = queue
+        self.over = False
+
+    async def __aiter__(self) -> AsyncGenerator[Samples, None]:
+        while not self.over:
+            pcm = await self._queue.get()
+            if pcm is None:
+                self.over = True
+            else:
+                yield pcm
+
+    async def skip(self, seconds: float) -> None:
+        """Drop so much of it, or what there is."""
+        left = seconds * INPUT_RATE
+        async with aclosing(aiter(self)) as pieces:
+            async for pcm in pieces:
+                left -= len(pcm)
+                if left <= 0:
+                    return

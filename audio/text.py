@@ -23,6 +23,7 @@ _LISTED: Final = (
 )
 _ABBREVIATIONS: Final = frozenset(_LISTED.split())
 _DOTTED: Final = re.compile(r"(?:[^\W\d_]\.){2,}")
+_MONSIEUR: Final = "M."
 
 
 def language_code(written: str) -> str:
@@ -51,7 +52,7 @@ def ends_sentence(word: str, previous: str = "") -> bool:
     if bare[-1] != "." or bare.endswith(".."):
         return True
     stem = bare.lstrip("\"'“‘«([{¿¡")
-    if stem[:-1].lower() in _ABBREVIATIONS or _DOTTED.fullmatch(stem):
+    if stem[:-1].lower() in _ABBREVIATIONS or _DOTTED.fullmatch(stem) or stem == _MONSIEUR:
         return False
     initial = len(stem) == 2 and stem[0].isupper() and stem != "I."
     return not (initial and (not previous or _is_capitalized(previous)))

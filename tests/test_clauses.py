@@ -68,6 +68,10 @@ def test_an_initial_is_not_a_letter_that_ends_a_sentence() -> None:
     assert len(split("You need vitamin C. Eat oranges.")) == 2
 
 
+def test_monsieur_ends_no_sentence() -> None:
+    assert [c.text for c in split("Je connais M. Dupont. Et vous ?")] == ["Je connais M. Dupont.", "Et vous ?"]
+
+
 def test_sentence_ends_are_final() -> None:
     """Only they let the voice fall."""
     assert [c.final for c in split("Yes it is. If you would like, my friend, there is more? Good!")] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 from dragoman.agent import events as ev
 from dragoman.agent.parts import Parts
@@ -13,6 +14,7 @@ from dragoman.agent.recorded import TrackSink
 from dragoman.agent.session import Session
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.devices import Microphone, Speaker
+from dragoman.audio.echo import EchoCanceller
 from dragoman.audio.files import WavWriter
 from dragoman.audio.track import LevelTrack
 from dragoman.audio.types import INPUT_RATE, Samples
@@ -42,15 +44,18 @@ async def converse_aloud(
     *,
     device: int | str | None = None,
     writer: WavWriter | None = None,
+    echo: EchoCanceller | None = None,
     told: Callable[[ev.SessionEvent, ConversationRecord], None] = lambda event, record: None,
     ready: Callable[[], None] = lambda: None,
 ) -> ConversationRecord:
     """Talk until Ctrl-C, and record what happens; ``ready`` is called when the devices are open.
 
-    ``device`` is a PortAudio index or a part of a name, for both. Raises ``DragomanError`` when a device is missing
-    or goes away.
+    ``device`` is a PortAudio index or a part of a name, for both. Where an ``echo`` is taken out, an agent that is to
+    be deaf while it speaks (``half_duplex``) is so only while the room is not known. Raises ``DragomanError``
+    when a device is missing or goes away.
     """
-    async with Microphone(device) as microphone, Speaker(device) as speaker:
+    played = {} if echo is None else {"played": echo.played}
+    async with Microphone(device) as microphone, Speaker(device, **played) as speaker:
         sink = _SpeakerSink(speaker, writer)
         heard = LevelTrack(INPUT_RATE)
         record = ConversationRecord(heard, sink.levels, lockstep=False, latency_s=speaker.latency_s)
@@ -60,6 +65,10 @@ async def converse_aloud(
 
         async def capture() -> None:
             async for frame in microphone:
+                if echo is not None:
+                    frame = echo.cleaned(frame)
+                    if settings.half_duplex and session.settings.half_duplex == echo.learned:
+                        session.configure(replace(session.settings, half_duplex=not echo.learned))
                 heard.add(frame)
                 await session.hear(frame)
 

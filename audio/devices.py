@@ -203,11 +203,13 @@ class Speaker:
 
     At most 0.2 s wait in its buffer, half of it once there was silence, so what is written is heard ``latency_s``
     later, always; when nothing was written in time it plays silence. A device that has no such rate is opened at its
-    own.
+    own. ``played`` is told all that the device is given, silence too, with its rate, on PortAudio's thread.
     """
 
-    def __init__(self, device: int | str | None = None) -> None:
-        self._device = device
+    def __init__(
+        self, device: int | str | None = None, played: Callable[[Samples, int], None] = lambda pcm, rate: None
+    ) -> None:
+        self._device, self._played = device, played
         self._ring = Ring(round(_RING_S * OUTPUT_RATE))
         self._rate = OUTPUT_RATE
         self._stopped = False
@@ -263,7 +265,9 @@ class Speaker:
         self._ring.clear()
 
     def _wanted(self, data: npt.NDArray[np.float32], frames: int, when: object, status: object) -> None:
-        data[:, 0] = self._ring.read(frames)
+        pcm = self._ring.read(frames)
+        data[:, 0] = pcm
+        self._played(pcm, self._rate)
 
     def _finished(self) -> None:
         """Called by PortAudio on its thread when it asks for no more sound."""

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,37 @@ def test_a_conversation_through_the_sound_card(
     start, end = trim_silence(sound, OUTPUT_RATE)  # it was recorded while the models were loaded, too
     heard = re.findall(r"[a-z]+", transcribe(sound[start:end], "en").lower())
     assert "paris" in heard
+
+
+@pytest.mark.nightly  # a real loudspeaker's timing, on cores that have other things to do
+@pytest.mark.timeout(300)
+def test_the_agent_is_interrupted_through_open_speakers(
+    sound_server: dict[str, str], tmp_path: Path, english_voice: Voice, llm_path: Path
+) -> None:
+    """All that the speaker plays comes back into the microphone: the agent stops for the user, and not for itself."""
+    asks, stops = tmp_path / "asks.wav", tmp_path / "stops.wav"
+    speak_script(english_voice, asks, (Line(0.2, "Please tell me a very long story about a dragon."),))
+    speak_script(english_voice, stops, (Line(0.2, "Wait, stop. What is the capital of France?"),))
+    room = ["module-loopback", "source=ears.monitor", "sink=mouth", "latency_msec=40"]
+    subprocess.run(["pactl", "load-module", *room], env=sound_server, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "dragoman", "talk", "--json", "--llm", str(llm_path)]
+    with subprocess.Popen(command, env=sound_server, stdout=subprocess.PIPE, text=True) as talk:
+        try:
+            assert talk.stdout is not None
+            until(talk.stdout, "ready")
+            subprocess.run(["paplay", "--device=mouth", str(asks)], env=sound_server, check=True)
+            until(talk.stdout, "reply_playing")
+            time.sleep(9)  # of its story, in which it does not interrupt itself
+            subprocess.run(["paplay", "--device=mouth", str(stops)], env=sound_server, check=True)
+            until(talk.stdout, "reply_done", 2)
+            talk.send_signal(signal.SIGINT)
+            *_, summary = [json.loads(line) for line in talk.stdout]
+        finally:
+            talk.kill()
+    story, answer = summary["turns"]
+    assert (story["status"], answer["status"]) == ("interrupted", "completed")
+    assert len(story["heard"].split()) > 15
+    assert "capital of france" in answer["user"].lower()
 
 
 @pytest.mark.slow

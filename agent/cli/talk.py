@@ -22,6 +22,7 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
+from dragoman.audio.echo import EchoCanceller
 from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.text import language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError
@@ -52,7 +53,8 @@ def talk(
     ] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     headphones: Annotated[
-        bool, typer.Option(help="You wear headphones: the agent listens while it speaks and can be interrupted.")
+        bool,
+        typer.Option(help="You wear headphones: the agent listens from the first moment, and no echo is taken out."),
     ] = False,
     device: Annotated[str | None, typer.Option(help="Sound device: a number or a part of its name.")] = None,
     pace: Annotated[bool, typer.Option(help="Play a recording in real time, or as fast as the models can.")] = True,
@@ -129,6 +131,7 @@ async def _aloud(
     config: Config, settings: SessionSettings, output: Path | None, json: bool, device: int | str | None
 ) -> None:
     parts = await _load(config, json)
+    echo = await asyncio.to_thread(_echo) if settings.half_duplex else None
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
 
     def ready() -> None:
@@ -136,14 +139,27 @@ async def _aloud(
             emit("ready")
         else:
             console.print("[bold]Talk.[/] [dim]Ctrl-C ends the conversation.[/]")
+            if echo is not None:
+                console.print("[dim]You can interrupt the agent once it has spoken for a few seconds.[/]")
 
     with WavWriter(output, OUTPUT_RATE) if output else nullcontext() as writer, view:
-        record = await converse_aloud(parts, settings, device=device, writer=writer, told=view.show, ready=ready)
+        record = await converse_aloud(
+            parts, settings, device=device, writer=writer, echo=echo, told=view.show, ready=ready
+        )
     await parts.aclose()
     if json:
         emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))
     else:
         _print_latencies(record, "real")
+
+
+def _echo() -> EchoCanceller | None:
+    """For open speakers; without it the agent is deaf while it speaks. Blocking, a second."""
+    try:
+        return EchoCanceller()
+    except DragomanError as error:
+        console.print(f"[yellow]The agent can't be interrupted: {error}[/]")
+        return None
 
 
 def _print_latencies(record: ConversationRecord, clock: str) -> None:

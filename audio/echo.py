@@ -14,8 +14,8 @@ from dragoman.audio.resample import StreamResampler
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 
 LEARNED_S: Final = 4.0
-"""After so much sound from the loudspeaker the canceller knows the room. Where rooms were made up, in which it was up to
-12 dB louder than the user, no echo later than 2.6 s was taken for a voice with 60 to 300 ms from a sample that is
+"""After so much sound from the loudspeaker the canceller knows the room. Where rooms were made up, in which it was up
+to 12 dB louder than the user, no echo later than 2.6 s was taken for a voice with 60 to 300 ms from a sample that is
 played to its echo, and none later than 4.5 s with half a second.
 """
 

@@ -54,8 +54,7 @@ async def converse_aloud(
     be deaf while it speaks (``half_duplex``) is so only while the room is not known. Raises ``DragomanError``
     when a device is missing or goes away.
     """
-    played = {} if echo is None else {"played": echo.played}
-    async with Microphone(device) as microphone, Speaker(device, **played) as speaker:
+    async with Microphone(device) as microphone, Speaker(device, None if echo is None else echo.played) as speaker:
         sink = _SpeakerSink(speaker, writer)
         heard = LevelTrack(INPUT_RATE)
         record = ConversationRecord(heard, sink.levels, lockstep=False, latency_s=speaker.latency_s)

@@ -206,9 +206,7 @@ class Speaker:
     own. ``played`` is told all that the device is given, silence too, with its rate, on PortAudio's thread.
     """
 
-    def __init__(
-        self, device: int | str | None = None, played: Callable[[Samples, int], None] = lambda pcm, rate: None
-    ) -> None:
+    def __init__(self, device: int | str | None = None, played: Callable[[Samples, int], None] | None = None) -> None:
         self._device, self._played = device, played
         self._ring = Ring(round(_RING_S * OUTPUT_RATE))
         self._rate = OUTPUT_RATE
@@ -267,7 +265,8 @@ class Speaker:
     def _wanted(self, data: npt.NDArray[np.float32], frames: int, when: object, status: object) -> None:
         pcm = self._ring.read(frames)
         data[:, 0] = pcm
-        self._played(pcm, self._rate)
+        if self._played is not None:
+            self._played(pcm, self._rate)
 
     def _finished(self) -> None:
         """Called by PortAudio on its thread when it asks for no more sound."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from dragoman.agent.cli.output import console, emit
 from dragoman.audio.clock import busy, sleep_until
+from dragoman.audio.echo import EchoCanceller
 from dragoman.audio.files import blocks
-from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 
 
 def opened(path: str | Path, seconds: float = 1.0) -> Iterator[Samples]:
@@ -39,7 +40,18 @@ async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterat
         yield block
 
 
-async def microphone(*, json: bool) -> AsyncIterator[Samples]:
+def echo_canceller(without: str) -> EchoCanceller | None:
+    """For open speakers. Where its package is missing, None, and what it is to be ``without`` it is told. Blocking, a
+    second.
+    """
+    try:
+        return EchoCanceller()
+    except DragomanError as error:
+        console.print(f"{without}: {error}", style="yellow")
+        return None
+
+
+async def microphone(*, json: bool, echo: EchoCanceller | None = None) -> AsyncIterator[Samples]:
     """Frames of the microphone until Ctrl-C; what was said before it is still worked on. Tells when it listens, with
     ``json`` as an event ``ready``.
     """
@@ -55,7 +67,7 @@ async def microphone(*, json: bool) -> AsyncIterator[Samples]:
             else:
                 console.print("listening; Ctrl-C ends", style="dim")
             async for frame in device:
-                yield frame
+                yield frame if echo is None else echo.cleaned(frame)
                 if stopped.is_set():
                     return
     finally:

@@ -12,7 +12,7 @@ import typer
 
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import opened
+from dragoman.agent.cli.sources import echo_canceller, opened
 from dragoman.agent.cli.views import JsonView, LinesView, LiveView, View, summary
 from dragoman.agent.config import Config, load_parts
 from dragoman.agent.live import converse_aloud
@@ -22,7 +22,6 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.echo import EchoCanceller
 from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.text import language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError
@@ -131,7 +130,9 @@ async def _aloud(
     config: Config, settings: SessionSettings, output: Path | None, json: bool, device: int | str | None
 ) -> None:
     parts = await _load(config, json)
-    echo = await asyncio.to_thread(_echo) if settings.half_duplex else None
+    echo = None
+    if settings.half_duplex:
+        echo = await asyncio.to_thread(echo_canceller, "The agent can't be interrupted")
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
 
     def ready() -> None:
@@ -151,15 +152,6 @@ async def _aloud(
         emit("summary", input=None, output=str(output) if output else None, clock="real", **summary(record))
     else:
         _print_latencies(record, "real")
-
-
-def _echo() -> EchoCanceller | None:
-    """For open speakers; without it the agent is deaf while it speaks. Blocking, a second."""
-    try:
-        return EchoCanceller()
-    except DragomanError as error:
-        console.print(f"[yellow]The agent can't be interrupted: {error}[/]")
-        return None
 
 
 def _print_latencies(record: ConversationRecord, clock: str) -> None:

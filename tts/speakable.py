@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-_MARKER: Final = re.compile(r"[-*+•‣–>]|#{1,6}|\d{1,3}[.)]")
+_MARKER: Final = re.compile(r"[-*+•‣–>]|#{1,6}|(\d{1,3})[.)]")
 _TABLE_RULE: Final = re.compile(r"\|?(?::?-{2,}:?\|?)+|\|+|[-*_=]{3,}")
 _AUTOLINK: Final = re.compile(r"<(https?://[^<>\s]+)>")
 _LINK_TARGET: Final = re.compile(r"\]\([^\s)]*\)?")
@@ -19,7 +19,8 @@ _CITATION: Final = re.compile(r"\[\^?\d+\]")
 _URL: Final = re.compile(r"(?:https?://(?:www\.)?|(?<!\w)www\.)([^\s/?#:]+)(?:\S*[^\s.,;:!?)\]}'\"*_])?", re.IGNORECASE)
 _TAG: Final = re.compile(r"</?(?:b|i|u|s|em|strong|br|p|code|sub|sup|ul|ol|li|div|span|h[1-6])/?>", re.IGNORECASE)
 _EMPHASIS: Final = re.compile(r"(?<!\w)(?:[*_`]|~~)+|(?:[*_`]|~~)+(?!\w)")
-_KEPT_SYMBOLS: Final = "°©®™"
+_NO_POWER: Final = re.compile(r"(?<![\w)\]}])\^|\^(?![\w({+-])")
+_KEPT_SYMBOLS: Final = "°©®™^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Cleaner:
         self._partial = ""
         self._marker = ""
         self._newlines = 1
+        self._items = 0
         self._breaks = False
         self._code = False
 
@@ -75,13 +77,23 @@ class Cleaner:
             return []
         if self._code:
             return []
-        if at_line_start and _MARKER.fullmatch(raw):
+        if at_line_start and self._begins_item(raw):
             # Only a marker if something follows it on its line: a reply may be just "42."
             self._marker = raw
             return []
         if self._marker:
             self._marker, self._breaks = "", True
         return self._emit(raw)
+
+    def _begins_item(self, raw: str) -> bool:
+        """Whether it is no more than a mark at the beginning of a line. A number is one where it goes on from those
+        before it: else it is what is said ("56. Want another one?").
+        """
+        marker = _MARKER.fullmatch(raw)
+        if marker is None or (marker[1] and int(marker[1]) > self._items + 1):
+            return False
+        self._items = int(marker[1] or self._items)
+        return True
 
     def _line_end(self) -> list[CleanWord]:
         words = self._emit(self._marker) if self._marker else []
@@ -121,14 +133,17 @@ def _clean(raw: str) -> list[str]:
     word = _URL.sub(r"\1", word)
     word = _TAG.sub(" ", word)
     word = _EMPHASIS.sub("", word)
+    word = _NO_POWER.sub("", word)
     word = word.replace("![", "").replace("[", "").replace("]", "")
-    word = "".join(c for c in unicodedata.normalize("NFC", word) if _is_text(c))
+    word = "".join(map(_said, unicodedata.normalize("NFC", word)))
     return [w for w in word.split() if not _TABLE_RULE.fullmatch(w)]
 
 
-def _is_text(char: str) -> bool:
-    """False for emoji, joiners, control and private characters."""
+def _said(char: str) -> str:
+    """The character, if it is text: no joiner, control or private one, and no emoji, which stands between words."""
     category = unicodedata.category(char)
-    if char in _KEPT_SYMBOLS or char == " ":
-        return True
-    return category not in ("So", "Sk", "Cc", "Cf", "Cs", "Co", "Cn") and char not in "\ufe0e\ufe0f\u20e3"
+    if char in _KEPT_SYMBOLS:
+        return char
+    if category == "So":
+        return " "
+    return "" if category in ("Sk", "Cc", "Cf", "Cs", "Co", "Cn") or char in "\ufe0e\ufe0f\u20e3" else char

@@ -66,7 +66,9 @@ class Engine(Arming):
         if turn is None or turn.committed:
             return
         if self.phase in SPOKEN_OVER and self.policy.interruptible:
-            self._interrupt(turn)  # who commits what was said over the reply wants it answered
+            self._replies.end("interrupted")  # who commits what was said over the reply wants it answered
+            self._take_floor(turn)
+            self.phase = Phase.PAUSING
         turn.committed = True
         turn.end = max(turn.end, self._now)
         if self.phase in (Phase.LISTENING, Phase.PAUSING, Phase.REPLYING):

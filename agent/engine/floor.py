@@ -202,12 +202,14 @@ class Floor(Turns):
 
     def _consider(self, turn: Turn) -> None:
         """A pause has its words: forget a noise, prepare the reply to a turn that may be over."""
-        if not turn.text or (turn.aside and is_backchannel(turn.text)):
+        reply = self._replies.current
+        answered = reply is not None and reply.turn == turn.number  # to other words, which a late second pass changes
+        if not turn.text or (turn.aside and not answered and is_backchannel(turn.text)):
             self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
             self._close(turn)
             self._rest()
             self._ask_later()
-        elif self.policy.respond and self._replies.current is None:
+        elif self.policy.respond and reply is None:
             if turn.opening is None:
                 self._replies.begin(turn.number, turn.text)
             self._open_if_due(turn)

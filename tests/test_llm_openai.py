@@ -359,11 +359,36 @@ def test_an_error_in_the_stream_is_raised_after_what_came(broken, says):
         answer(server)
 
 
-@pytest.mark.parametrize(("ended", "last"), [("stop", ": nothing more\n\n"), ("", "data: [DONE]\n\n")])
+@pytest.mark.parametrize(
+    ("ended", "last"),
+    [
+        ("stop", ": nothing more\n\n"),
+        ("", "data: [DONE]\n\n"),
+        ("", "data: [DONE] \n\n"),
+        ("", event({"choices": [{"delta": None, "finish_reason": "stop"}]})),
+        ("", event({"choices": [{"finish_reason": "stop"}]})),
+    ],
+)
 def test_a_reply_is_whole_where_the_server_says_so(ended, last):
     """Why it ended, or that it is done: either will do."""
     with serving(Server("vllm", ended=ended, last=last)) as server:
         assert answer(server) == "You could bake."
+
+
+@pytest.mark.parametrize("ended", ["content_filter", "tool_calls", ""])
+def test_a_reply_without_a_word_says_why(ended):
+    """Else nobody would know why there is silence."""
+    with serving(Server("vllm", pieces=[], ended=ended)) as server:
+        with pytest.raises(DragomanError, match=f"wrote nothing: it ended with {ended}"):
+            answer(server)
+        server.ended = "stop"
+        assert answer(server, "That is all.") == ""
+
+
+def test_half_a_character_is_none():
+    """Nothing that it comes to could write it down: a prompt, a socket."""
+    with serving(Server("vllm", ["Bake! ", "\ud83c", "\udf70", " Soon."])) as server:
+        assert answer(server) == "Bake! \ufffd\ufffd Soon."
 
 
 def test_a_reply_without_an_end_is_broken_off():

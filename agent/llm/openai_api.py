@@ -23,6 +23,8 @@ from dragoman.audio.types import DragomanError
 _KEPT: Final = httpx.Limits(keepalive_expiry=60.0)
 """A connection outlasts the user's turn. One that the server has closed meanwhile is seen to be so, and not used."""
 _LEAVES_S: Final = 0.2
+_ENDS: Final = ("stop", "length", "eos_token", "stop_sequence")
+"""Why a reply may end without a word: all was said. A filter, say, is none of these."""
 
 
 class OpenAIResponder:
@@ -124,21 +126,26 @@ class OpenAIResponder:
         try:
             async with self._begun(body) as events:
                 ended: object = None
+                written = False
                 async for event in events:
-                    if event.data == "[DONE]":
+                    if (data := event.data.strip()) == "[DONE]":
                         await _left(events)
-                        return
-                    if not event.data:  # "retry:" or "event: ping" alone is no piece
+                        ended = ended or data
+                        break
+                    if not data:  # "retry:" or "event: ping" alone is no piece
                         continue
-                    delta, reason = _delta(url, event.data)
+                    delta, reason = _delta(url, data)
                     if isinstance(text := delta.get("content"), str) and text:
-                        yield text
+                        written = True
+                        yield _whole(text)
                     thoughts.seen |= bool(delta.get("reasoning_content") or delta.get("reasoning"))
                     if reason == "length":
                         limited()
                     ended = reason or ended
                 if not ended:  # the server is gone, or a proxy has had enough
                     raise DragomanError(f"the language model at {url} broke off: its reply has no end")
+                if not (written or thoughts.seen or ended in _ENDS):
+                    raise DragomanError(f"the language model at {url} wrote nothing: it ended with {ended}")
         except httpx.TimeoutException as error:
             raise DragomanError(f"the language model at {url} is silent: {type(error).__name__}") from error
         except (httpx.HTTPError, SSEError) as error:
@@ -213,9 +220,15 @@ def _delta(url: str, data: str) -> tuple[dict[object, object], object]:
         case {"error": error} if error:
             message = error.get("message", error) if isinstance(error, dict) else error
             raise DragomanError(f"the language model at {url} failed: {message}")
-        case {"choices": [{"delta": {**delta}, **choice}, *_]}:
-            return delta, choice.get("finish_reason")
+        case {"choices": [{**choice}, *_]}:
+            delta = choice.get("delta")
+            return delta if isinstance(delta, dict) else {}, choice.get("finish_reason")
     return {}, None
+
+
+def _whole(text: str) -> str:
+    """A piece without halves of characters: some servers cut an emoji in two, and nobody could write that down."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _refusal(url: str, response: httpx.Response) -> str:

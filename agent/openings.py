@@ -140,6 +140,11 @@ def may_begin(draft: Drafted, dialogue: Dialogue) -> str:
     return "" if amiss else words
 
 
+def says_all(draft: Drafted, words: str) -> bool:
+    """Whether the drafter would say no more than these words of its draft."""
+    return draft.complete and words.split() == draft.text.split()
+
+
 def _breathes(words: Sequence[str]) -> bool:
     """Whether a clause or a sentence ends with these words."""
     return ends_clause(words[-1]) or whole_sentence(words)
@@ -235,7 +240,7 @@ class Opener:
                 self.wasted += 1
                 return
             voice = await self._voice()
-            ends = draft.complete or whole_sentence(words.split())
+            ends = says_all(draft, words) or whole_sentence(words.split())
             speech = await self._speaking.run(voice.synthesize, words, rate=rate, final=ends)
         except Exception as error:  # the slow path answers alone
             self._failed(error)

@@ -28,7 +28,7 @@ from dragoman.agent.llm import prefill
 from dragoman.agent.llm.amending import amended
 from dragoman.agent.llm.prefill import ASKED, Request, Seam, continued, server_kind
 from dragoman.agent.llm.servers import Kind
-from dragoman.agent.openings import MOST, Drafted, Judge, may_begin
+from dragoman.agent.openings import MOST, Drafted, Judge, may_begin, says_all
 from dragoman.agent.verifying import open_verifier
 from dragoman.agent.workers import Worker
 from dragoman.models.catalog import Progress
@@ -140,7 +140,7 @@ class Relay:
     def _open(self, dialogue: Dialogue) -> Opening | None:
         draft = self._drafter.draft(dialogue, MOST + 1)
         text = may_begin(draft, dialogue)
-        return Opening(text, self._verifier.trust(draft), draft.complete) if text else None
+        return Opening(text, self._verifier.trust(draft), says_all(draft, text)) if text else None
 
 
 async def following(pieces: AsyncIterator[str], prefix: str, server: Kind) -> AsyncGenerator[str, None]:

@@ -72,6 +72,11 @@ def test_a_draft_that_is_too_short_to_be_cut_is_not_said() -> None:
     assert begin(relay(Written("That is great!", complete=True))) == Opening("That is great!", 0.9, True)
 
 
+def test_a_whole_reply_that_is_cut_is_no_whole_reply() -> None:
+    given = relay(Written("Hey there! How can I help you today?", complete=True))
+    assert begin(given) == Opening("Hey there! How can I help", 0.9, False)
+
+
 def test_a_draft_that_is_plainly_wrong_is_not_said_however_it_is_trusted() -> None:
     """A name that nobody said; the agent's own life, where the user asks about theirs."""
     assert begin(relay(Written("I think that Maria will be"))) is None

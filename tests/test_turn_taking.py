@@ -19,10 +19,10 @@ from dragoman.agent.engine import inputs as on
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
 from dragoman.agent.turn_taking import Standing, TurnTaker
-from dragoman.audio.types import INPUT_RATE, Samples
+from dragoman.audio.types import INPUT_RATE, Samples, Speech
 from dragoman.verifier.features import Array
 
-from .fakes import ScriptedResponder, scripted, speech
+from .fakes import ScriptedResponder, ToneVoice, scripted, speech
 from .test_session import converse_now, only
 
 AT_ONCE = Ends(over=1.0, whole=1.0, alone=1.0, breath=0.0, sure=2.0, patience=0.0, likely=2.0, haste=0.0, certain=2.0)
@@ -448,6 +448,31 @@ def test_a_fast_slow_path_answers_alone() -> None:
     events, record = converse_now(parts, speech((0.5, 1.5), seconds=2))
     assert [turn.assistant for turn in record.turns] == ["Jane Austen."]
     assert only(events, ev.ReplyOpened) == []
+
+
+@pytest.mark.parametrize(
+    ("draft", "said"), [("I like it very much", True), ("I know! How can I help you today?", False)]
+)
+def test_the_voice_falls_only_where_the_drafter_would_say_no_more(draft: str, said: bool) -> None:
+    """A whole reply that is cut goes on: the language model says the rest."""
+    fell: dict[str, bool] = {}
+
+    class Listened(ToneVoice):
+        def synthesize(self, text: str, *, rate: float = 1.0, final: bool = True) -> Speech:
+            fell[text] = final
+            return super().synthesize(text)
+
+    class Whole(ScriptedDrafter):
+        async def draft(self, dialogue: Sequence[tuple[str, str]], text: str, words: int) -> Written:
+            return replace(await super().draft(dialogue, text, words), complete=True)
+
+    parts = opening([], ["Anything."], {1.7: Control.BOS}, first=1.0)
+    parts.drafter = Whole([draft])
+    parts.keep({("en", None): Listened()})
+    events, _ = converse_now(parts, speech((0.5, 1.5), seconds=2))
+    (begun,) = only(events, ev.ReplyOpened)
+    assert draft.startswith(begun.text)
+    assert fell[begun.text] is said is (begun.text == draft)
 
 
 def test_a_drafter_that_fails_is_done_without() -> None:

@@ -29,7 +29,7 @@ from dragoman.agent.replies import Order, ReplyWriter
 from dragoman.agent.settings import SessionSettings
 from dragoman.agent.turn_taking import Standing
 from dragoman.agent.warming import Warmer
-from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples
+from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, finite
 
 _MOST_WAITING = 64
 _MOST_ENTRIES = 64
@@ -131,8 +131,8 @@ class Session:
         self._closing.set()
 
     async def hear(self, pcm: Samples) -> None:
-        """Give it sound, 16 kHz mono, any length; waits while the session is behind."""
-        for start in range(0, len(pcm), _STEP):
+        """Give it sound, 16 kHz mono, any length; waits while the session is behind. Raises what ``finite`` does."""
+        for start in range(0, len(finite(pcm)), _STEP):
             await self._sound.put((pcm[start : start + _STEP], self.settings.turn_detection))
 
     def events(self) -> AsyncIterator[ev.SessionEvent]:

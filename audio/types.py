@@ -61,3 +61,12 @@ class DragomanError(Exception):
 
     The command line prints it and exits with status 1; the server sends it and keeps the session.
     """
+
+
+def finite(pcm: Samples) -> Samples:
+    """The same sound. Raises ``DragomanError`` for integers, and for what is no number: one such sample deafens a model
+    that listens on for good.
+    """
+    if not (np.issubdtype(pcm.dtype, np.floating) and np.isfinite(pcm).all()):
+        raise DragomanError("this is no sound that can be heard: give finite floats, from -1 to 1")
+    return pcm

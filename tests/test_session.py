@@ -576,6 +576,26 @@ def test_any_chunking_hears_the_same(sizes: list[int]) -> None:
     assert run_virtual(turns(chunks), measured=False) == whole
 
 
+@pytest.mark.parametrize("sample", [np.float32(np.nan), np.float32(np.inf), np.int16(3)])
+def test_what_is_no_sound_is_refused(sample: np.generic) -> None:
+    """And nothing of it is heard: the next sound is."""
+
+    async def scenario() -> list[ev.SessionEvent]:
+        session = Session(scripted(["Hello."], ["Hi."]))
+        sound = speech((0, 1), seconds=3)
+        with pytest.raises(DragomanError, match="give finite floats, from -1 to 1"):
+            await session.hear(np.append(np.zeros(9, sample.dtype), sample))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            for start in range(0, len(sound), 320):
+                await session.hear(sound[start : start + 320])
+                await asyncio.sleep(0.02)
+            session.close()
+        return [event async for event in session.events()]
+
+    assert [turn.text for turn in only(run_virtual(scenario(), measured=False), ev.UserTurn)] == ["Hello."]
+
+
 def test_nothing_grows() -> None:
     """After many turns the session holds no more than after few, but for the bounded history."""
     parts = scripted(["Hello there."], ["Hi."])

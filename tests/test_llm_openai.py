@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dragoman.agent.llm import open_responder
@@ -50,6 +50,7 @@ class Server:
     port: int = 0
     clients: list[int] = field(default_factory=list)
     hangs: bool = False
+    listing: Response | None = None
     thought: list[str] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
     bodies: list[dict] = field(default_factory=list)
@@ -59,6 +60,8 @@ class Server:
         await asyncio.sleep(self.thinks_s)
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return JSONResponse({"error": {"message": "bad key"}}, 401)
+        if self.listing is not None:
+            return self.listing
         return JSONResponse({"object": "list", "data": [{"id": "first", "owned_by": self.owner}, {"id": "second"}]})
 
     async def version(self, request: Request) -> Response:
@@ -422,6 +425,20 @@ def test_a_clock_that_skips_waits_finds_no_server_late():
             assert [found.kind.name for found in await discover(ports=(server.port,))] == ["vLLM"]
 
         run_virtual(scenario(), measured=True)
+
+
+@pytest.mark.parametrize(
+    ("listing", "says"),
+    [
+        (RedirectResponse("https://api.example/v1/models"), "has moved to https://api.example: give that address"),
+        (JSONResponse({"error": {"message": "Loading model"}}, 503), r"can't answer now \(HTTP 503\): try again"),
+        (Response(status_code=404), "is not an OpenAI-compatible server: /v1/models gave HTTP 404"),
+    ],
+)
+def test_a_server_that_does_not_list_its_models_says_what_to_do(listing, says):
+    """One that is still loading, or is asked in clear text, is a server all the same."""
+    with serving(Server("vllm", listing=listing)) as server, pytest.raises(DragomanError, match=f"{server.url} {says}"):
+        answer(server)
 
 
 def test_nobody_there_is_one_line():

@@ -81,6 +81,11 @@ async def _identified(client: httpx.AsyncClient, url: str) -> Found:
         raise DragomanError(f"no language model server answers at {url}: {reason}") from error
     if response.status_code in (401, 403):
         raise DragomanError(f"{url} wants a key (HTTP {response.status_code}): set DRAGOMAN_LLM_KEY")
+    if response.next_request is not None:
+        moved = str(response.next_request.url).removesuffix("/v1/models")
+        raise DragomanError(f"{url} has moved to {moved}: give that address")
+    if response.status_code == 429 or response.is_server_error:
+        raise DragomanError(f"{url} can't answer now (HTTP {response.status_code}): try again when it can")
     try:
         entries = response.raise_for_status().json()["data"]
         models = tuple(str(entry["id"]) for entry in entries)

@@ -52,6 +52,24 @@ def test_money_is_read_as_people_say_it(portuguese_voice: Voice, transcribe: Tra
 @pytest.mark.parametrize(
     ("language", "written", "said"),
     [
+        ("pt", "De R$ 1 a R$ 5 milhões, ou US$10 mil.", "De 1 real a 5 milhões de reais, ou 10 mil dólares."),
+        ("es", "Son €3 mil millones.", "Son 3 mil millones de euros."),
+        ("fr", "Avec €5 millions, $2.", "Avec 5 millions d'euros, 2 dollars."),
+        ("it", "€5 milioni e $ 1", "5 milioni di euro e 1 dollaro"),
+        ("en", "It is $5, not $1 or £3 million.", "It is 5 dollars, not 1 dollar or 3 million pounds."),
+    ],
+)
+def test_money_is_named_behind_all_of_its_amount(language: str, written: str, said: str) -> None:
+    """One is one, and the millions belong to it."""
+    spoken = Pronunciation(language, lambda ipa: ipa)
+    first, second = (spoken.words(text.split()) for text in (written, said))
+    assert "".join(first).split() == "".join(second).split()
+    assert len(first) == len(written.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
         ("pt", "O Sr. Silva e a (Sra.) Lima, Srta.", "O senhor Silva e a (senhora) Lima, senhorita."),
         ("fr", "M. Dupont et MM. Roy.", "monsieur Dupont et messieurs Roy."),
         (

@@ -17,11 +17,27 @@ ESPEAK_VOICES: Final = {"pt": "pt-br", "es": "es", "fr": "fr", "it": "it", "en":
 _ONWARD: Final = {"pt": "e", "es": "y", "fr": "et", "it": "e", "en": "and"}
 _MARKS: Final = ".!?…,;:—"
 _CURRENCIES: Final = {
-    "pt": {"R$": "reais", "$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
-    "es": {"$": "dólares", "US$": "dólares", "€": "euros", "£": "libras"},
-    "fr": {"$": "dollars", "€": "euros", "£": "livres"},
-    "it": {"$": "dollari", "€": "euro", "£": "sterline"},
+    "pt": {
+        "R$": ("real", "reais"),
+        "$": ("dólar", "dólares"),
+        "US$": ("dólar", "dólares"),
+        "€": ("euro", "euros"),
+        "£": ("libra", "libras"),
+    },
+    "es": {"$": ("dólar", "dólares"), "US$": ("dólar", "dólares"), "€": ("euro", "euros"), "£": ("libra", "libras")},
+    "fr": {"$": ("dollar", "dollars"), "€": ("euro", "euros"), "£": ("livre", "livres")},
+    "it": {"$": ("dollaro", "dollari"), "€": ("euro", "euro"), "£": ("sterlina", "sterline")},
+    "en": {"$": ("dollar", "dollars"), "US$": ("dollar", "dollars"), "€": ("euro", "euros"), "£": ("pound", "pounds")},
 }
+"""One, and several."""
+_MILLIONS: Final = {
+    "pt": dict.fromkeys("milhão milhões bilhão bilhões trilhão trilhões".split(), "de ") | {"mil": ""},
+    "es": dict.fromkeys("millón millones billón billones".split(), "de ") | {"mil": ""},
+    "fr": dict.fromkeys("million millions milliard milliards".split(), "de ") | {"mille": ""},
+    "it": dict.fromkeys("milione milioni miliardo miliardi".split(), "di ") | {"mila": ""},
+    "en": dict.fromkeys("thousand million billion trillion".split(), ""),
+}
+"""What stands between an amount and the money's name, with what joins them."""
 _TITLES: Final = {
     "pt": {"sr": "senhor", "sra": "senhora", "srta": "senhorita", "jr": "júnior", "sto": "santo", "sta": "santa"},
     "fr": {"m": "monsieur", "mm": "messieurs"},
@@ -30,6 +46,7 @@ _TITLES: Final = {
 }
 _TITLE: Final = re.compile(r"(?P<before>\W*)(?P<title>\w+\.\w+|\w+(?=\.))\.?(?P<after>\W*)")
 _AMOUNT: Final = re.compile(r"(?P<amount>\d[\d.,]*?)(?P<after>[^\w]*)")
+_LARGE: Final = re.compile(r"(?P<amount>\w+)(?P<after>[^\w]*)")
 _MONEY: Final = re.compile(r"(?P<sign>(?:R|US)?[$€£])(?P<amount>\d[\d.,]*?)?(?P<after>[^\w]*)")
 
 
@@ -70,19 +87,34 @@ def _readings(words: Sequence[str], language: str) -> list[str]:
     """The words with money and titles as they are said: espeak-ng reads "R$ 50" and "Sr." as letters. As many as there
     were.
     """
-    names, titles = _CURRENCIES.get(language, {}), _TITLES.get(language, {})
+    names, titles = _CURRENCIES[language], _TITLES.get(language, {})
     read = list(words)
     for i, word in enumerate(read):
         if (found := _TITLE.fullmatch(word)) and (title := titles.get(found["title"].lower())):
             read[i] = f"{found['before']}{title}{found['after']}"
-        match = _MONEY.fullmatch(word)
-        if match and match["sign"] in names:
-            if match["amount"]:
-                read[i] = f"{match['amount']} {names[match['sign']]}{match['after']}"
-            elif i + 1 < len(read) and (amount := _AMOUNT.fullmatch(read[i + 1])):
-                # A word without a sound keeps its place.
-                read[i], read[i + 1] = "", f"{amount['amount']} {names[match['sign']]}{amount['after']}"
+        money = _MONEY.fullmatch(word)
+        if money and money["sign"] in names:
+            at = i if money["amount"] else i + 1
+            found = money if money["amount"] else _AMOUNT.fullmatch("".join(read[at : at + 1]))
+            if found is not None:
+                read[i] = ""  # a word without a sound keeps its place
+                _name_money(read, at, found, names[money["sign"]], language)
     return read
+
+
+def _name_money(read: list[str], at: int, found: re.Match[str], name: tuple[str, str], language: str) -> None:
+    """Put the money's name behind the amount that was ``found`` at a place, and the millions that belong to it."""
+    large, end, last = _MILLIONS[language], at, found
+    while (
+        not last["after"] and (then := _LARGE.fullmatch("".join(read[end + 1 : end + 2]))) and then["amount"] in large
+    ):
+        end, last = end + 1, then
+    said = name[0] if end == at and found["amount"] == "1" else name[1]
+    of = large.get(last["amount"], "")
+    if of and language == "fr" and said.startswith("e"):
+        of = "d'"
+    read[at] = found["amount"]
+    read[end] = f"{last['amount']} {of}{said}{last['after']}"
 
 
 def _mark(word: str) -> str:

@@ -18,6 +18,7 @@ from dragoman.agent.duplex.policy import FRAME_CONTROLS, Policy
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.openings import Drafted, sayable
 from dragoman.agent.parts import Parts
+from dragoman.agent.record import Interruption
 from dragoman.agent.turn_taking import Standing, TurnTaker
 from dragoman.audio.types import INPUT_RATE, Samples, Speech
 from dragoman.verifier.features import Array
@@ -209,6 +210,7 @@ def test_the_model_tells_interruptions_from_backchannels() -> None:
     assert (first.status, second.user, second.assistant) == ("interrupted", "No, stop.", "Sure.")
     [stopped] = [event.at for event in only(events, ev.ReplyDone) if event.status == "interrupted"]
     assert stopped == pytest.approx(4.8, abs=0.17)
+    assert record.interruptions == [Interruption(pytest.approx(4.5, abs=0.05), stopped)]
     assert [control for _, control in model.told] == [Control.BOS, Control.STP, Control.BOS]
 
 

@@ -66,8 +66,8 @@ class Engine(Arming):
         if turn is None or turn.committed:
             return
         if self.phase in SPOKEN_OVER and self.policy.interruptible:
-            self._replies.end("interrupted")  # who commits what was said over the reply wants it answered
-            self._take_floor(turn)
+            self._take_floor(turn)  # who commits what was said over the reply wants it answered
+            self._replies.end("interrupted")
             self.phase = Phase.PAUSING
         turn.committed = True
         turn.end = max(turn.end, self._now)

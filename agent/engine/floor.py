@@ -329,6 +329,7 @@ class Floor(Turns):
         self._out.append(do.Hold(self._replies.current.number, turn.number, turn.start))
 
     def _interrupt(self, turn: Turn) -> None:
+        self._take_floor(turn)
         self._replies.end("interrupted")
         self._listen(turn)
 

@@ -29,6 +29,8 @@ MARKDOWN = st.text(alphabet="ab1 .,*_`#-[]()<>|~\n🙂é", max_size=60)
         ("As shown [1], yes.", "As shown , yes."),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "a b 1 2"),
         ("Run:\n```python\nprint(1)\n```\nDone.", "Run: Done."),
+        ("~~~\nprint(1)\n~~~\nDone.", "Done."),
+        ("Yay~~~ it's ~50 km~!", "Yay it's ~50 km!"),
         ("<b>Bold</b><br>next", "Bold next"),
         ("42.", "42."),
         ("56. Want another one?", "56. Want another one?"),

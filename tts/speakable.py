@@ -18,7 +18,7 @@ _LINK_TARGET: Final = re.compile(r"\]\([^\s)]*\)?")
 _CITATION: Final = re.compile(r"\[\^?\d+\]")
 _URL: Final = re.compile(r"(?:https?://(?:www\.)?|(?<!\w)www\.)([^\s/?#:]+)(?:\S*[^\s.,;:!?)\]}'\"*_])?", re.IGNORECASE)
 _TAG: Final = re.compile(r"</?(?:b|i|u|s|em|strong|br|p|code|sub|sup|ul|ol|li|div|span|h[1-6])/?>", re.IGNORECASE)
-_EMPHASIS: Final = re.compile(r"(?<!\w)(?:[*_`]|~~)+|(?:[*_`]|~~)+(?!\w)")
+_EMPHASIS: Final = re.compile(r"(?<!\w)(?:[*_`]|~~)+|(?:[*_`]|~~)+(?!\w)|(?<=\S)~+(?!\w)")
 _NO_POWER: Final = re.compile(r"(?<![\w)\]}])\^|\^(?![\w({+-])")
 _KEPT_SYMBOLS: Final = "°©®™^"
 
@@ -70,8 +70,8 @@ class Cleaner:
         if not raw:
             return []
         at_line_start, self._newlines = self._newlines > 0, 0
-        if "```" in raw or "~~~" in raw:
-            if (raw.count("```") + raw.count("~~~")) % 2:
+        if fences := raw.count("```") + (at_line_start and raw.startswith("~~~")):
+            if fences % 2:
                 self._code = not self._code
             self._breaks = True
             return []

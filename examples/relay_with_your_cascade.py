@@ -45,10 +45,10 @@ class Verifier:
         return 0.9
 
 
-async def model(request: Request, url: str, name: str) -> AsyncIterator[str]:
+async def model(request: Request, prefix: str, url: str, name: str) -> AsyncIterator[str]:
     """Your language model: any OpenAI-compatible server, or without an address a script."""
     if not url:
-        for piece in ("That is", " wonderful,", " when do you", " start?"):
+        for piece in (prefix[:7], prefix[7:], " I am so", " proud of you."):
             yield piece
         return
     from openai import AsyncOpenAI
@@ -87,7 +87,7 @@ async def main(arguments: Sequence[str]) -> None:
         print("at once:  ", prefix, f"(trust {opening.trust:.2f})")  # your voice says it
 
     request = continued([{"role": "user", "content": said}], prefix, server)
-    pieces = model(request, args.llm, args.model)
+    pieces = model(request, prefix, args.llm, args.model)
     rest = "".join([text async for text in following(pieces, prefix, server)])  # your voice says it as it comes
     print("then:     ", rest.strip())
 

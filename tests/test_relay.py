@@ -374,8 +374,17 @@ def test_the_example_runs_without_a_server(capsys: pytest.CaptureFixture[str], m
     assert capsys.readouterr().out.splitlines() == [
         "user:      I got the job!",
         "at once:   That is wonderful, (trust 0.90)",
-        "then:      when do you start?",
+        "then:      I am so proud of you.",
     ]
+
+
+def test_the_example_says_nothing_twice(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the drafter says, its scripted model repeats it."""
+    given = relay(Written("Oh, that's great!", complete=True))
+    monkeypatch.setattr("dragoman.agent.relay.open_relay", lambda: given)
+    asyncio.run(run_example())
+    *_, at_once, then = capsys.readouterr().out.splitlines()
+    assert (at_once, then) == ("at once:   Oh, that's great! (trust 0.90)", "then:      I am so proud of you.")
 
 
 @pytest.mark.parametrize(("name", "owner"), [("vLLM", "vllm"), ("OpenAI-compatible", "someone")])

@@ -62,6 +62,17 @@ def test_a_prefix_is_continued_as_the_models_own_words(responder):
     assert prefix not in text
 
 
+def test_what_the_seam_holds_back_is_said_at_the_end(responder, monkeypatch):
+    """All that follows may be what could have become something else."""
+
+    async def written(self, *_):
+        for piece in ("'s", "."):
+            yield piece
+
+    monkeypatch.setattr(LlamaCppResponder, "_generate", written)
+    assert "".join(asyncio.run(collect(responder.reply(ask("Is it?"), prefix="I think it")))) == "'s."
+
+
 def test_a_reply_ends_at_its_limit(responder):
     """No more tokens than were allowed, and it says so; one that ends before does not."""
     told = []

@@ -217,7 +217,7 @@ class LlamaCppResponder:
                     elif text := seam.feed(thoughts.feed(piece)):
                         yield text
             if not tokens:
-                if text := seam.feed(thoughts.close()):
+                if text := seam.feed(thoughts.close()) + seam.close():
                     yield text
                 return
             budget = budget * (self._context - max_tokens) // (tokens + _BATCH)

@@ -319,7 +319,6 @@ class Session:
 
     def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> Order:
         asked, limit = self._asked if text is None else (None, None)
-        self._asked = (None, None)
         self._warmer.answers(text or "")
         order = Order(
             reply=reply,

@@ -434,3 +434,21 @@ def test_a_commit_over_a_reply_ends_it() -> None:
         assert [one.status for one in done] == ["interrupted", "completed"]
         assert history(session)[-2:] == [("user", "and what about foxes"), ("assistant", "Foxes are red.")]
         assert session.phase == "idle"
+
+
+def test_what_was_asked_for_comes_after_a_noise() -> None:
+    """One that is heard before its first sound, and as it was asked for."""
+    parts = scripted([""], ["One two three.", "Four five six."], first=1.0)
+
+    async def drive(session: Session) -> None:
+        session.remember("user", "Count.")
+        session.respond(instructions="Be brief.", max_tokens=2)
+        await hear(session, speech((0.2, 0.5), seconds=4))
+
+    _, events = held(parts, drive)
+    assert [(done.status, done.heard) for done in only(events, ev.ReplyDone)] == [
+        ("interrupted", ""),
+        ("completed", "Four five"),
+    ]
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert [prompt[0].content for prompt in parts.responder.prompts] == ["Be brief."] * 2

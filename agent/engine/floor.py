@@ -56,7 +56,7 @@ class Floor(Turns):
                 turn.ducks = True
                 self._out.append(do.Duck(True))
             return
-        self._drop_reply()
+        turn.silenced = self._drop_reply()
         self._listen(turn)
 
     def _listen(self, turn: Turn) -> None:
@@ -208,6 +208,7 @@ class Floor(Turns):
             self._out.append(do.NoteBackchannel(turn.number, turn.text, turn.start))
             self._close(turn)
             self._rest()
+            self._asked = self._asked or turn.silenced
             self._ask_later()
         elif self.policy.respond and reply is None:
             if turn.opening is None:
@@ -259,11 +260,15 @@ class Floor(Turns):
 
     # ---- the reply
 
-    def _drop_reply(self) -> None:
-        """What is being prepared answers less than what is said now; what was asked for by hand is the client's."""
+    def _drop_reply(self) -> bool:
+        """What is being prepared answers less than what is said now; what was asked for by hand is the client's. True
+        where one was dropped that was asked for.
+        """
         reply = self._replies.current
-        if reply is None or not (reply.announced and self.policy.by_hand):
-            self._replies.drop()
+        if reply is None or (reply.announced and self.policy.by_hand):
+            return False
+        self._replies.drop()
+        return reply.announced
 
     def _release_if_ready(self) -> None:
         reply, turn = self._replies.current, self._turn

@@ -65,6 +65,8 @@ class Turn:
     """The words for which first words were wanted while it went on."""
     answered: bool = False
     """Its reply plays, though its own words are still to come."""
+    silenced: bool = False
+    """A reply that was asked for was dropped when it began, before its first sound."""
     aside: bool = False
     """Began over a reply that asks for no answer: a backchannel at its very end is still one."""
 

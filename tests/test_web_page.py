@@ -63,6 +63,7 @@ def browser(tmp_path: Path, sound: Samples | None = None) -> Iterator[Page]:
     file = tmp_path / "microphone.wav"
     soundfile.write(file, sound if sound is not None else np.zeros(OUTPUT_RATE), OUTPUT_RATE)
     flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    flags += ["--host-resolver-rules=MAP elsewhere.test 127.0.0.1"]
     flags += [f"--use-file-for-fake-audio-capture={file}%noloop", "--use-fake-device-for-media-stream"]
     flags += ["--use-fake-ui-for-media-stream"] if sound is not None else ["--deny-permission-prompts"]
     with sync_playwright() as playwright:
@@ -582,6 +583,19 @@ def test_network_that_is_gone_is_told(told: bool, tmp_path: Path) -> None:
             page.clock.fast_forward(60_000)
         page.get_by_text("The connection was lost").wait_for(timeout=WAIT_MS)
         assert page.get_attribute("#talk", "aria-pressed") == "false"
+
+
+def test_page_that_may_have_no_sound_is_told(tmp_path: Path) -> None:
+    """As browsers let none but https pages and those of this machine; what was typed is kept."""
+    with browser(tmp_path) as page, locked_server() as address:
+        enter(page, address.replace("127.0.0.1", "elsewhere.test"))
+        write(page, "Are you there?")
+        page.get_by_text("start the server with a --certificate").wait_for(timeout=WAIT_MS)
+        assert page.input_value("#text") == "Are you there?"
+        page.reload()
+        page.click("#talk")
+        page.get_by_text("start the server with a --certificate").wait_for(timeout=WAIT_MS)
+        assert page.is_enabled("#talk")
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def serve(
     ] = "auto",
     instructions: Annotated[str | None, typer.Option(help="The agent's system prompt.")] = None,
     certificate: Annotated[
-        str | None, typer.Option(help="TLS certificate (PEM): browsers elsewhere need it for the microphone.")
+        str | None, typer.Option(help="TLS certificate (PEM): browsers elsewhere need it to speak and to hear.")
     ] = None,
     certificate_key: Annotated[str | None, typer.Option(help="The certificate's private key (PEM).")] = None,
     json: JsonOption = False,

@@ -7,6 +7,9 @@ export class Sound extends EventTarget {
   // Make it while a press or a click is under way: after that, phones leave it silent.
   constructor() {
     super();
+    if (!isSecureContext) {
+      throw new Error("Browsers let https pages and localhost alone have sound: start the server with a --certificate.");
+    }
     this.context = new AudioContext({ latencyHint: "interactive" });
     this.begun = this.wake();
     this.given = { item: null, ms: 0 }; // the newest item, and how much of it there is
@@ -34,9 +37,6 @@ export class Sound extends EventTarget {
   }
 
   async listen() {
-    if (!navigator.mediaDevices) {
-      throw new Error("The browser gives the microphone to https pages and localhost only.");
-    }
     await this.context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
     this.stream = await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },

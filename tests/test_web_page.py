@@ -598,6 +598,25 @@ def test_page_that_may_have_no_sound_is_told(tmp_path: Path) -> None:
         assert page.is_enabled("#talk")
 
 
+def test_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    """A proxy before it says so in its own way; a network that is gone while the page connects says nothing."""
+    with browser(tmp_path) as page, locked_server() as address:
+        enter(page, address)
+        page.clock.install()
+        page.route("**/v1/models", lambda route: route.fulfill(status=502, body="<html>Bad Gateway</html>"))
+        page.click("#talk")
+        page.get_by_text("The server does not answer (502).", exact=True).wait_for(timeout=WAIT_MS)
+        page.unroute("**/v1/models")
+        page.route_web_socket("**/v1/realtime**", lambda socket: None)
+        page.route("**/health", lambda route: route.abort())
+        page.click("#talk")
+        page.get_by_text("Connecting").wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(500)
+        page.clock.fast_forward(30_000)
+        page.get_by_text("The server closed the connection.", exact=True).wait_for(timeout=WAIT_MS)
+        assert page.is_enabled("#talk")
+
+
 @contextmanager
 def locked_server(
     limit: int = 4, session: Callable[[SessionSettings], ScriptedSession | Session] = ScriptedSession

@@ -24,13 +24,16 @@ export class Client extends EventTarget {
   static async open() {
     if (/[^!-~]/.test(key.get() ?? "")) throw new Refused("That key is not right.", 401); // no header can carry it
     const headers = key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
-    const answer = await fetch("v1/models", { headers }).catch(() => {
+    const answer = await fetch("v1/models", { headers, signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => {
       throw new Error("The server does not answer. Is it running?");
     });
     if (answer.status === 401) {
       throw new Refused(key.get() ? "That key is not right." : "This server asks for a key.", answer.status);
     }
-    if (!answer.ok) throw new Refused((await answer.json()).error.message, answer.status);
+    if (!answer.ok) {
+      const told = await answer.json().catch(() => null); // a proxy speaks otherwise
+      throw new Refused(told?.error?.message ?? `The server does not answer (${answer.status}).`, answer.status);
+    }
     const address = new URL("v1/realtime?model=dragoman&extensions=dragoman", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const protocols = key.get() ? ["realtime", `openai-insecure-api-key.${named(key.get())}`] : ["realtime"];
@@ -44,13 +47,9 @@ export class Client extends EventTarget {
     this.socket = socket;
     this.ready = new Promise((resolve, reject) => {
       this.addEventListener("session.created", resolve); // a full server opens the socket too, and closes it again
-      socket.onclose = (event) => {
-        clearInterval(this.pulse);
-        this.ended = new Error(event.reason || "The server closed the connection.");
-        reject(this.ended);
-        this.dispatchEvent(new CustomEvent("closed", { detail: event.reason }));
-      };
+      this.addEventListener("closed", () => reject(this.ended));
     });
+    socket.onclose = (event) => this.end(event.reason);
     this.pulse = setInterval(() => this.check(), PULSE_MS);
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
@@ -76,9 +75,14 @@ export class Client extends EventTarget {
     try {
       await fetch("health", { signal: AbortSignal.timeout(PATIENCE_MS) });
     } catch {
-      this.close();
-      this.dispatchEvent(new CustomEvent("closed", { detail: "" }));
+      this.end("");
     }
+  }
+
+  end(reason) {
+    this.close();
+    this.ended = new Error(reason || "The server closed the connection.");
+    this.dispatchEvent(new CustomEvent("closed", { detail: reason }));
   }
 
   close() {

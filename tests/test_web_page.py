@@ -401,6 +401,48 @@ def test_escape_while_the_user_is_heard_ends_the_answer(tmp_path: Path) -> None:
         assert page.is_hidden("#problem")
 
 
+def test_what_is_unfinished_when_the_conversation_is_stopped_does_not_stay_so(tmp_path: Path) -> None:
+    """Words that were guessed go, those that were sure stay, and a screen reader says them."""
+
+    class Speaking(ScriptedSession):
+        async def hear(self, pcm: Samples) -> None:
+            if not self.heard:
+                self.tell(ev.UserStarted(1, 0.0), ev.UserPartial(1, "Good morning to you", 2))
+            await super().hear(pcm)
+
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=Speaking) as address:
+        page.add_init_script(LIVE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("#log .guess", timeout=WAIT_MS)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=off]", timeout=WAIT_MS)
+        assert page.locator("#log .words").all_inner_texts() == ["Good morning"]
+        assert page.evaluate("announced") == ["Good morning"]
+
+
+def test_what_was_heard_of_a_list_is_told_from_what_was_not(tmp_path: Path) -> None:
+    """The voice does not say its marks."""
+    told = ["1. Bread.\n2. ", "Milk.\n3. ", "Eggs. "]
+
+    class Listing(ScriptedSession):
+        def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
+            self.tell(ev.ReplyStarted(1, 1, 1.5))
+            for i, (text, word) in enumerate(zip(told, ("Bread.", "Milk.", "Eggs."), strict=True)):
+                self.tell(ev.ReplyText(1, text))
+                sound = np.full(OUTPUT_RATE * (9 if i == 2 else 1) // 4, 0.1, np.float32)
+                self.tell(ev.ReplyAudio(1, sound, (Word(word, i / 4, i / 4 + len(sound) / OUTPUT_RATE),)))
+
+    with browser(tmp_path) as page, locked_server(session=Listing) as address:
+        enter(page, address)
+        write(page, "What do we need?")
+        page.wait_for_function("() => dragoman.audible > 24000", timeout=WAIT_MS)
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#log .unheard", timeout=WAIT_MS)
+        assert page.inner_text("#log .assistant .words") == "1. Bread. 2. Milk. 3. Eggs."
+        assert page.inner_text("#log .unheard") == "3. Eggs."
+
+
 WATCHED_DEVICE = """
 window.contexts = [];
 window.locks = 0;

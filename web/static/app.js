@@ -138,10 +138,8 @@ async function hush(talk) {
 function cut(talk, item, ms) {
   figures.truncated.push(ms);
   talk.client.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: ms });
-  log.of(item, (answer) => {
-    answer.played(ms);
-    answer.end("unheard");
-  });
+  log.of(item, (answer) => answer.played(ms));
+  log.unheard(item);
 }
 
 // Until the server knows, more of the answer may come.
@@ -242,9 +240,7 @@ function attend(talk) {
     }),
   );
   on("dragoman.opening", ({ item_id, text, trust }) => log.of(item_id, (answer) => answer.opens(text, trust)));
-  on("dragoman.words", ({ item_id, words }) =>
-    log.of(item_id, (answer) => answer.times.push(...words.map(([, , end]) => end))),
-  );
+  on("dragoman.words", ({ item_id, words }) => log.of(item_id, (answer) => answer.says(words)));
   on("response.output_audio.delta", ({ response_id, item_id, delta }) => {
     if (response_id !== talk.unwanted) sound.play(item_id, bytesOf(delta));
   });
@@ -258,7 +254,7 @@ function attend(talk) {
       if (response.id === talk.unwanted) cut(talk, item.id, 0);
       else log.of(item.id, (answer) => answer.end("heard"));
     } else if (item) {
-      log.of(item.id, (answer) => answer.end("unheard"));
+      log.unheard(item.id);
     }
     if (response.status === "failed") problem(response.status_details.error.message);
   });

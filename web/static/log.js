@@ -18,6 +18,7 @@ class Entry {
 
   // What is unfinished is shown, but not read out: each change of it would be said anew.
   busy(unfinished) {
+    this.unfinished = unfinished;
     this.node.setAttribute("aria-busy", String(unfinished));
   }
 
@@ -68,6 +69,15 @@ class Answer extends Entry {
     this.quick = split(text).length;
     this.trust = trust;
     this.note.title = `The underlined words were drafted at once; the verifier trusts them to ${Math.round(100 * trust)} %.`;
+  }
+
+  // When the words of its sound are over. The voice does not say all that is written, such as the marks of a list.
+  says(words) {
+    const written = split(this.text);
+    for (const [word, , end] of words) {
+      const unsaid = written.slice(this.times.length).findIndex((token) => token.includes(word));
+      for (let i = 0; i <= Math.max(0, unsaid); i++) this.times.push(end);
+    }
   }
 
   began(onset) {
@@ -148,12 +158,20 @@ export class Log {
     });
   }
 
-  // The conversation is over: what was still to come of an answer does not.
+  // The rest of an answer is not heard; one that had not begun leaves no trace.
+  unheard(item) {
+    const entry = this.items.get(item);
+    if (entry instanceof Answer && !entry.text && !entry.before) this.drop(item);
+    else this.of(item, (answer) => answer.end("unheard"));
+  }
+
+  // The conversation is over: what is unfinished stays as it is, without what was guessed or still to come.
   end() {
-    for (const entry of new Set(this.items.values())) {
-      if (!(entry instanceof Answer) || entry.state !== "coming") continue;
-      if (entry.text || entry.before) entry.end("unheard");
-      else entry.node.remove();
+    for (const [item, entry] of this.items) {
+      if (!entry.unfinished) continue;
+      if (entry instanceof Answer) this.unheard(item);
+      else if (entry.said) this.user(item, entry.said);
+      else this.drop(item);
     }
     this.last = null;
   }

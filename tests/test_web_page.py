@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import soundfile
 import uvicorn
-from fakes import scripted
+from fakes import ScriptedResponder, scripted
 from playwright.sync_api import Page, sync_playwright
 from web_scripted import ScriptedSession
 
@@ -401,6 +401,24 @@ def test_escape_while_the_user_is_heard_ends_the_answer(tmp_path: Path) -> None:
         assert page.is_hidden("#problem")
 
 
+def test_noise_while_the_agent_thinks_takes_nothing_from_who_typed(tmp_path: Path) -> None:
+    """The answer comes after it, in the place of the one that had not begun."""
+    parts = scripted([""], [STORY], first=2.0)
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        write(page, "Count.")
+        page.wait_for_selector("body[data-phase=replying]", timeout=WAIT_MS)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE // 2).astype(np.float32)
+        page.evaluate("wav => speak(wav)", wav(noise))
+        page.wait_for_selector("body[data-phase=listening]", timeout=WAIT_MS)
+        page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert page.locator("#log .words").all_inner_texts() == ["Count.", STORY]
+
+
 def test_what_is_unfinished_when_the_conversation_is_stopped_does_not_stay_so(tmp_path: Path) -> None:
     """Words that were guessed go, those that were sure stay, and a screen reader says them."""
 
@@ -573,6 +591,75 @@ def test_an_answer_that_was_not_wanted_any_more_is_not_heard(tmp_path: Path) -> 
         write(page, "No matter.")
         page.locator("#log .user").nth(1).wait_for(timeout=WAIT_MS)
         assert ("truncate", 1, 0.0) in session.calls
+        assert page.is_hidden("#problem")
+
+
+def test_message_that_follows_at_once_is_answered_too(tmp_path: Path) -> None:
+    """Before the page has heard of the response to the one before it."""
+    sessions: list[ScriptedSession] = []
+
+    def opened(settings: SessionSettings) -> ScriptedSession:
+        sessions.append(ScriptedSession(settings))
+        return sessions[-1]
+
+    with browser(tmp_path) as page, locked_server(session=opened) as address:
+        page.add_init_script(STUCK_NETWORK)
+        enter(page, address)
+        write(page, "Are you there?")
+        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+        page.evaluate("stick()")
+        for text in ("No matter.", "What time is it?"):
+            write(page, text)
+            page.wait_for_function("() => !document.getElementById('text').value", timeout=WAIT_MS)
+        page.evaluate("unstick()")
+        page.locator("#log .user").nth(2).wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(200)
+        assert [call[0] for call in sessions[0].calls].count("respond") == 3
+        assert page.is_hidden("#problem")
+
+
+@contextmanager
+def thinking(tmp_path: Path, *, typed: bool) -> Iterator[tuple[Page, ScriptedResponder]]:
+    """A page whose agent thinks of what was typed, or said."""
+    parts = scripted(["What time is it?"], ["It is noon.", "It is noon, I said."], first=4.0)
+    assert isinstance(parts.responder, ScriptedResponder)
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        if typed:
+            write(page, "What time is it?")
+        else:
+            noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE).astype(np.float32)
+            page.evaluate("wav => speak(wav)", wav(noise))
+        page.wait_for_selector("body[data-phase=replying]", timeout=WAIT_MS)
+        yield page, parts.responder
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "spoken"])
+def test_escape_while_the_agent_thinks_ends_the_answer(typed: bool, tmp_path: Path) -> None:
+    """Nothing of it is heard, and what had not begun has no place in the log."""
+    with thinking(tmp_path, typed=typed) as (page, _):
+        page.keyboard.press("Escape")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        assert page.evaluate("dragoman.audible") == 0
+        assert page.locator("#log .user").count() == 1
+        assert page.locator("#log .assistant").count() == page.locator("#log .unheard").count() == int(not typed)
+        assert page.is_hidden("#problem")
+
+
+def test_what_is_typed_while_the_agent_thinks_of_what_was_said_is_answered_with_it(tmp_path: Path) -> None:
+    """In the order in which it came."""
+    with thinking(tmp_path, typed=False) as (page, responder):
+        write(page, "In Lisbon.")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert page.locator("#log .words").all_inner_texts() == [
+            "What time is it?",
+            "In Lisbon.",
+            "It is noon, I said.",
+        ]
+        assert [message.content for message in responder.prompts[-1][1:]] == ["What time is it?", "In Lisbon."]
         assert page.is_hidden("#problem")
 
 

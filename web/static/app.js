@@ -20,6 +20,7 @@ const STATES = {
 
 const PAUSED = "The browser has paused the sound: touch the page, or press a key, to go on.";
 const REMEMBERED = 40; // messages that a new connection is told of those before it
+const OVER = ["response_cancel_not_active", "input_audio_buffer_commit_empty"]; // what was to be ended had ended already
 
 const log = new Log(get("log"), get("scroll"));
 const meter = new Meter(get("meter"));
@@ -145,9 +146,11 @@ function cut(talk, item, ms) {
 // Until the server knows, more of the answer may come.
 async function interrupt(talk) {
   const held = document.body.dataset.phase === "held"; // what was said last may be taken up again
-  const unwanted = (talk.unwanted = talk.active ?? (held ? talk.newest : undefined));
+  const named = talk.active ?? (held ? talk.newest : undefined); // without a name: one that is still on its way here
+  talk.active = undefined;
+  talk.unwanted = named ?? talk.unwanted;
   await hush(talk);
-  if (unwanted) talk.client.send("response.cancel", { response_id: unwanted });
+  talk.client.send("response.cancel", { response_id: named });
 }
 
 // What is typed stays in its field until it was sent.
@@ -160,7 +163,9 @@ async function say() {
   try {
     const talk = await connect();
     get("welcome").hidden = true;
+    talk.refused = false;
     await interrupt(talk);
+    if (talk.heard) talk.client.send("input_audio_buffer.commit"); // who types has ended what was said
     if (!tell(talk.client, "user", text)) {
       await stop();
       throw new Error("The connection was lost. Send it again to reconnect.");
@@ -212,8 +217,14 @@ function attend(talk) {
     });
   });
 
-  on("input_audio_buffer.speech_started", () => hush(talk));
-  on("input_audio_buffer.speech_stopped", ({ audio_end_ms }) => (talk.userEnd = audio_end_ms));
+  on("input_audio_buffer.speech_started", () => {
+    talk.heard = true;
+    hush(talk);
+  });
+  on("input_audio_buffer.speech_stopped", ({ audio_end_ms }) => {
+    talk.heard = false;
+    talk.userEnd = audio_end_ms;
+  });
   on("dragoman.transcript", ({ item_id, text, stable }) => {
     talk.partial = item_id;
     log.user(item_id, text, stable);
@@ -244,7 +255,11 @@ function attend(talk) {
   on("response.output_audio.delta", ({ response_id, item_id, delta }) => {
     if (response_id !== talk.unwanted) sound.play(item_id, bytesOf(delta));
   });
-  on("response.created", ({ response }) => (talk.active = talk.newest = response.id));
+  on("response.created", ({ response }) => {
+    talk.active = talk.newest = response.id;
+    if (talk.refused) interrupt(talk);
+    talk.refused = false;
+  });
   on("response.done", ({ response }) => {
     talk.active = undefined;
     const [item] = response.output;
@@ -255,14 +270,17 @@ function attend(talk) {
       else log.of(item.id, (answer) => answer.end("heard"));
     } else if (item) {
       log.unheard(item.id);
+      const { reason } = response.status_details;
+      if (reason === "client_cancelled" && response.id !== talk.unwanted) hush(talk); // it began while that was on its way
     }
     if (response.status === "failed") problem(response.status_details.error.message);
   });
   on("dragoman.phase", ({ phase: name }) => {
+    if (name !== "replying") talk.refused = false;
     if (live === talk) phase(name, name === "idle" && !talk.listening ? "Ready" : STATES[name]);
   });
   on("error", ({ error }) => {
-    if (error.code !== "response_cancel_not_active") problem(error.message); // it was over already
+    if (!OVER.includes(error.code)) problem(error.message);
   });
   client.addEventListener("closed", ({ detail }) => {
     if (live !== talk) return;
@@ -288,6 +306,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     get("talk").click();
   } else if (event.key === "Escape" && live) {
+    live.refused = !live.active && document.body.dataset.phase === "replying"; // the answer that is to come
     interrupt(live);
   }
 });

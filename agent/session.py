@@ -166,7 +166,9 @@ class Session:
 
     def remember(self, role: Role, text: str) -> int:
         """Add a message to the history; gives its number."""
-        return self.memory.add(role, text)
+        entry = self.memory.add(role, text)
+        self._tell(on.Remembered())
+        return entry
 
     def forget(self, entry: int) -> bool:
         """Remove a message from the history; False if it is not there."""
@@ -185,7 +187,7 @@ class Session:
         self._ear.prefix = round(self.settings.prefix_padding_ms * INPUT_RATE / 1000)
         self._ear.tune(self.settings.threshold)
 
-    # ---- sound
+    # ---- sound, and turn-taking by it
 
     async def _listen(self) -> None:
         while True:
@@ -205,8 +207,6 @@ class Session:
                 if isinstance(given, on.Clear) or not self._engine.open_turn:
                     self._out.put(ev.UserTurnDropped(self.now))
                 self._tell(given)
-
-    # ---- turn-taking by a model
 
     def _floor(self) -> Standing:
         engine = self._engine

@@ -57,6 +57,7 @@ class Script:
             "clear": on.Clear,
             "ask": on.Ask,
             "cancel": on.Cancel,
+            "remembered": on.Remembered,
             "truncate": lambda reply, seconds: on.Truncate(int(reply), float(seconds)),
             "tick": on.Tick,
         }

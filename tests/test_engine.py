@@ -110,6 +110,7 @@ def _events() -> st.SearchStrategy[on.Input]:
         st.just(on.Clear()),
         st.just(on.Ask()),
         st.just(on.Cancel()),
+        st.just(on.Remembered()),
         st.builds(on.Truncate, replies, seconds),
         st.just(on.Tick()),
     )

@@ -452,3 +452,19 @@ def test_what_was_asked_for_comes_after_a_noise() -> None:
     ]
     assert isinstance(parts.responder, ScriptedResponder)
     assert [prompt[0].content for prompt in parts.responder.prompts] == ["Be brief."] * 2
+
+
+def test_message_that_comes_while_the_agent_thinks_is_answered() -> None:
+    """The reply to what was said before knows of it, though it was being prepared."""
+    parts = scripted(["What time is it?"], ["One two three."], first=2.0)
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0.2, 1.2), seconds=2.5))
+        assert session.phase == "replying"
+        session.remember("user", "In Lisbon.")
+        await hear(session, speech(seconds=4))
+
+    _, events = held(parts, drive)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == ["One two three."]
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert [message.content for message in parts.responder.prompts[-1][1:]] == ["In Lisbon.", "What time is it?"]

@@ -55,6 +55,8 @@ class Engine(Arming):
                 self._cancel()
             case on.Truncate(reply, seconds):
                 self._truncate(reply, seconds)
+            case on.Remembered():
+                self._prepare_anew()
         self._pass_time()
         return self._out
 
@@ -109,3 +111,12 @@ class Engine(Arming):
                 self._after_reply()
         else:
             self._replies.rewrite(number, seconds)
+
+    def _prepare_anew(self) -> None:
+        """What is prepared for the open turn was begun without knowing."""
+        turn, reply = self._turn, self._replies.current
+        waiting = self.phase in (Phase.PAUSING, Phase.REPLYING)
+        if waiting and turn is not None and reply is not None and not reply.announced:
+            self._forget_opening(turn)
+            self._replies.drop()
+            self._replies.begin(turn.number, turn.text)

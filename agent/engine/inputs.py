@@ -152,6 +152,11 @@ class Truncate:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """The client has put a message into the history."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -176,5 +181,6 @@ Input: TypeAlias = (
     | Ask
     | Cancel
     | Truncate
+    | Remembered
     | Tick
 )

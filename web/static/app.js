@@ -43,7 +43,6 @@ function problem(message) {
 
 function shown(listening) {
   get("talk").setAttribute("aria-pressed", String(listening));
-  get("talk").querySelector(".name").textContent = listening ? "Stop talking" : "Start talking";
 }
 
 async function connect() {

@@ -503,8 +503,12 @@ def test_sound_that_the_browser_pauses_goes_on_at_a_touch(tmp_path: Path) -> Non
         enter(page, address)
         assert page.evaluate("document.getElementById('talk').click(), contexts.length") == 1
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
-        page.evaluate("contexts[0].suspend()")
+        page.evaluate("contexts[0].resume = async () => {}, contexts[0].suspend()")
         page.get_by_text("The browser has paused the sound").wait_for(timeout=WAIT_MS)
+        write(page, "Are you there?")
+        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+        assert page.is_visible("#problem")  # as long as it lasts
+        page.evaluate("delete contexts[0].resume")
         page.mouse.click(5, 5)
         page.locator("#problem").wait_for(state="hidden", timeout=WAIT_MS)
         assert page.evaluate("contexts[0].state") == "running"
@@ -517,9 +521,9 @@ def test_screen_stays_on_while_the_page_listens(tmp_path: Path) -> None:
         enter(page, address)
         page.click("#talk")
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
-        page.wait_for_function("locks === 1")
+        page.wait_for_function("() => locks === 1")
         page.click("#talk")
-        page.wait_for_function("locks === 0")
+        page.wait_for_function("() => locks === 0")
 
 
 STUCK_NETWORK = """

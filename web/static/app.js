@@ -76,7 +76,7 @@ function tell(client, role, text, id) {
 
 async function start() {
   get("talk").disabled = true;
-  problem("");
+  problem(live?.sound.paused ? PAUSED : "");
   if (!live) phase("opening");
   try {
     const { sound } = await connect();
@@ -158,7 +158,7 @@ async function say() {
   const text = field.value.trim();
   if (!text || field.readOnly) return;
   field.readOnly = true;
-  problem("");
+  problem(live?.sound.paused ? PAUSED : "");
   try {
     const talk = await connect();
     get("welcome").hidden = true;

@@ -73,6 +73,10 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # before the command began
         raise SystemExit(130) from None
+    finally:
+        # All is written. Whoever can't wait until the models' threads are done presses it again, and need not.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
 if __name__ == "__main__":

@@ -133,6 +133,25 @@ def test_ctrl_c_is_no_traceback_before_the_command_begins():
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_ctrl_c_is_no_traceback_after_the_command_has_ended():
+    """Nor a crash, while the thread of a model still computes."""
+    code = (
+        "import os, signal, threading\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job would ignore it
+        "from dragoman import __main__ as command\n"
+        "def model():\n"
+        "    threading.main_thread().join()\n"  # the process ends, and waits for this thread
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    threading.Event().wait()\n"
+        "def app():\n"
+        "    threading.Thread(target=model).start()\n"
+        "command.app = app\n"
+        "command.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_what_the_locale_can_not_write_does_not_stop_a_command():
     """JSON is the same in escapes; in a text it is left out."""
     code = (

@@ -238,8 +238,9 @@ def test_doctor_fails_without_ears_and_says_what_to_run(call, empty):
 
 
 def test_a_missing_brain_is_a_warning(call, empty):
-    """A server may stand in for it."""
+    """A server may stand in for it, but not for the fast path: no conversation in English begins without."""
     levels = {one["what"]: one["level"] for one in lines(call("doctor", "--json"))[:-1]}
+    assert levels["model smollm2-135m"] == "fail"
     brain = [level for what, level in levels.items() if what.startswith("model qwen")]
     assert "fail" not in brain
     assert "warn" in brain

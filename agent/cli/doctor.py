@@ -120,7 +120,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    wanted = needed("demo")
+    wanted, brain = needed("demo"), brain_for_this_machine()
     for entry in ENTRIES:
         found = status(entry)
         name = f"model {entry.name}"
@@ -129,8 +129,8 @@ def _models() -> Iterator[Finding]:
         elif entry.name not in wanted:
             yield Finding("ok", name, "not here, and not needed")
         else:
-            # A server can stand in for the brain; nothing stands in for the ears.
-            level: Level = "fail" if entry.role == "recognizer" else "warn"
+            # A server can stand in for the brain, the English voice for others; nothing for the ears and the fast path.
+            level: Level = "warn" if entry.role == "voice" or entry.name == brain else "fail"
             yield Finding(level, name, "not here", f"run `dragoman models get {entry.name}`")
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType, TracebackType
-from typing import Final, ParamSpec, Protocol
+from typing import Final, Literal, ParamSpec, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,13 @@ def devices() -> list[Device]:
         )
         for index, entry in enumerate(library.query_devices())
     ]
+
+
+def check_devices(*kinds: Literal["input", "output"], device: int | str | None = None) -> None:
+    """Raises ``DragomanError`` where a microphone or a speaker can't be had: to be told before models are loaded."""
+    library = _portaudio()
+    for kind in kinds:
+        _own_rate(library, kind, device)
 
 
 class Microphone:
@@ -289,25 +296,35 @@ def _portaudio() -> ModuleType:
         raise DragomanError("sound devices need the package sounddevice: pip install 'dragoman[mic]'") from error
     except OSError as error:
         raise DragomanError(
-            "PortAudio is missing: apt install libportaudio2 (macOS: brew install portaudio)"
+            "PortAudio is missing: apt install libportaudio2, and libasound2-plugins with PulseAudio "
+            "(macOS: brew install portaudio)"
         ) from error
+    except Exception as error:  # its own kind, which could not be imported
+        raise DragomanError(f"PortAudio can't begin ({error}): start the sound server, or restart it") from error
     library: ModuleType = sounddevice
     return library
 
 
 def _rate(library: ModuleType, kind: str, device: int | str | None, wanted: int) -> int:
     """``wanted`` if the device has it, else the device's own. Raises ``DragomanError`` when there is none."""
-    try:
-        own: int = round(library.query_devices(device, kind)["default_samplerate"])
-    except (library.PortAudioError, ValueError) as error:
-        which = f"no sound {kind} device" + ("" if device is None else f" called {device!r}")
-        raise DragomanError(f"{which}: `dragoman doctor` lists what there is") from error
+    own = _own_rate(library, kind, device)
     check = library.check_input_settings if kind == "input" else library.check_output_settings
     try:
         check(device=device, channels=1, samplerate=wanted, dtype="float32")
     except (library.PortAudioError, ValueError):
         return own
     return wanted
+
+
+def _own_rate(library: ModuleType, kind: str, device: int | str | None) -> int:
+    try:
+        rate: int = round(library.query_devices(device, kind)["default_samplerate"])
+    except (library.PortAudioError, ValueError) as error:
+        several = str(error).startswith("Multiple ")
+        which = f"{'more than one' if several else 'no'} sound {kind} device"
+        which += "" if device is None else f" called {device!r}"
+        raise DragomanError(f"{which}: `dragoman doctor` lists what there is") from error
+    return rate
 
 
 def _opened(make: type, what: str, **settings: object) -> _PortAudioStream:

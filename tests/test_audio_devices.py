@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jiwer
 import numpy as np
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from dragoman.audio import devices
-from dragoman.audio.devices import FRAME, Microphone, Ring, Speaker
+from dragoman.audio.devices import FRAME, Microphone, Ring, Speaker, check_devices
 from dragoman.audio.files import load
 from dragoman.audio.types import DragomanError
 
@@ -194,6 +195,19 @@ def test_missing_library_names_the_remedy(monkeypatch, library):
     remedy = "libportaudio2" if library else r"pip install 'dragoman\[mic\]'"
     with pytest.raises(DragomanError, match=remedy):
         asyncio.run(run())
+
+
+@pytest.mark.parametrize(("reason", "which"), [("No", "no"), ("Multiple", "more than one")])
+def test_a_name_that_no_device_has_or_several_is_told_before_models_are_loaded(monkeypatch, reason, which):
+    """A part of a name may fit several: that is not the same as none."""
+
+    def query_devices(device, kind):
+        raise ValueError(f"{reason} {kind} devices found for {device!r}")
+
+    library = SimpleNamespace(query_devices=query_devices, PortAudioError=OSError)
+    monkeypatch.setitem(sys.modules, "sounddevice", library)
+    with pytest.raises(DragomanError, match=f"^{which} sound input device called 'USB': "):
+        check_devices("input", device="USB")
 
 
 class BrokenLibrary:

@@ -22,6 +22,7 @@ from dragoman.agent.record import ConversationRecord, listed_ends
 from dragoman.agent.recorded import converse
 from dragoman.agent.settings import SessionSettings
 from dragoman.audio.clock import run_virtual
+from dragoman.audio.devices import check_devices
 from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.text import language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError
@@ -77,9 +78,9 @@ def talk(
         if output is not None:
             writable(output, FORMATS, input_)
         if input_ is None:
-            asyncio.run(
-                _aloud(config, settings, output, json, int(device) if device and device.isdecimal() else device)
-            )
+            sound_device = int(device) if device and device.isdecimal() else device
+            check_devices("input", "output", device=sound_device)
+            asyncio.run(_aloud(config, settings, output, json, sound_device))
         elif pace:
             asyncio.run(recorded(config, settings, input_, output, json, "real"))
         else:

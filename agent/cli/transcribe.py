@@ -16,6 +16,7 @@ from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
 from dragoman.asr import open_recognizer
+from dragoman.audio.devices import check_devices
 from dragoman.audio.files import seconds_of
 from dragoman.audio.text import language_of
 from dragoman.audio.types import DragomanError, Json, Word
@@ -41,6 +42,8 @@ def transcribe(
         if pace and not stream:
             raise DragomanError("--pace needs --stream: without it a file is written down as fast as it can be")
         language = language_of(lang)
+        if source == "mic":
+            check_devices("input")
         length = None if source == "mic" else seconds_of(Path(source))  # complains of a bad file before models load
         sound = None if source == "mic" else opened(source, 0.1 if stream else 1.0)
         with progress_of("loading the recognizer", json) as progress:

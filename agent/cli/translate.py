@@ -19,6 +19,7 @@ from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
 from dragoman.agent.interpreters import LATEST_S, Interpreters
 from dragoman.agent.subtitles import SUFFIXES, SubtitleFile
 from dragoman.audio.clock import run_virtual
+from dragoman.audio.devices import check_devices
 from dragoman.audio.files import FORMATS, WavWriter
 from dragoman.audio.text import language_code, language_of
 from dragoman.audio.types import OUTPUT_RATE, DragomanError, Json, Samples
@@ -67,6 +68,10 @@ def translate(
         real = pace or aloud or sound is None
         models = Interpreters(model, translator, live=stream, latest=LATEST_S if aloud else None)
         models.require(language, to, voice if speak else None)
+        if sound is None:
+            check_devices("input")
+        if aloud:
+            check_devices("output")
         with progress_of("opening the models", json) as progress:
             interpreter = models.open(language, to, voice if speak else None, progress)
         if (notice := models.notice(language, to)) is not None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -244,6 +245,20 @@ def test_a_missing_brain_is_a_warning(call, empty):
     brain = [level for what, level in levels.items() if what.startswith("model qwen")]
     assert "fail" not in brain
     assert "warn" in brain
+
+
+def test_doctor_lists_every_sound_device_with_the_number_that_opens_it(call, monkeypatch):
+    """``--device`` takes a number or a part of a name; a laptop has more of them than fit on a line."""
+    kinds = [(f"card {i}", i % 2, 1) for i in range(9)]
+    listed = [
+        {"name": name, "max_input_channels": i, "max_output_channels": o, "default_samplerate": 48e3}
+        for name, i, o in kinds
+    ]
+    library = SimpleNamespace(default=SimpleNamespace(device=(1, 0)), query_devices=lambda: listed)
+    monkeypatch.setitem(sys.modules, "sounddevice", library)
+    found = {one["what"]: one["detail"] for one in lines(call("doctor", "--json"))[:-1]}
+    assert found["microphone"] == "[1] card 1, [3] card 3, [5] card 5, [7] card 7"
+    assert found["loudspeaker"].endswith("[8] card 8")
 
 
 def test_a_cache_that_can_not_be_a_folder_is_no_room_for_models(call, tmp_path, monkeypatch):

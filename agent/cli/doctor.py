@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import platform
 import shutil
@@ -21,6 +20,8 @@ from rich.text import Text
 from dragoman.agent.cli.output import JsonOption, emit, errors
 from dragoman.agent.llm.servers import discover
 from dragoman.agent.settings import DEFAULT_PORT
+from dragoman.audio.devices import devices
+from dragoman.audio.types import DragomanError
 from dragoman.models.catalog import ENTRIES, brain_for_this_machine, cache_dir, needed, status
 from dragoman.models.machine import memory_bytes
 from dragoman.tts.espeak import available as espeak_available
@@ -148,24 +149,16 @@ def _translator() -> Finding:
 
 
 def _microphone() -> Iterator[Finding]:
-    if find_spec("sounddevice") is None:
-        yield Finding("warn", "microphone", "sounddevice is not here", "pip install 'dragoman[mic]'")
-        return
     try:
-        device = importlib.import_module("sounddevice")
-    except OSError:
-        yield Finding(
-            "warn",
-            "microphone",
-            "the PortAudio library is not here",
-            "on Debian and Ubuntu: apt install libportaudio2 (and libasound2-plugins with PulseAudio)",
-        )
+        found = devices()
+    except DragomanError as error:
+        detail, _, remedy = str(error).partition(": ")
+        yield Finding("warn", "microphone", detail, remedy)
         return
-    devices = list(device.query_devices())
-    for kind, channels in (("microphone", "max_input_channels"), ("loudspeaker", "max_output_channels")):
-        names = [str(each["name"]) for each in devices if each[channels] > 0]
-        if names:
-            yield Finding("ok", kind, ", ".join(names[:4]))
+    inputs, outputs = [each for each in found if each.inputs], [each for each in found if each.outputs]
+    for kind, here in (("microphone", inputs), ("loudspeaker", outputs)):
+        if here:  # all of them, with the numbers that --device takes
+            yield Finding("ok", kind, ", ".join(f"[{each.index}] {each.name}" for each in here))
         else:
             remedy = "plug one in, or start PulseAudio or PipeWire; `dragoman talk --input FILE` needs none"
             yield Finding("warn", kind, "no device", remedy)

@@ -38,7 +38,7 @@ def installed(part: Part) -> Path | None:
 def download(requirements: Sequence[str], into: Path, label: str, progress: Progress) -> None:
     """Fetch wheels with pip, one by one, without their dependencies; those that are there already are kept.
 
-    Raises ``DragomanError`` with pip's own last words.
+    Raises ``DragomanError`` with pip's own reason.
     """
     into.mkdir(parents=True, exist_ok=True)
     what = f"downloading {label}"
@@ -68,9 +68,19 @@ def _pip_download(requirement: str, into: Path) -> None:
         raise DragomanError(
             f"pip is needed to get {requirement} and is missing here: run {sys.executable} -m ensurepip"
         )
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no reason given"]
-    raise DragomanError(f"pip could not download {requirement}: {errors[-1].removeprefix('ERROR: ')}")
+    raise DragomanError(f"pip could not download {requirement}: {_reason(result.stderr)}")
+
+
+def _reason(said: str) -> str:
+    """Pip's last error; or what was before it, for of an index that it can't reach it says that there is no such
+    package, and of what it did not foresee, as of a connection that breaks off, that it is an exception.
+    """
+    lines = [line for line in said.splitlines() if line.strip()] or ["no reason given"]
+    broken = [line.partition("connection broken by ")[2] for line in lines if "connection broken by " in line]
+    if broken and "(from versions: none)" in said:
+        return f"the package index can't be reached, {broken[-1]}"
+    errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"] or lines
+    return errors[-1].removeprefix("ERROR: ")
 
 
 def _wheel(folder: Path, requirement: str) -> Path | None:

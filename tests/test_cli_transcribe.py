@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import sys
 
 import jiwer
 import numpy as np
 import pytest
 import soundfile
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from dragoman.agent.cli import transcribe
 from dragoman.agent.cli.transcribe import register
 from dragoman.agent.listening import Segment, main_language, transcribed
 
@@ -41,6 +45,22 @@ def run(*args):
 def wer(reference, hypothesis):
     normal = EnglishTextNormalizer()
     return jiwer.wer(normal(reference), normal(hypothesis))
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_terminal_beside_the_result_takes_nothing_from_it(monkeypatch, as_json):
+    """Whether standard output is a file, or the terminal in which the status stands."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True, newline="")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(transcribe, "console", Console(file=terminal, force_terminal=True, width=80))
+    file = io.StringIO() if as_json else terminal
+    monkeypatch.setattr(sys, "stdout", file)
+    transcribe._whole([Segment(0.0, 1.0, "Hello.", "en", ())], 1.0, as_json)
+    file.seek(0)
+    if as_json:
+        assert json.loads(file.read())["text"] == "Hello."
+    else:
+        assert "\x1b[2KHello.\n" in file.read()
 
 
 def test_json_lines_end_with_a_summary(recording):

@@ -7,13 +7,12 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self
 
-import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
-from dragoman.agent.cli.output import emit
+from dragoman.agent.cli.output import emit, tell
 from dragoman.agent.interpreter import Event, Hearing, Recognized, Revised, Spoken, Translated, Unspoken
 from dragoman.audio.types import OUTPUT_RATE
 from dragoman.translation.retranslation import Update
@@ -82,7 +81,7 @@ class LineCaptions:
             case Recognized(text=text, start=start):
                 self._said(text, start)
             case Translated(translation=translation, end=end):
-                typer.echo(translation)
+                tell(translation, self._status)
                 if self._status:
                     self._status.update(f"{end:.0f} s")
             case _:

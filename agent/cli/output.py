@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from dragoman.audio.types import DragomanError, Json
@@ -31,6 +32,15 @@ def emit(type_: str, **fields: Json) -> None:
         line = json.dumps({"type": type_, **fields})
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def tell(line: str, status: Status | None = None) -> None:
+    """Print a line of a result that is for people. A ``status`` makes way for it: it would stand on the same line."""
+    if status is not None:
+        status.stop()
+    typer.echo(line)
+    if status is not None:
+        status.start()
 
 
 @contextmanager

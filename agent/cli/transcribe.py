@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.live import Live
+from rich.status import Status
 from rich.text import Text
 
-from dragoman.agent.cli.output import JsonOption, console, emit, errors
+from dragoman.agent.cli.output import JsonOption, console, emit, errors, tell
 from dragoman.agent.cli.progress import progress_of
 from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.listening import Caption, Segment, captions, main_language, transcribed
@@ -68,11 +70,14 @@ def transcribe(
 def _whole(found: Iterable[Segment], length: float | None, json: bool) -> list[Segment]:
     segments: list[Segment] = []
     share = f" of {length:.0f}" if length else ""
-    with console.status("listening ...") as status:
+    # None with JSON: it would take what goes to standard output for its own.
+    status = console.status("listening ...") if console.is_terminal and not json else None
+    with status or nullcontext():
         for segment in found:
             segments.append(segment)
-            _show(segment, json)
-            status.update(f"{segment.end:.0f}{share} s")
+            _show(segment, json, status)
+            if status:
+                status.update(f"{segment.end:.0f}{share} s")
     return segments
 
 
@@ -105,9 +110,9 @@ def _line(caption: Caption) -> Text:
     return Text.assemble((f"[{caption.at:6.1f} s] ", "dim"), sure, " " if sure else "", (open_, "dim"))
 
 
-def _show(segment: Segment, json: bool) -> None:
+def _show(segment: Segment, json: bool, status: Status | None = None) -> None:
     if not json:
-        typer.echo(segment.text)
+        tell(segment.text, status)
         return
     emit(
         "segment",

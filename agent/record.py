@@ -117,6 +117,8 @@ class ConversationRecord:
         record.assistant, record.heard, record.status, record.done = event.text, event.heard, event.status, event.at
         if event.status == "interrupted" and record.playing is not None:
             self.interruptions.append(Interruption(self._voice_at, self._held_at or event.at))
+        elif event.status == "failed":
+            self.problems.append(event.reason)
         self._held_at = None
         if self.spoken is not None and record.playing is not None:
             length = event.at - record.playing

@@ -55,7 +55,7 @@ async def converse(
     """Play a recording (16 kHz blocks) to a session at the running loop's pace, and record what happens.
 
     The loop decides how fast that is: a real one paces it, a ``SkippingLoop`` runs it on the virtual clock. Raises
-    ``DragomanError`` if a reply or the recognition failed at every turn.
+    ``DragomanError`` if the recognition failed at every turn.
     """
     sink = TrackSink(writer)
     heard = LevelTrack(INPUT_RATE)

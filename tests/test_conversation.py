@@ -32,11 +32,11 @@ from dragoman.asr import WhisperRecognizer
 from dragoman.asr.causal.catalog import open_recognizer as open_causal
 from dragoman.asr.vad import SileroVad
 from dragoman.audio.clock import run_virtual
-from dragoman.audio.files import WavWriter, blocks, load
+from dragoman.audio.files import WavWriter, blocks, load, save
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, Samples
 from dragoman.tts import Voice
 
-from .fakes import ScriptedResponder, ToneVoice
+from .fakes import ScriptedResponder, ToneVoice, scripted, speech
 
 SMALL = "qwen2.5-coder-0.5b"
 
@@ -263,6 +263,27 @@ class Watchdog:
 
 _MODEL_CALL = re.compile(r"in (?:partial|final|encode|decode|detect|synthesize|render|pronounce|handle_completions)\b")
 """The models' methods that compute."""
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_conversation_in_which_every_reply_failed_ends_with_the_reason(
+    failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 1 behind the summary, which has the reasons; one reply that came is enough."""
+    parts = scripted(["First.", "Second."], ["Yes.", "Here I am."])
+    assert isinstance(parts.responder, ScriptedResponder)
+    parts.responder.failures = failures
+
+    async def loaded(config: Config, json: bool) -> Parts:
+        return parts
+
+    monkeypatch.setattr("dragoman.agent.cli.talk._load", loaded)
+    save(tmp_path / "said.wav", speech((0.5, 1.5), (4, 5), seconds=6), INPUT_RATE)
+    result = CliRunner().invoke(app, ["talk", "--input", str(tmp_path / "said.wav"), "--no-pace", "--json"])
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert summary["problems"] == ["the language model is away"] * failures
+    error = "error: no reply came: the language model is away\n"
+    assert (result.exit_code, result.stderr) == ((1, error) if failures == 2 else (0, ""))
 
 
 def test_no_model_call_blocks_the_loop(script: Path, llm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,6 +310,7 @@ def test_a_failing_language_model_leaves_the_session_alive() -> None:
     assert (failed.status, failed.reason) == ("failed", "the language model is away")
     assert answered.status == "completed"
     assert [turn.user for turn in record.turns] == ["First.", "Second."]
+    assert record.problems == ["the language model is away"]
 
 
 def test_a_failing_recognizer_leaves_the_session_alive() -> None:

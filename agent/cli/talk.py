@@ -100,7 +100,10 @@ async def _load(config: Config, json: bool) -> Parts:
 async def recorded(
     config: Config, settings: SessionSettings, source: Path, output: Path | None, json: bool, clock: str
 ) -> None:
-    """Talk with a recording and print what happens; ``clock`` names the running loop's for the summary."""
+    """Talk with a recording and print what happens; ``clock`` names the running loop's for the summary.
+
+    Raises ``DragomanError`` at the end where every reply failed.
+    """
     sound = opened(source)
     ends = listed_ends(source)
     parts = await _load(config, json)
@@ -125,6 +128,8 @@ async def recorded(
         _print_latencies(record, clock)
         if output:
             console.print(f"[dim]the agent's track: {output}[/]")
+    if record.turns and all(turn.status == "failed" for turn in record.turns):
+        raise DragomanError(f"no reply came: {record.problems[-1]}")
 
 
 async def _aloud(

@@ -125,6 +125,7 @@ def test_silence_has_nothing_to_translate(tmp_path: Path) -> None:
         (["{file}", "--from", "xx", "--translator", "llm:nope"], "no translator knows the language 'xx': there are"),
         (["{file}", "--from", "auto", "--to", "sv", "--model", "nope"], "no translator to 'sv'"),
         (["{file}", "--speak", "--voice", "nobody", "--model", "nope"], "no voice named 'nobody' speaks 'pt'"),
+        (["{file}", "--voice", "joe", "--model", "nope"], "--voice needs --speak"),
         (["{file}", "--translator", "nope"], "no translator named 'nope'"),
         (["{file}", "--to", "sv"], "no translator from 'en' to 'sv'"),
     ],

@@ -185,6 +185,8 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "{empty}"], "empty"),
         (["talk", "--input", "{text}"], "text.wav"),
         (["talk", "--attentive", "--llm", "no-such-model"], "--attentive needs --headphones"),
+        (["talk", "--no-pace", "--llm", "no-such-model"], "--no-pace needs --input"),
+        (["talk", "--input", "{wav}", "--device", "3", "--llm", "no-such-model"], "leave it out with --input"),
         (["talk", "--input", "{wav}", "--llm", "no-such-model"], "no-such-model"),
         (["talk", "--input", "{wav}", "--asr", "no-such-ear"], "no-such-ear"),
         (["talk", "--input", "{wav}", "--voice", "nobody"], "nobody"),

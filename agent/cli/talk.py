@@ -65,6 +65,10 @@ def talk(
     with errors():
         if attentive and input_ is None and not headphones:
             raise DragomanError("--attentive needs --headphones: the agent is deaf to you while it says mm-hm aloud")
+        if input_ is None and not pace:
+            raise DragomanError("--no-pace needs --input FILE: a microphone gives its sound as it comes")
+        if input_ is not None and device is not None:
+            raise DragomanError("--device is the microphone's and speaker's: leave it out with --input")
         language = language_of(lang)
         if turns == "model" and language is None:
             raise DragomanError("--turns model needs --lang en: it understands English alone")

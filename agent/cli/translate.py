@@ -56,6 +56,8 @@ def translate(
     with errors():
         if output is not None and not speak:
             raise DragomanError("-o needs --speak: subtitles go to --subtitles FILE.srt")
+        if voice != "auto" and not speak:
+            raise DragomanError("--voice needs --speak")
         language, to = language_of(from_), language_code(to)
         if language == to:
             raise DragomanError(f"--from and --to are both {to}: there is nothing to translate")

@@ -90,7 +90,7 @@ def test_what_is_no_sheet_is_told(tmp_path: Path) -> None:
 
 def test_the_rubric_says_what_each_verdict_means() -> None:
     """It is printed, and covers what may be answered."""
-    shown = CliRunner().invoke(app, ["data", "gold", "--rubric", "x.json"])
+    shown = CliRunner().invoke(app, ["data", "gold", "--rubric"])
     assert shown.output == RUBRIC
     assert all(f"  {verdict} " in RUBRIC for verdict in VERDICTS)
 

@@ -18,13 +18,21 @@ from dragoman.verifier.labels import Verdict
 _KEYS: Final[dict[str, Verdict]] = {"g": "good", "n": "generic", "b": "bad"}
 
 
+def _tell_rubric(wanted: bool) -> None:
+    if wanted:
+        typer.echo(RUBRIC, nl=False)
+        raise typer.Exit
+
+
 def gold(
     sheet: Annotated[Path, typer.Argument(help="The JSON file of items and answers; drawn when it is not there.")],
     drafts: Annotated[Path | None, typer.Option(help="Folder of `dragoman data drafts` to draw from.")] = None,
     count: Annotated[int, typer.Option(help="Items of a new sheet.", min=1)] = 300,
     number: Annotated[int, typer.Option("--pass", help="Pass over the sheet: 1, then 2.", min=1)] = 1,
     reader: Annotated[str | None, typer.Option(help="Who judges; your user name unless given.")] = None,
-    rubric: Annotated[bool, typer.Option("--rubric", help="Print the rubric, and nothing else.")] = False,
+    rubric: Annotated[
+        bool, typer.Option("--rubric", is_eager=True, callback=_tell_rubric, help="Print the rubric and end.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the items of a new sheet.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,9 +40,6 @@ def gold(
 
     Make two passes, best on two days or by two people; then Cohen's kappa tells how well they agree.
     """
-    if rubric:
-        print(RUBRIC, end="")
-        return
     with errors():
         known = _sheet(sheet, drafts, count, seed)
         name = asking.reader_of(known, number, reader)

@@ -185,6 +185,7 @@ def test_the_command_line(script: Path, llm_path: Path, tmp_path: Path, english_
         (["talk", "--input", "{empty}"], "empty"),
         (["talk", "--input", "{text}"], "text.wav"),
         (["talk", "--attentive", "--llm", "no-such-model"], "--attentive needs --headphones"),
+        (["talk", "--deaf", "--headphones"], "leave out --headphones and --input"),
         (["talk", "--no-pace", "--llm", "no-such-model"], "--no-pace needs --input"),
         (["talk", "--input", "{wav}", "--device", "3", "--llm", "no-such-model"], "leave it out with --input"),
         (["talk", "--input", "{wav}", "--llm", "no-such-model"], "no-such-model"),

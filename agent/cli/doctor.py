@@ -162,6 +162,10 @@ def _microphone() -> Iterator[Finding]:
         else:
             remedy = "plug one in, or start PulseAudio or PipeWire; `dragoman talk --input FILE` needs none"
             yield Finding("warn", kind, "no device", remedy)
+    if find_spec("livekit") is None:
+        yield Finding("warn", "echo canceller", "livekit is not here", "to interrupt it: pip install 'dragoman[mic]'")
+    else:
+        yield Finding("ok", "echo canceller", "`dragoman talk` can be interrupted through open speakers")
 
 
 def _port() -> Finding:

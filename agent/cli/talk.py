@@ -56,6 +56,9 @@ def talk(
         bool,
         typer.Option(help="You wear headphones: the agent listens from the first moment, and no echo is taken out."),
     ] = False,
+    deaf: Annotated[
+        bool, typer.Option(help="The agent is deaf while it speaks: where it hears itself through loud speakers.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="Sound device: a number or a part of its name.")] = None,
     pace: Annotated[bool, typer.Option(help="Play a recording in real time, or as fast as the models can.")] = True,
     seed: Annotated[int | None, typer.Option(help="Make the language model's replies repeatable.")] = None,
@@ -65,6 +68,8 @@ def talk(
     with errors():
         if attentive and input_ is None and not headphones:
             raise DragomanError("--attentive needs --headphones: the agent is deaf to you while it says mm-hm aloud")
+        if deaf and (headphones or input_ is not None):
+            raise DragomanError("--deaf is for a microphone beside open speakers: leave out --headphones and --input")
         if input_ is None and not pace:
             raise DragomanError("--no-pace needs --input FILE: a microphone gives its sound as it comes")
         if input_ is not None and device is not None:
@@ -84,7 +89,7 @@ def talk(
         if input_ is None:
             sound_device = int(device) if device and device.isdecimal() else device
             check_devices("input", "output", device=sound_device)
-            asyncio.run(_aloud(config, settings, output, json, sound_device))
+            asyncio.run(_aloud(config, settings, output, json, sound_device, echoes=not (headphones or deaf)))
         elif pace:
             asyncio.run(recorded(config, settings, input_, output, json, "real"))
         else:
@@ -137,12 +142,16 @@ async def recorded(
 
 
 async def _aloud(
-    config: Config, settings: SessionSettings, output: Path | None, json: bool, device: int | str | None
+    config: Config,
+    settings: SessionSettings,
+    output: Path | None,
+    json: bool,
+    device: int | str | None,
+    *,
+    echoes: bool,
 ) -> None:
     parts = await _load(config, json)
-    echo = None
-    if settings.half_duplex:
-        echo = await asyncio.to_thread(echo_canceller, "The agent can't be interrupted")
+    echo = await asyncio.to_thread(echo_canceller, "The agent can't be interrupted") if echoes else None
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
 
     def ready() -> None:

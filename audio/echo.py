@@ -28,6 +28,7 @@ _MOST: Final = INPUT_RATE * 8 // 100
 _STALLED: Final = 2 * INPUT_RATE
 _AGAIN_S: Final = 1.5
 _LOOKED: Final = 100
+_BLOCKS: Final = 500  # some seconds of what a device asks for: nobody may be there yet who cleans
 _AUDIBLE: Final = 0.003  # of full scale, the mean
 _FULL: Final = 32767
 
@@ -44,7 +45,7 @@ class EchoCanceller:
             raise DragomanError("to take out echoes needs the package livekit: pip install 'dragoman[mic]'") from error
         self._frame_of = AudioFrame
         self._module = AudioProcessingModule(echo_cancellation=True, high_pass_filter=True)
-        self._told: deque[tuple[Samples, int]] = deque()
+        self._told: deque[tuple[Samples, int]] = deque(maxlen=_BLOCKS)
         self._resampler: StreamResampler | None = None
         self._far = np.zeros(0, np.float32)
         self._flows = False

@@ -98,6 +98,9 @@ def test_a_loudspeaker_that_asks_too_fast_or_not_at_all_holds_nothing_up() -> No
     assert len(canceller._far) < 3 * INPUT_RATE
     for _ in range(50):
         assert len(canceller.cleaned(far[:BLOCK])) == BLOCK
+    for _ in range(10_000):
+        canceller.played(far, INPUT_RATE)
+    assert len(canceller._told) < 1_000
 
 
 def test_a_loop_that_was_late_loses_no_step(spoken: Callable[..., Samples]) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _PIECE: Final = INPUT_RATE // 100  # the canceller takes nothing but pieces of 10 ms
 _AHEAD: Final = INPUT_RATE * 4 // 100  # the two devices ask and give in lumps; it is heard later than this anyway
-_MOST: Final = INPUT_RATE * 8 // 100
-_STALLED: Final = 2 * INPUT_RATE
-_AGAIN_S: Final = 1.5
+_MOST: Final = INPUT_RATE * 8 // 100  # that may wait at all times, by as many looks as make a second
 _LOOKED: Final = 100
+_STALLED: Final = 2 * INPUT_RATE
+_AGAIN_S: Final = 1.5  # to be heard before it is known again what comes how late
 _BLOCKS: Final = 500  # some seconds of what a device asks for: nobody may be there yet who cleans
 _AUDIBLE: Final = 0.003  # of full scale, the mean
 _FULL: Final = 32767

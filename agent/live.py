@@ -60,7 +60,12 @@ async def converse_aloud(
         record = ConversationRecord(heard, sink.levels, lockstep=False, latency_s=speaker.latency_s)
         session = Session(parts, settings, sink=sink)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, session.close)
+
+        def leave() -> None:
+            session.cancel()  # what was heard of the reply is told
+            session.close()
+
+        loop.add_signal_handler(signal.SIGINT, leave)
 
         async def capture() -> None:
             async for frame in microphone:

@@ -20,6 +20,7 @@ MARKDOWN = st.text(alphabet="ab1 .,*_`#-[]()<>|~\n🙂é", max_size=60)
         ("1. First\n2. Second", "First Second"),
         ("See [the docs](https://example.com/a?b=1).", "See the docs."),
         ("Go to https://www.example.com/path?q=1.", "Go to example.com."),
+        ("Try https://ann:secret@example.com/a, not https://example.com/@ann.", "Try example.com, not example.com."),
         ("Go to (www.example.com/path), not awww.dear.", "Go to (example.com), not awww.dear."),
         ("Fine 🙂👍🏽 then", "Fine then"),
         ("Great!🙂Let's go👍🏽", "Great! Let's go"),

@@ -16,7 +16,9 @@ _TABLE_RULE: Final = re.compile(r"\|?(?::?-{2,}:?\|?)+|\|+|[-*_=]{3,}")
 _AUTOLINK: Final = re.compile(r"<(https?://[^<>\s]+)>")
 _LINK_TARGET: Final = re.compile(r"\]\([^\s)]*\)?")
 _CITATION: Final = re.compile(r"\[\^?\d+\]")
-_URL: Final = re.compile(r"(?:https?://(?:www\.)?|(?<!\w)www\.)([^\s/?#:]+)(?:\S*[^\s.,;:!?)\]}'\"*_])?", re.IGNORECASE)
+_URL: Final = re.compile(
+    r"(?:https?://(?:[^\s/?#]*@)?(?:www\.)?|(?<!\w)www\.)([^\s/?#:]+)(?:\S*[^\s.,;:!?)\]}'\"*_])?", re.IGNORECASE
+)
 _TAG: Final = re.compile(r"</?(?:b|i|u|s|em|strong|br|p|code|sub|sup|ul|ol|li|div|span|h[1-6])/?>", re.IGNORECASE)
 _EMPHASIS: Final = re.compile(r"(?<!\w)(?:[*_`]|~~)+|(?:[*_`]|~~)+(?!\w)|(?<=\S)~+(?!\w)")
 _NO_POWER: Final = re.compile(r"(?<![\w)\]}])\^|\^(?![\w({+-])")

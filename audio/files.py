@@ -25,10 +25,12 @@ _FULL: Final = 2**16
 """Bytes that a disk may have left where nothing more could be written."""
 _LOUDEST: Final = 100.0
 """No float sample of a sound is so far (40 dB) beyond full scale."""
+_CANCELLED: Final = 0.25
+"""Channels whose sum reaches so little of the loudest one's peak cancel each other."""
 
 
 def load(path: str | Path, rate: int = INPUT_RATE) -> Samples:
-    """The whole file as mono sound at ``rate``: the mean of its channels.
+    """The whole file as mono sound at ``rate``: the mean of its channels, or the loudest where they cancel each other.
 
     Raises ``DragomanError`` when there is no such file, it is not audio, or holds no sound.
     """
@@ -165,7 +167,7 @@ def _sndfile_blocks(path: Path, seconds: float) -> Iterator[_Block]:
     with _sndfile(path) as file:
         size = max(1, round(file.samplerate * seconds))
         while len(block := file.read(size, dtype="float32", always_2d=True)):
-            yield file.samplerate, block.mean(axis=1, dtype=np.float32)
+            yield file.samplerate, _mono(block.T)
 
 
 def _ffmpeg(path: Path) -> av.container.InputContainer:
@@ -188,12 +190,20 @@ def _ffmpeg_blocks(path: Path, seconds: float) -> Iterator[_Block]:
                     yield rate, np.concatenate(held)
                     held = []
                 rate = frame.sample_rate
-                held.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
+                held.append(_mono(np.asarray(frame.to_ndarray(), np.float32)))
             if sum(map(len, held)) >= rate * seconds > 0:
                 yield rate, np.concatenate(held)
                 held = []
         if held:
             yield rate, np.concatenate(held)
+
+
+def _mono(channels: Samples) -> Samples:
+    """Sound [channels, n] as one channel. Two may hold the same voice upside down, by a cable that was wired so."""
+    mean: Samples = channels.mean(axis=0, dtype=np.float32)
+    peaks = np.abs(channels).max(axis=1, initial=0.0)
+    cancelled = np.abs(mean).max(initial=0.0) * len(channels) < _CANCELLED * peaks.max()
+    return channels[peaks.argmax()] if cancelled else mean
 
 
 def _existing(path: Path) -> Path:

@@ -53,10 +53,30 @@ def test_any_rate_and_channel_count_is_converted(tmp_path, suffix, rate, channel
 
 
 def test_channels_are_averaged(tmp_path):
-    """Two opposite channels cancel out: the mean is taken, not one of them."""
+    """Whoever speaks on which: none of them is left out."""
     path = tmp_path / "in.wav"
-    soundfile.write(path, np.stack([tone(16_000), -tone(16_000)], axis=1), 16_000, subtype="FLOAT")
-    assert np.abs(load(path)).max() == 0
+    left, right = tone(16_000), tone(16_000, pitch=700)
+    soundfile.write(path, np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(load(path), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mkv"])
+def test_channels_that_cancel_each_other_are_heard(tmp_path, suffix):
+    """A cable that is wired the wrong way round: the mean of both would be silence."""
+    path = tmp_path / f"in.{suffix}"
+    both = np.stack([tone(16_000), -0.9 * tone(16_000)])
+    if suffix == "wav":
+        soundfile.write(path, both.T, 16_000, subtype="FLOAT")
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("pcm_f32le", rate=16_000, layout="stereo")
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(both.T.reshape(1, -1)), format="flt", layout="stereo"
+            )
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    np.testing.assert_allclose(load(path), both[0], atol=1e-6)
 
 
 def test_floats_beyond_full_scale_are_read_as_they_are(tmp_path):

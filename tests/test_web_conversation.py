@@ -269,16 +269,17 @@ def test_interruption_after_the_response_is_done_cuts_its_item() -> None:
 
 
 def test_what_comes_while_a_reply_plays_comes_after_it() -> None:
-    """A message and a request are told to the session when the reply is over; the response is promised at once."""
+    """The reply has its place in the history; a request waits for its end, and the response is promised at once."""
     desk = Desk()
     desk.happen(*spoken_reply(), on.ReplyWritten(1))
     desk.send("conversation.item.create", item=typed("gone"))
     desk.send("conversation.item.create", item=typed("kept"))
     desk.send("conversation.item.delete", item_id="gone")
     assert types(desk.send("response.create", response={"instructions": "Sing."})) == ["created"]
-    assert desk.session.calls == []
+    told = [("remember", "user", "gone"), ("remember", "user", "kept"), ("forget", 1)]
+    assert desk.session.calls == told
     desk.happen(PLAYED)
-    assert desk.session.calls == [("remember", "user", "kept"), ("respond", "Sing.", None)]
+    assert desk.session.calls == [*told, ("respond", "Sing.", None)]
     assert types(desk.happen(on.ReplyStarted(2, 0, 4.0)))[0] == "output_item.added"
 
 
@@ -527,6 +528,17 @@ def test_message_after_a_commit_comes_after_it() -> None:
     assert desk.session.calls == [("commit",)]
     desk.happen(on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=1))
     assert desk.session.calls == [("commit",), ("remember", "user", "after")]
+
+
+def test_message_before_a_commit_comes_before_it() -> None:
+    """In the history as among the items, though a reply is still unfinished."""
+    desk = Desk(audio={"input": {"turn_detection": None}})
+    desk.happen(*spoken_reply())
+    desk.conversation.received(16_000)
+    desk.send("conversation.item.create", item=typed("before"))
+    desk.send("input_audio_buffer.commit")
+    desk.happen(on.ReplyDone(1, 1.0, "interrupted", "", ""), on.UserTurn(1, "Good morning.", 0.0, 1.0, entry=2))
+    assert desk.session.calls == [("remember", "user", "before"), ("commit",)]
 
 
 def test_commit_in_which_nobody_spoke_gets_no_words() -> None:

@@ -72,7 +72,7 @@ class Conversation:
         self._received = 0
         self._uncommitted = 0
         self._unremembered: list[Item] = []
-        """Messages that came while a reply was spoken, or a turn waited for its words: they come after it."""
+        """Messages that came while a committed turn waited for its words: they come after it."""
         self._asked: ask.ResponseParams | None = None
         """The response that was promised, and waits for what comes before it."""
 
@@ -290,18 +290,18 @@ class Conversation:
         return promised
 
     def _proceed(self) -> None:
-        """Do what waited for a reply to be played to its end, or for the user's turn to be over. For a reply that is
-        held a request does not wait.
+        """Do what waited for a committed turn to have its words; a request also waits for a reply to be played to its
+        end, unless that is held, and for the user's turn to be over.
         """
         if self._asked is not None and self._replies.let_go():
             self._control.cancel()
-        if self._replies.busy or self._turns.waiting:
+        if self._turns.waiting:
             return
         waited, self._unremembered = self._unremembered, []
         for item in waited:
             if item.text and self._items.find(item.id) is item:
                 item.entry = self._control.remember(item.role, item.text)
-        if self._asked is not None and not self._speaking:
+        if self._asked is not None and not (self._replies.busy or self._speaking):
             wanted, self._asked = self._asked, None
             limit = wanted.max_output_tokens
             self._control.respond(

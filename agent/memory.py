@@ -9,6 +9,8 @@ from dragoman.agent.ports import Message, Role
 
 _MOST_ENTRIES = 400
 """Beyond this the oldest go: the language model's context is far smaller."""
+_MOST_REPLIES = 64
+"""What is known to have been heard of older ones does not change any more."""
 _GO_AT_ONCE = 80
 """So many: where a prompt begins is counted from the oldest, and it must begin alike for several replies."""
 
@@ -20,15 +22,28 @@ class Memory:
         self._entries: OrderedDict[int, Message] = OrderedDict()
         self._last = 0
         self._corrections: dict[int, str] = {}
+        self._replies: dict[int, int] = {}
 
     def add(self, role: Role, text: str) -> int:
-        """Append a message; gives its number. An empty one keeps a place for what comes."""
+        """Append a message; gives its number."""
         self._last += 1
         self._entries[self._last] = Message(role, text)
         if len(self._entries) > _MOST_ENTRIES:
             for _ in range(_GO_AT_ONCE):
                 self._entries.popitem(last=False)
         return self._last
+
+    def place(self, reply: int) -> None:
+        """It is heard from now on: that is its place, whatever of it will have been heard."""
+        if reply not in self._replies:
+            self._replies[reply] = self.add("assistant", "")
+            if len(self._replies) > _MOST_REPLIES:
+                del self._replies[next(iter(self._replies))]
+
+    def heard(self, reply: int, text: str) -> None:
+        """So much of a reply was heard; where that is nothing, it leaves no trace. One without a place is ignored."""
+        if reply in self._replies:
+            self.rewrite(self._replies[reply], text)
 
     def last(self, role: Role) -> str:
         """The newest message that has a text, if it is of ``role``; else nothing."""

@@ -18,6 +18,7 @@ from dragoman.agent.engine import Command, Engine, Input, Phase
 from dragoman.agent.engine import commands as do
 from dragoman.agent.engine import inputs as on
 from dragoman.agent.fast_path import FastPath
+from dragoman.agent.intake import Intake
 from dragoman.agent.llm.prompts import instructions_in_force
 from dragoman.agent.memory import Memory
 from dragoman.agent.openings import Prefix
@@ -31,8 +32,6 @@ from dragoman.agent.turn_taking import Standing
 from dragoman.agent.warming import Warmer
 from dragoman.audio.types import INPUT_RATE, OUTPUT_RATE, DragomanError, Samples, finite
 
-_MOST_WAITING = 64
-_MOST_ENTRIES = 64
 _STEP = INPUT_RATE // 2
 
 
@@ -72,14 +71,13 @@ class Session:
         )
         self._warmer = Warmer(llm, self._prompt, after=self._writer.left)
         self._fast = FastPath(parts, lambda: self.settings, self._floor, self._tell, self._apply, self._problem)
-        self._sound: asyncio.Queue[tuple[Samples | on.Commit | on.Clear, bool]] = asyncio.Queue(_MOST_WAITING)
+        self._sound = Intake()
         self._out = Outbox(self._overrun)
         self._closing = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._early: Order | None = None
         self._newest: Order | None = None
         self._reply_text: dict[int, str] = {}
-        self._entries: dict[int, int] = {}
         self._last_turn = (0, 0)
         self._phase = self._engine.phase
         self._failure: DragomanError | None = None
@@ -124,6 +122,7 @@ class Session:
                 raise self._failure
         finally:
             self._tasks = None
+            self._sound.end()
             self._out.end()
 
     def close(self) -> None:
@@ -131,9 +130,11 @@ class Session:
         self._closing.set()
 
     async def hear(self, pcm: Samples) -> None:
-        """Give it sound, 16 kHz mono, any length; waits while the session is behind. Raises what ``finite`` does."""
+        """Give it sound, 16 kHz mono, any length; waits while the session is behind, and once it is over for nothing.
+        Raises what ``finite`` does.
+        """
         for start in range(0, len(finite(pcm)), _STEP):
-            await self._sound.put((pcm[start : start + _STEP], self.settings.turn_detection))
+            await self._sound.put(pcm[start : start + _STEP], self.settings.turn_detection)
 
     def events(self) -> AsyncIterator[ev.SessionEvent]:
         """Everything that happens, for one reader; ends after ``close``."""
@@ -141,11 +142,11 @@ class Session:
 
     async def commit(self) -> None:
         """End the turn by hand, after all the sound that was given before."""
-        await self._sound.put((on.Commit(), self.settings.turn_detection))
+        await self._sound.put(on.Commit(), self.settings.turn_detection)
 
     async def clear(self) -> None:
         """Drop the open turn and its sound, after all that was given before."""
-        await self._sound.put((on.Clear(), self.settings.turn_detection))
+        await self._sound.put(on.Clear(), self.settings.turn_detection)
 
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
         """Ask for a reply to the history as it is; ignored while there is one."""
@@ -294,8 +295,8 @@ class Session:
                 self._playout.release(reply)
             case do.EndReply():
                 self._end_reply(command)
-            case do.Rewrite(reply, heard) if reply in self._entries:
-                self.memory.rewrite(self._entries[reply], heard)
+            case do.Rewrite(reply, heard):
+                self.memory.heard(reply, heard)
             case do.Duck(ducked):
                 self._playout.duck(ducked)
             case do.Hold(reply):
@@ -368,19 +369,14 @@ class Session:
         self._tell(event)
 
     def _announce(self, reply: int, turn: int) -> None:
-        """It is heard from now on: that is its place in the history, whatever of it will have been heard."""
-        if reply not in self._entries:
-            self._entries[reply] = self.memory.add("assistant", "")
-            while len(self._entries) > _MOST_ENTRIES:
-                del self._entries[next(iter(self._entries))]
+        self.memory.place(reply)
         self._out.announce(reply, ev.ReplyStarted(reply, turn, self.now))
 
     def _end_reply(self, end: do.EndReply) -> None:
         text = self._reply_text.get(end.reply, "").strip()
         self._stop(end.reply)
         self._fast.said("assistant", end.heard)
-        if end.reply in self._entries:
-            self.memory.rewrite(self._entries[end.reply], end.heard)
+        self.memory.heard(end.reply, end.heard)
         self._out.put(ev.ReplyDone(end.reply, self.now, end.status, text, end.heard, end.reason))
         self._warmer.begin(self._reads_ahead)
 

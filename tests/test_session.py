@@ -623,5 +623,5 @@ def test_nothing_grows() -> None:
     assert len(session.memory.messages("")) == 240
     writer = session._writer
     assert len(session._reply_text) + len(writer._writing) + len(writer._leaving) + len(session._out._withheld) <= 1
-    assert len(session._entries) <= 64
+    assert len(session.memory._replies) <= 64
     assert session._ear._past_length <= 3 * 16_000

@@ -156,6 +156,27 @@ def test_a_reply_that_is_cancelled_before_the_session_runs_is_not_written() -> N
     assert len(parts.responder.prompts) == 1
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_who_goes_on_giving_sound_to_a_session_that_is_over_does_not_wait(cancelled: bool) -> None:
+    """Nor who gave more than it could take, and waited already."""
+    parts = scripted(["Hello."], ["Yes."])
+
+    async def conversation() -> None:
+        session = Session(parts)
+        running = asyncio.create_task(session.run())
+        feeding = asyncio.create_task(session.hear(speech(seconds=60)))
+        await asyncio.sleep(0)
+        running.cancel() if cancelled else session.close()
+        await asyncio.wait([running])
+        await feeding
+        for _ in range(100):
+            await session.hear(speech(seconds=1))
+        await session.commit()
+        await session.clear()
+
+    run_virtual(asyncio.wait_for(conversation(), 10), measured=False)
+
+
 @dataclass
 class Measuring:
     """Hears nothing but how long a turn was, and takes its time."""

@@ -173,7 +173,9 @@ class Session:
 
     def forget(self, entry: int) -> bool:
         """Remove a message from the history; False if it is not there."""
-        return self.memory.remove(entry)
+        if removed := self.memory.remove(entry):
+            self._tell(on.Remembered())
+        return removed
 
     def configure(self, settings: SessionSettings) -> None:
         """Change the settings from now on; a reply that is being written keeps its own."""

@@ -489,3 +489,21 @@ def test_message_that_comes_while_the_agent_thinks_is_answered() -> None:
     assert [done.heard for done in only(events, ev.ReplyDone)] == ["One two three."]
     assert isinstance(parts.responder, ScriptedResponder)
     assert [message.content for message in parts.responder.prompts[-1][1:]] == ["In Lisbon.", "What time is it?"]
+
+
+def test_message_that_is_taken_back_while_the_agent_thinks_is_not_read() -> None:
+    """The reply that was being prepared had read it."""
+    parts = scripted(["What time is it?"], ["One two three."], first=2.0)
+
+    async def drive(session: Session) -> None:
+        entry = session.remember("user", "In Lisbon.")
+        await hear(session, speech((0.2, 1.2), seconds=2.5))
+        assert session.phase == "replying"
+        assert session.forget(entry)
+        assert not session.forget(entry)
+        await hear(session, speech(seconds=4))
+
+    _, events = held(parts, drive)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == ["One two three."]
+    assert isinstance(parts.responder, ScriptedResponder)
+    assert [message.content for message in parts.responder.prompts[-1][1:]] == ["What time is it?"]

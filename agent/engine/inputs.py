@@ -153,7 +153,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The client has put a message into the history."""
+    """The client has put a message into the history, or taken one out of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,9 +149,11 @@ class Session:
         await self._sound.put(on.Clear(), self.settings.turn_detection)
 
     def respond(self, *, instructions: str | None = None, max_tokens: int | None = None) -> None:
-        """Ask for a reply to the history as it is; ignored while there is one."""
+        """Ask for a reply to the history as it is, or that to the turn that is open; ignored while there is one."""
         self._asked = (instructions, max_tokens)
         self._tell(on.Ask())
+        if self._asked != (None, None):
+            self._tell(on.Remembered())
 
     def cancel(self) -> int:
         """Stop the reply that is written or played; gives its number, 0 if there is none."""
@@ -181,6 +183,7 @@ class Session:
         """Change the settings from now on; a reply that is being written keeps its own."""
         self.settings = settings
         self._apply()
+        self._tell(on.Tick())
 
     def _apply(self) -> None:
         policy, judge = self.settings.policy(), self._parts.judge
@@ -234,8 +237,9 @@ class Session:
             if isinstance(event, on.Partial) and self._reads_ahead is not None:
                 self._warmer.heard(self._reads_ahead, event.text)
                 self._fast.read_ahead(self._reads_ahead, self.memory.dialogue(), event.text)
+        asked = self._engine.asked
         for command in self._engine.handle(event, self._ear.heard):
-            self._execute(command)
+            self._execute(command, asked)
         if self._phase is not self._engine.phase:
             self._phase = self._engine.phase
             self._out.put(ev.PhaseChanged(self._phase.value, self.now))
@@ -252,7 +256,7 @@ class Session:
         if self._phase is Phase.IDLE and self.memory.settle():
             self._warmer.begin(self._reads_ahead)
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, command: Command, asked: bool) -> None:
         match command:
             case do.OpenEar(turn, at):
                 self._ear.open(turn, at)
@@ -278,7 +282,7 @@ class Session:
             case do.NoteBackchannel(turn, text, at):
                 self._out.put(ev.UserBackchannel(turn, text, at / INPUT_RATE))
             case do.Respond(reply, turn, text, opening, waits):
-                self._newest = self._begin_reply(reply, turn, text, self._fast.take(opening))
+                self._newest = self._begin_reply(reply, turn, text, asked or text is None, self._fast.take(opening))
                 if not waits:
                     self._start_writing(self._newest)
             case do.Arm(turn, text):
@@ -286,7 +290,7 @@ class Session:
             case do.Play(reply):
                 self._playout.release(reply)
             case do.GoOn(reply) if self._newest is not None and self._newest.reply == reply:
-                self._start_writing(replace(self._newest, messages=self._prompt(None)))
+                self._start_writing(replace(self._newest, messages=self._prompt(None, asked)))
             case do.DropOpening(draft):
                 self._fast.drop(draft)
             case do.DropReply(reply):
@@ -309,10 +313,10 @@ class Session:
 
     # ---- replies
 
-    def _prompt(self, said: str | None, instructions: str | None = None) -> list[Message]:
-        """The history, and what the user said that is not in it yet."""
+    def _prompt(self, said: str | None, asked: bool = False) -> list[Message]:
+        """The history, and what the user said that is not in it yet; ``asked``: for the reply that was asked for."""
         language, _ = self.settings.reply_in(self._ear.spoken, self._parts.speaks)
-        system = instructions_in_force(language, instructions, self.settings.instructions)
+        system = instructions_in_force(language, self._asked[0] if asked else None, self.settings.instructions)
         return self.memory.messages(system, *([] if said is None else [Message("user", said)]))
 
     @property
@@ -320,14 +324,13 @@ class Session:
         """Where the language model may read ahead; None while there is a reply, or none is wanted."""
         return self._tasks if self.settings.create_response and not self._engine.reply else None
 
-    def _begin_reply(self, reply: int, turn: int, text: str | None, opening: Prefix | None = None) -> Order:
-        asked, limit = self._asked if text is None else (None, None)
+    def _begin_reply(self, reply: int, turn: int, text: str | None, asked: bool, opening: Prefix | None) -> Order:
         self._warmer.answers(text or "")
         order = Order(
             reply=reply,
             messages=self._prompt(text, asked),
             rate=self.settings.speed,
-            max_tokens=limit or self.settings.max_tokens,
+            max_tokens=(self._asked[1] if asked else None) or self.settings.max_tokens,
             prefix=opening.text if opening else "",
             begun_s=len(opening.pcm) / OUTPUT_RATE if opening else 0.0,
         )

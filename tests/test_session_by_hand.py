@@ -507,3 +507,42 @@ def test_message_that_is_taken_back_while_the_agent_thinks_is_not_read() -> None
     assert [done.heard for done in only(events, ev.ReplyDone)] == ["One two three."]
     assert isinstance(parts.responder, ScriptedResponder)
     assert [message.content for message in parts.responder.prompts[-1][1:]] == ["What time is it?"]
+
+
+@pytest.mark.parametrize("at", [1.0, 1.4, 1.7, 2.3])
+@pytest.mark.parametrize("foreseen", [False, True])
+def test_reply_that_is_asked_for_in_a_turn_is_written_as_it_was_asked_for(at: float, foreseen: bool) -> None:
+    """The turn's own, though it may be prepared already; those after it are as always."""
+    parts = anticipating(first=2.0) if foreseen else scripted(["Who wrote it?"], [], first=2.0)
+    parts.responder = ScriptedResponder(["one two three four five six seven"], first=2.0)
+
+    async def drive(session: Session) -> None:
+        sound = speech((0.5, 1.5), (8.5, 9.5), seconds=15)
+        await hear(session, sound[: round(at * INPUT_RATE)])
+        assert session.phase in ("listening", "pausing", "replying")
+        session.respond(instructions="Be brief.", max_tokens=3)
+        await hear(session, sound[round(at * INPUT_RATE) :])
+
+    _, events = held(parts, drive)
+    assert isinstance(parts.responder, ScriptedResponder)
+    done = only(events, ev.ReplyDone)
+    assert [one.status for one in done] == ["completed", "completed"]
+    assert [one.text.endswith("three") for one in done] == [True, False]
+    systems = [prompt[0].content for prompt in parts.responder.prompts]
+    assert "Be brief." in systems
+    assert systems[-1] != "Be brief."
+
+
+def test_reply_that_was_asked_for_does_not_wait_for_a_turn_that_becomes_the_clients() -> None:
+    """Nobody may ever end that."""
+    parts = scripted(["Hello."], ["Yes."])
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0.2, 1), seconds=1))
+        session.respond()
+        await asyncio.sleep(1)
+        session.configure(replace(session.settings, turn_detection=False))
+        await asyncio.sleep(2)
+
+    _, events = held(parts, drive)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == ["Yes."]

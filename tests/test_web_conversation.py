@@ -304,7 +304,7 @@ def test_reply_that_is_held_is_not_taken_up_again_where_another_is_asked_for(bef
 
 def test_request_waits_for_the_users_turn() -> None:
     """An answer that was written before the user has finished would miss what they say."""
-    desk = Desk()
+    desk = Desk(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
     desk.happen(on.UserStarted(1, 0.5))
     desk.send("response.create")
     assert desk.session.calls == []
@@ -312,9 +312,20 @@ def test_request_waits_for_the_users_turn() -> None:
     assert desk.session.calls == [("respond", None, None)]
 
 
+def test_request_in_a_turn_that_is_answered_anyway_says_how() -> None:
+    """The turn's own reply is the response, with the instructions of the request."""
+    desk = Desk()
+    desk.happen(on.UserStarted(1, 0.5))
+    (created,) = desk.send("response.create", response={"instructions": "Sing.", "max_output_tokens": 9})
+    assert desk.session.calls == [("respond", "Sing.", 9)]
+    desk.happen(*spoken_turn()[-1:], *spoken_reply(), on.ReplyWritten(1))
+    assert desk.said[-1]["response"]["id"] == created["response"]["id"]
+    assert desk.session.calls == [("respond", "Sing.", 9)]
+
+
 def test_request_goes_on_when_it_was_only_a_noise() -> None:
     """The turn that it waited for is none."""
-    desk = Desk()
+    desk = Desk(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
     desk.happen(on.UserStarted(1, 0.5))
     desk.send("response.create")
     desk.happen(on.UserBackchannel(1, "", 0.9))
@@ -332,7 +343,7 @@ def test_request_goes_on_when_the_turn_is_dropped_or_is_the_clients(
     type_: str, fields: dict[str, object], after: list[on.SessionEvent]
 ) -> None:
     """Nobody will tell of the turn's end."""
-    desk = Desk()
+    desk = Desk(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
     desk.conversation.received(16_000)
     desk.happen(on.UserStarted(1, 0.5))
     desk.send("response.create")

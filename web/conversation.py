@@ -90,6 +90,12 @@ class Conversation:
         """Whether the user has the floor, until the session says otherwise."""
         return self._turns.open and self.config.audio.input.turn_detection is not None
 
+    @property
+    def _answers(self) -> bool:
+        """Whether the session answers each turn, and so the open one as it is asked to."""
+        detection = self.config.audio.input.turn_detection
+        return detection is not None and detection.create_response
+
     # ---- in
 
     def open(self) -> list[ServerEvent]:
@@ -291,7 +297,7 @@ class Conversation:
 
     def _proceed(self) -> None:
         """Do what waited for a committed turn to have its words; a request also waits for a reply to be played to its
-        end, unless that is held, and for the user's turn to be over.
+        end, unless that is held, and for the user's turn to be over, if the session does not answer that.
         """
         if self._asked is not None and self._replies.let_go():
             self._control.cancel()
@@ -301,7 +307,7 @@ class Conversation:
         for item in waited:
             if item.text and self._items.find(item.id) is item:
                 item.entry = self._control.remember(item.role, item.text)
-        if self._asked is not None and not (self._replies.busy or self._speaking):
+        if self._asked is not None and not (self._replies.busy or (self._speaking and not self._answers)):
             wanted, self._asked = self._asked, None
             limit = wanted.max_output_tokens
             self._control.respond(

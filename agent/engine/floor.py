@@ -219,6 +219,8 @@ class Floor(Turns):
         turn = self._turn
         if turn is None:
             return
+        if self.policy.by_hand and not turn.committed:
+            self._ask_later()  # the turn has become the client's, who may leave it open for long
         if self.phase is Phase.PAUSING and not turn.committed:
             due = turn.end + self.policy.patience(turn.complete, turn.over)
             if turn.transcribed == turn.revision and self._now >= due:

@@ -153,7 +153,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The client has put a message into the history, or taken one out of it."""
+    """The client has put a message into the history, has taken one out, or wants the reply to be written otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ class Turns:
         return self._turn.number if self._turn and not self._turn.committed else 0
 
     @property
+    def asked(self) -> bool:
+        """Whether a reply was asked for that waits for the open turn: if that gets one of its own, it is this."""
+        return self._asked
+
+    @property
     def written(self) -> bool:
         """Whether all of that reply is there."""
         return self._replies.current is not None and self._replies.current.written

@@ -35,7 +35,8 @@ PARTIAL_EVERY = round(0.32 * INPUT_RATE)
 """Samples of new sound after which the open turn's words are shown again."""
 _MEMORY = 2 * INPUT_RATE
 _LONGEST = 30 * INPUT_RATE
-"""Samples that are kept for the next turn while one that was ended by hand waits for its words."""
+"""Samples that are kept for the next turn while one that was ended by hand waits for its words, and for the second pass
+of one that goes on."""
 _JUDGED = 8 * INPUT_RATE
 """Samples that a pause is judged by, where that is done by ear."""
 _BITE = 2 * INPUT_RATE
@@ -51,6 +52,8 @@ class _OpenTurn:
     pending: list[Samples] = field(default_factory=list)
     fresh: int = 0
     total: int = 0
+    unrefined: int = 0
+    """Samples since the second pass was begun last."""
     complete: float | None = None
     """How much the end that was heard last sounded like one, where that is judged by ear."""
     wanted: int = 0
@@ -158,6 +161,9 @@ class Ear:
             turn.pending.append(window)
             turn.fresh += len(window)
             turn.total += len(window)
+            turn.unrefined += len(window)
+            if turn.unrefined >= _LONGEST and self._unrefined is None:
+                self._redo(turn, 0)  # it may go on for hours: what the second pass has heard, it need not keep
             if turn.speaking and turn.fresh >= PARTIAL_EVERY and turn.total >= _LEAST:
                 self._wake.set()
         edge = self._edges.push(self._vad.probability(window))
@@ -249,8 +255,12 @@ class Ear:
         if turn is self._turn:
             self._transcribed(turn, revision, heard)
             if not quick and heard is not None and heard.text:
-                self._unrefined = turn, revision
-                self._refine.set()
+                self._redo(turn, revision)
+
+    def _redo(self, turn: _OpenTurn, revision: int) -> None:
+        turn.unrefined = 0
+        self._unrefined = turn, revision
+        self._refine.set()
 
     async def refine(self) -> None:
         """Redo finished stretches by the second pass until cancelled."""
@@ -261,6 +271,8 @@ class Ear:
                 continue
             (turn, revision), self._unrefined = self._unrefined, None
             heard = await self._computed(self._second, turn.stream.refined)
+            if not revision:
+                continue  # nobody asked for its words yet
             if heard is not None and turn is self._turn:
                 self._transcribed(turn, revision, heard)
             elif revision == turn.newest and (text := _words(heard)):  # else it is of a part of the turn

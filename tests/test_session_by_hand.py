@@ -290,6 +290,37 @@ def test_a_long_turn_is_heard_bite_by_bite() -> None:
     assert max(np.diff([0.0, *bites])) <= 2.01
 
 
+def test_second_pass_does_not_keep_the_sound_of_a_long_turn() -> None:
+    """Who streams for an hour and commits then has it heard as it comes; its words are told when they are asked for."""
+    kept = [0.0]
+
+    class Keeping(Measured):
+        def accept(self, pcm: Samples) -> None:
+            super().accept(pcm)
+            kept.append(kept[-1] + len(pcm) / INPUT_RATE)
+
+        def refined(self) -> Heard | None:
+            kept.append(0.0)
+            return Heard("All of it.")
+
+    parts = scripted(["x"], ["y"])
+    parts.recognizer = recognizer = Measuring(1.0)
+    recognizer.open = lambda language=None: Keeping(recognizer)  # type: ignore[method-assign]
+
+    async def drive(session: Session) -> None:
+        for _ in range(300):
+            await session.hear(speech((0, 1), seconds=1))
+            await asyncio.sleep(1)
+        await session.commit()
+        await asyncio.sleep(1)
+
+    _, events = held(parts, drive, turn_detection=False)
+    assert max(kept) <= 40
+    assert "All of it." not in [partial.text for partial in only(events, ev.UserPartial)]
+    assert [turn.text for turn in only(events, ev.UserTurn)] == ["300.00"]
+    assert [again.text for again in only(events, ev.UserHeardAgain)] == ["All of it."]
+
+
 @pytest.mark.parametrize("detected", [True, False])
 def test_a_turn_that_is_open_when_turn_detection_changes_has_an_end(detected: bool) -> None:
     """What came before is ended by whoever ends turns now, and a reply that is asked for then is given."""

@@ -294,6 +294,21 @@ def test_typed_message_waits_for_the_key(tmp_path: Path) -> None:
         assert page.get_attribute("#talk", "aria-pressed") == "false"
 
 
+def test_typed_message_that_is_too_long_is_kept(tmp_path: Path) -> None:
+    """All that was pasted stays, and the page says what to do."""
+    with browser(tmp_path) as page, locked_server() as address:
+        enter(page, address)
+        page.focus("#text")
+        page.keyboard.insert_text("a" * 2001)
+        page.keyboard.press("Enter")
+        page.get_by_text("These are 2001 characters, and 2000 are read at once").wait_for(timeout=WAIT_MS)
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+        assert page.inner_text("#log .user .words") == "a" * 2000
+        assert page.is_hidden("#problem")
+
+
 def test_typed_message_that_can_not_be_sent_is_kept(tmp_path: Path) -> None:
     """A full server says so, and so does one that is gone."""
     with browser(tmp_path) as page:

@@ -19,6 +19,7 @@ const STATES = {
 };
 
 const PAUSED = "The browser has paused the sound: touch the page, or press a key, to go on.";
+const MOST = 2000; // characters of what is typed
 const REMEMBERED = 40; // messages that a new connection is told of those before it
 const OVER = ["response_cancel_not_active", "input_audio_buffer_commit_empty"]; // what was to be ended had ended already
 
@@ -157,6 +158,7 @@ async function say() {
   const field = get("text");
   const text = field.value.trim();
   if (!text || field.readOnly) return;
+  if (text.length > MOST) return problem(`These are ${text.length} characters, and ${MOST} are read at once: shorten it.`);
   field.readOnly = true;
   problem(live?.sound.paused ? PAUSED : "");
   try {

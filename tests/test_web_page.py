@@ -615,6 +615,19 @@ def test_of_an_answer_that_was_cut_short_nothing_more_is_heard(tmp_path: Path) -
         assert page.is_hidden("#problem")
 
 
+def test_escape_that_ends_what_an_input_method_composes_leaves_the_answer_alone(tmp_path: Path) -> None:
+    """It is meant for the letters that are not there yet."""
+    with telling(tmp_path, words=8) as (page, session):
+        session.may_begin.set()
+        page.wait_for_selector("#log .open", timeout=WAIT_MS)
+        page.focus("#text")
+        composing = page.context.new_cdp_session(page)
+        composing.send("Input.imeSetComposition", {"text": "に", "selectionStart": 1, "selectionEnd": 1})
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert page.locator("#log .unheard").count() == 0
+
+
 def test_an_answer_that_was_not_wanted_any_more_is_not_heard(tmp_path: Path) -> None:
     """It was complete before the server knew; then the server learns that nothing of it was heard."""
     with telling(tmp_path, words=2) as (page, session):

@@ -306,7 +306,7 @@ addEventListener("keydown", (event) => {
   if (event.key === " " && !typing && !event.repeat) {
     event.preventDefault();
     get("talk").click();
-  } else if (event.key === "Escape" && live) {
+  } else if (event.key === "Escape" && live && !event.isComposing) {
     live.refused = !live.active && document.body.dataset.phase === "replying"; // the answer that is to come
     interrupt(live);
   }

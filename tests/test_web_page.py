@@ -88,6 +88,7 @@ window.speak = async (wav) => {
   source.connect(microphone);
   source.start();
 };
+window.unplug = () => microphone.stream.getAudioTracks()[0].dispatchEvent(new Event("ended"));
 """
 """A microphone that says what the test wants when the test wants it; the page can't tell."""
 
@@ -710,6 +711,29 @@ def test_what_is_typed_while_the_agent_thinks_of_what_was_said_is_answered_with_
         ]
         assert [message.content for message in responder.prompts[-1][1:]] == ["What time is it?", "In Lisbon."]
         assert page.is_hidden("#problem")
+
+
+def test_conversation_goes_on_by_typing_when_the_microphone_is_unplugged(tmp_path: Path) -> None:
+    """What was said until then is part of it; another microphone may be taken."""
+    parts = scripted(["What time is it?"], ["It is noon."])
+    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
+        page.add_init_script(PROMPTED_MICROPHONE)
+        enter(page, address)
+        page.click("#talk")
+        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE * 9).astype(np.float32)
+        page.evaluate("wav => speak(wav)", wav(noise))
+        page.wait_for_selector("body[data-phase=listening]", timeout=WAIT_MS)
+        page.evaluate("unplug()")
+        page.get_by_text("The microphone was disconnected. Type,").wait_for(timeout=WAIT_MS)
+        page.get_by_text("Ready", exact=True).wait_for(timeout=WAIT_MS)
+        assert page.get_attribute("#talk", "aria-pressed") == "false"
+        write(page, "In Lisbon.")
+        page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)
+        assert page.locator("#log .words").all_inner_texts() == ["What time is it?", "In Lisbon.", "It is noon."]
+        assert page.is_hidden("#problem")
+        page.click("#talk")
+        page.wait_for_selector("#talk[aria-pressed=true]", timeout=WAIT_MS)
 
 
 def test_lost_connection_is_told_whatever_was_told_before(tmp_path: Path) -> None:

@@ -195,8 +195,13 @@ function attend(talk) {
   });
   if (sound.paused) problem(PAUSED);
   sound.addEventListener("lost", () => {
-    problem("The microphone was disconnected.");
-    stop();
+    problem("The microphone was disconnected. Type, or press Talk to go on with another one.");
+    talk.listening = false;
+    talk.typed = true; // what follows is
+    shown(false);
+    talk.lock?.release();
+    if (talk.heard) client.send("input_audio_buffer.commit"); // no silence will end what was said
+    if (document.body.dataset.phase === "idle") phase("idle", "Ready");
   });
   sound.addEventListener("started", ({ detail }) => {
     if (talk.userEnd === undefined) return;

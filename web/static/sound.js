@@ -48,7 +48,10 @@ export class Sound extends EventTarget {
     this.source = this.context.createMediaStreamSource(this.stream);
     this.microphone = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     this.microphone.port.onmessage = ({ data }) => this.captured(data);
-    this.stream.getAudioTracks()[0].onended = () => this.tell("lost", {});
+    this.stream.getAudioTracks()[0].onended = () => {
+      this.source.disconnect(); // it would be heard as silence, beside the next one
+      this.tell("lost", {});
+    };
     this.source.connect(this.microphone);
   }
 

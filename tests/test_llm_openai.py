@@ -53,6 +53,7 @@ class Server:
     listing: Response | None = None
     thought: list[str] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
+    prompt: str = "<|im_start|>assistant\n"
     bodies: list[dict] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -77,6 +78,16 @@ class Server:
         if self.status != 200:
             return JSONResponse({"error": {"message": "out of\nmemory"}}, self.status)
         return StreamingResponse(self.stream(), media_type="text/event-stream")
+
+    async def tokenize(self, request: Request) -> Response:
+        asked = await request.json()
+        assert asked["model"] in ("first", "second")
+        assert asked["chat_template_kwargs"] == {"enable_thinking": False}
+        return JSONResponse({"tokens": list(range(100)), "count": 100}, self.status)
+
+    async def detokenize(self, request: Request) -> Response:
+        assert (await request.json())["tokens"][-1] == 99
+        return JSONResponse({"prompt": self.prompt})
 
     async def stream(self) -> AsyncIterator[str]:
         try:
@@ -110,6 +121,8 @@ def serving(server: Server) -> Iterator[Server]:
             Route("/v1/models", server.models),
             Route("/v1/chat/completions", server.chat, methods=["POST"]),
             Route("/api/version", server.version),
+            Route("/tokenize", server.tokenize, methods=["POST"]),
+            Route("/detokenize", server.detokenize, methods=["POST"]),
         ]
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -291,6 +304,22 @@ def test_thoughts_are_not_said(hidden):
     with serving(Server("somebody", **{"pieces": [], **told})) as server:
         server.pieces += pieces
         assert answer(server).strip() == "You could bake."
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_thoughts_that_begin_in_the_prompt_are_not_said(hidden):
+    """Some templates write the opening tag; then the reply has the closing one alone, unless the server tells them
+    apart. What goes on from first words is no thought.
+    """
+    thought, pieces = ["The user wants", " to cook."], ["\n\nYou could", " bake."]
+    told = {"thought": thought, "pieces": pieces} if hidden else {"pieces": [*thought, "</thi", "nk>", *pieces]}
+    with serving(Server("vllm", prompt="<|im_start|>assistant\n<think>\n", **told)) as server:
+        assert answer(server).strip() == "You could bake."
+        server.pieces, server.thought = pieces, []
+        assert answer(server, "Well,").strip() == "You could bake."
+        server.pieces, server.ended = thought, "length"
+        with pytest.raises(DragomanError, match="thought, and came to no answer"):
+            answer(server)
 
 
 @pytest.mark.parametrize("hidden", [True, False])

@@ -14,7 +14,7 @@ import httpx
 from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from dragoman.agent.llm.prefill import following, last_message
-from dragoman.agent.llm.servers import UNKNOWN, Found, identify, on_this_machine
+from dragoman.agent.llm.servers import UNKNOWN, Found, identify, on_this_machine, prompt_end
 from dragoman.agent.llm.thinking import Thoughts
 from dragoman.agent.ports import Message, unnoticed
 from dragoman.audio.clock import marked
@@ -30,10 +30,14 @@ _ENDS: Final = ("stop", "length", "eos_token", "stop_sequence")
 class OpenAIResponder:
     """A ``Responder`` over ``/v1/chat/completions``, streaming. Made by ``connect``; shared by all sessions."""
 
-    def __init__(self, client: httpx.AsyncClient, server: Found, model: str, seed: int | None = None) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, server: Found, model: str, seed: int | None = None, prompt: str = ""
+    ) -> None:
+        """``prompt``: how the model's prompts end, where that is known."""
         self._client = client
         self._server = server
         self._seed = seed
+        self._prompt = prompt
         self._refused: frozenset[str] = frozenset()
         """Fields of a request that this model is served without."""
         self.model = model
@@ -54,10 +58,12 @@ class OpenAIResponder:
                 raise DragomanError(f"{url} has no model {model}: it has {', '.join(server.models) or 'none'}")
             if not server.models:
                 raise DragomanError(f"{server.kind.name} at {url} has no model: load one there first")
+            model = model or server.models[0]
+            prompt = await prompt_end(client, server, model)
         except BaseException:
             await client.aclose()
             raise
-        return cls(client, server, model or server.models[0], seed)
+        return cls(client, server, model, seed, prompt)
 
     @property
     def server(self) -> Found:
@@ -74,8 +80,9 @@ class OpenAIResponder:
     ) -> AsyncGenerator[str]:
         """See ``Responder.reply``. Closing the iterator closes the stream, which stops the server."""
         body = self._body(messages, prefix, max_tokens)
+        thoughts = Thoughts("" if prefix else self._prompt)  # what is continued is no thought
         async with (
-            contextlib.aclosing(marked(self._answer(body, limited))) as pieces,
+            contextlib.aclosing(marked(self._answer(body, thoughts, limited))) as pieces,
             contextlib.aclosing(following(pieces, prefix, self._server.kind)) as rest,
         ):
             async for piece in rest:
@@ -109,9 +116,10 @@ class OpenAIResponder:
             body["seed"] = self._seed
         return body | kind.unthinking | (kind.extra if prefix else {})
 
-    async def _answer(self, body: dict[str, object], limited: Callable[[], None]) -> AsyncGenerator[str]:
+    async def _answer(
+        self, body: dict[str, object], thoughts: Thoughts, limited: Callable[[], None]
+    ) -> AsyncGenerator[str]:
         """The stream, without what the model only thinks."""
-        thoughts = Thoughts()
         async with contextlib.aclosing(self._stream(body, thoughts, limited)) as pieces:
             async for piece in pieces:
                 if text := thoughts.feed(piece):

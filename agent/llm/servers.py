@@ -21,7 +21,7 @@ class Kind:
     ``continues``: a last message of the assistant is continued as it stands (``exactly``), usually but not
     with every template (``mostly``), or not (``no``: it must be asked to). ``extra`` goes into a request with a prefix,
     ``unthinking`` into each: a model that could think first answers at once. ``caches``: reading a prompt ahead helps
-    and costs nothing.
+    and costs nothing. ``renders``: it tells what a prompt looks like to the model.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Kind:
     caches: bool = True
     extra: dict[str, bool] = field(default_factory=dict)
     unthinking: dict[str, object] = field(default_factory=dict)
+    renders: bool = False
 
 
 _TEMPLATE: Final[dict[str, object]] = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -45,9 +46,12 @@ KINDS: Final = (
         "exactly",
         extra={"continue_final_message": True, "add_generation_prompt": False},
         unthinking=_TEMPLATE,
+        renders=True,
     ),
     Kind("LM Studio", 1234, ("organization_owner",), "no"),
 )
+_LAST: Final = 8
+"""Tokens of a prompt's end."""
 UNKNOWN: Final = Kind("OpenAI-compatible", None, (), "no", caches=False)
 
 
@@ -106,6 +110,21 @@ async def _by_version(client: httpx.AsyncClient, url: str) -> Kind:
     except (httpx.HTTPError, ValueError, TypeError):
         ollama = False
     return KINDS[0] if ollama else UNKNOWN
+
+
+async def prompt_end(client: httpx.AsyncClient, server: Found, model: str) -> str:
+    """How a prompt of ``model`` ends, where the server tells; else nothing."""
+    if not server.kind.renders:
+        return ""
+    asked = {"model": model, "messages": [{"role": "user", "content": "Hello."}]} | server.kind.unthinking
+    try:
+        with busy():
+            tokens = (await client.post(f"{server.url}/tokenize", json=asked)).raise_for_status().json()["tokens"]
+            last = {"model": model, "tokens": tokens[-_LAST:]}
+            told = (await client.post(f"{server.url}/detokenize", json=last)).raise_for_status().json()
+        return str(told["prompt"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return ""
 
 
 async def discover(timeout: float = 0.5, ports: tuple[int, ...] | None = None) -> tuple[Found, ...]:

@@ -1,6 +1,7 @@
 """Models that think in writing before they answer: nobody wants to hear that, or to wait for it.
 
-They are asked not to. What they write all the same, between tags before the answer, is left out.
+They are asked not to. What they write all the same, between tags before the answer, is left out. Some are given the
+opening tag with the prompt, and write the closing one alone.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ NO_THOUGHTS: Final = "<think>\n\n</think>\n\n"
 _NAMES: Final = ("think", "thinking", "thought", "reasoning")
 _TAGS: Final = tuple(f"<{name}>" for name in _NAMES)
 _OPENING: Final = re.compile(rf"\s*<({'|'.join(_NAMES)})>")
+_OPENED: Final = re.compile(rf"<({'|'.join(_NAMES)})>\s*$")
 _LONGEST: Final = max(map(len, _TAGS)) + 1
 
 
 class Thoughts:
     """Takes the thoughts out of one reply, piece by piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompt: str = "") -> None:
+        """``prompt``: how it ends, where that is known."""
+        opened = _OPENED.search(prompt)
+        self._opened = f"</{opened[1]}>" if opened else ""
+        """The tag that ends the thought that the prompt begins."""
         self.seen = False
         """Whether there were any; a server that sends them beside the text may say so here."""
         self._answered = False
@@ -35,6 +41,9 @@ class Thoughts:
         """What of the answer can be said now; may be empty."""
         if self._held is None:
             return piece
+        if self._opened and not self.seen:  # else the server tells it apart
+            self.seen, self._closing = True, self._opened
+        self._opened = ""
         self._held += piece
         while True:
             if self._closing:

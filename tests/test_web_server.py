@@ -9,6 +9,7 @@ import json
 import re
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -235,6 +236,38 @@ def test_client_that_sends_no_more_sound_is_answered(monkeypatch: pytest.MonkeyP
             assert (await told(socket, "response.done"))["response"]["status"] == "completed"
             said = [message.content for message in parts.responder.prompts[-1][1:]]
             assert said == ["Wait, stop.", "What is one plus one?"]
+
+    asyncio.run(main())
+
+
+def test_client_that_is_not_read_for_long_has_not_switched_its_microphone_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the sound of an item is recognized, what it sends waits on its way: the turn goes on."""
+    monkeypatch.setattr("dragoman.web.realtime.MUTE_S", 0.3)
+
+    async def slowly(pcm: Samples, language: str | None) -> str:
+        await asyncio.sleep(0.6)
+        return "What is one plus one?"
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(20),
+            served(create_app(replace(Backend.of(scripted(["Wait."], ["Two."])), transcribe=slowly))) as address,
+            connect(f"ws://{address}/v1/realtime") as socket,
+        ):
+            wire = (np.repeat(speech((0.2, 1.4), seconds=1.4), 3)[::2] * 32767).astype("<i2").tobytes()
+            sound = base64.b64encode(wire).decode()
+            await send(socket, "input_audio_buffer.append", audio=sound)
+            await told(socket, "input_audio_buffer.speech_started")
+            item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
+            await send(socket, "conversation.item.create", item=item)
+            for kind, fields in (("response.create", {}), ("input_audio_buffer.append", {"audio": sound})):
+                await send(socket, kind, **fields)
+            await send(socket, "session.update", session={})
+            seen: list[str] = []
+            while "session.updated" not in seen:
+                seen.append(str(json.loads(await socket.recv())["type"]))
+            assert "conversation.item.done" in seen
+            assert "input_audio_buffer.committed" not in seen
 
     asyncio.run(main())
 

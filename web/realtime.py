@@ -147,7 +147,8 @@ class Connection:
         self._control = _Control(self._session, backend.settings)
         self._conversation = Conversation(self._control, config, _new_id, extended=extended, longest=backend.longest)
         self._decoder = Decoder(config.audio.input.format)
-        self._heard_at = 0.0
+        self._waited_s = 0.0
+        """So long the client was waited for since it sent sound: what it sends while it is not read counts as sent."""
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -180,7 +181,9 @@ class Connection:
 
     async def _receive(self) -> None:
         while True:
+            before = asyncio.get_running_loop().time()
             frame = await self._socket.receive()
+            self._waited_s += asyncio.get_running_loop().time() - before
             if frame["type"] == "websocket.disconnect":
                 return
             try:
@@ -206,8 +209,7 @@ class Connection:
         except ProtocolError as error:
             return self._conversation.refuse(error, message.event_id)
         form, events = self._conversation.config.audio.input.format, list[ServerEvent]()
-        mute = asyncio.get_running_loop().time() >= self._heard_at + MUTE_S
-        if mute and isinstance(message, ask.ItemCreate | ask.ResponseCreate):
+        if self._waited_s >= MUTE_S and isinstance(message, ask.ItemCreate | ask.ResponseCreate):
             events += self._conversation.muted()
         events += self._conversation.client(message, transcript=transcript)
         await self._control.settle()
@@ -217,7 +219,7 @@ class Connection:
 
     async def _hear(self, pcm: Samples) -> None:
         if len(pcm):
-            self._heard_at = asyncio.get_running_loop().time()
+            self._waited_s = 0.0
             self._conversation.received(len(pcm))
             await self._session.hear(pcm)
 

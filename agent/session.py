@@ -157,7 +157,7 @@ class Session:
 
     def cancel(self) -> int:
         """Stop the reply that is written or played; gives its number, 0 if there is none."""
-        reply = self._engine.reply
+        reply, self._asked = self._engine.reply, (None, None)
         self._tell(on.Cancel())
         return reply if self._engine.reply != reply else 0
 

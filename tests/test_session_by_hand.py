@@ -577,3 +577,22 @@ def test_reply_that_was_asked_for_does_not_wait_for_a_turn_that_becomes_the_clie
 
     _, events = held(parts, drive)
     assert [done.heard for done in only(events, ev.ReplyDone)] == ["Yes."]
+
+
+def test_request_that_is_cancelled_in_a_turn_does_not_say_how_that_is_answered() -> None:
+    """Though the turn's reply was being prepared as it was asked for."""
+    parts = scripted(["What time is it?"], ["One two three."], first=1.0)
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0.2, 1.2), seconds=1.4))
+        session.respond(instructions="Be brief.", max_tokens=2)
+        await hear(session, speech(seconds=0.2))
+        session.cancel()
+        await hear(session, speech(seconds=4))
+
+    _, events = held(parts, drive)
+    assert [done.heard for done in only(events, ev.ReplyDone)] == ["One two three."]
+    assert isinstance(parts.responder, ScriptedResponder)
+    systems = [prompt[0].content for prompt in parts.responder.prompts]
+    assert "Be brief." in systems[:-1]
+    assert systems[-1] != "Be brief."

@@ -95,7 +95,9 @@ class Engine(Arming):
 
     def _cancel(self) -> None:
         self._settled()
-        self._asked = False
+        if self._asked:
+            self._asked = False
+            self._prepare_anew()  # it may be written as it was asked for
         if self._replies.current is not None and self._replies.current.announced:
             self._replies.end("cancelled")
             self._after_reply()

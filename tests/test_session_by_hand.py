@@ -596,3 +596,20 @@ def test_request_that_is_cancelled_in_a_turn_does_not_say_how_that_is_answered()
     systems = [prompt[0].content for prompt in parts.responder.prompts]
     assert "Be brief." in systems[:-1]
     assert systems[-1] != "Be brief."
+
+
+def test_reply_that_is_prepared_does_not_read_what_was_not_heard_after_all() -> None:
+    """The client says so late, as of a far network."""
+    parts = scripted(["Count.", "What was it?"], ["One two three four five six seven eight.", "Two."], first=0.3)
+
+    async def drive(session: Session) -> None:
+        await hear(session, speech((0.2, 1.0), (3.0, 4.2), seconds=4.55))
+        assert session.phase == "pausing"
+        session.truncate(1, 0.5)
+        await hear(session, speech(seconds=4))
+
+    _, events = held(parts, drive)
+    assert [done.status for done in only(events, ev.ReplyDone)] == ["interrupted", "completed"]
+    assert isinstance(parts.responder, ScriptedResponder)
+    last = [message.content for message in parts.responder.prompts[-1][1:]]
+    assert last == ["Count.", "One two", "What was it?"]

@@ -111,8 +111,8 @@ class Engine(Arming):
                     reply.words.clear()  # those of a text too, which take no time
                 self._replies.end("interrupted")
                 self._after_reply()
-        else:
-            self._replies.rewrite(number, seconds)
+        elif self._replies.rewrite(number, seconds):
+            self._prepare_anew()
 
     def _prepare_anew(self) -> None:
         """What is prepared for the open turn was begun without knowing."""

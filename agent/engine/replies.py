@@ -65,7 +65,11 @@ class Replies:
             self._tell(do.DropReply(self.current.number))
             self.current = None
 
-    def rewrite(self, number: int, seconds: float) -> None:
-        """Of a reply that is over, only ``seconds`` were heard."""
-        if number in self._past:
-            self._tell(do.Rewrite(number, self._past[number].heard(seconds) if seconds else ""))
+    def rewrite(self, number: int, seconds: float) -> bool:
+        """Of a reply that is over, only ``seconds`` were heard; whether other words than were thought."""
+        if (reply := self._past.get(number)) is None:
+            return False
+        before, heard = reply.heard(reply.position), reply.heard(seconds) if seconds else ""
+        reply.position = seconds
+        self._tell(do.Rewrite(number, heard))
+        return heard != before

@@ -469,6 +469,7 @@ def test_cancel_without_a_response_is_an_error() -> None:
     """Nothing to cancel."""
     (error,) = Desk().send("response.cancel")
     assert error["error"]["code"] == "response_cancel_not_active"
+    assert error["error"]["message"].startswith("Cancellation failed")  # by which LiveKit knows that it is no failure
 
 
 def test_cancel_of_a_held_reply_leaves_it_to_be_resumed() -> None:
@@ -761,8 +762,30 @@ def test_item_can_not_be_added_twice() -> None:
     desk = Desk()
     desk.send("conversation.item.create", item=typed("mine"))
     (error,) = desk.send("conversation.item.create", item=typed("mine"))
-    assert error["error"]["code"] == "item_exists"
+    assert error["error"]["code"] == "item_create_duplicate_item_id"
     assert len(desk.session.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"type_": "conversation.item.retrieve", "item_id": "gone"}, "item_retrieve_invalid_item_id"),
+        ({"type_": "conversation.item.delete", "item_id": "gone"}, "item_delete_invalid_item_id"),
+        (
+            {"type_": "conversation.item.truncate", "item_id": "gone", "audio_end_ms": 1},
+            "item_truncate_invalid_item_id",
+        ),
+        (
+            {"type_": "conversation.item.create", "item": typed("new"), "previous_item_id": "gone"},
+            "item_create_invalid_previous_item_id",
+        ),
+    ],
+)
+def test_item_that_is_gone_is_told_by_the_references_code(event: dict[str, object], code: str) -> None:
+    """Pipecat ends its conversation at an error whose code it does not know."""
+    (error,) = Desk().send(**event)
+    assert error["error"]["code"] == code
+    assert "'gone'" in error["error"]["message"]
 
 
 def test_deleted_answer_is_cut_to_nothing() -> None:

@@ -146,7 +146,8 @@ class Conversation:
             case ask.ItemCreate():
                 return self._create(message, transcript)
             case ask.ItemRetrieve():
-                return [event("conversation.item.retrieved", item=self._items.get(message.item_id).json())]
+                item = self._items.get(message.item_id, "retrieve")
+                return [event("conversation.item.retrieved", item=item.json())]
             case ask.ItemDelete():
                 return self._delete(message.item_id)
             case ask.ItemTruncate():
@@ -196,7 +197,7 @@ class Conversation:
         if after == "root":
             last = not len(self._items)
         else:
-            last = after is None or self._items.get(after, "previous_item_id").id == self._items.last
+            last = after is None or self._items.get(after, "create", "previous_item_id").id == self._items.last
         if not last:
             raise ProtocolError("items can only be added at the end", param="previous_item_id")
         sound = any(part.type == "input_audio" for part in source.content)
@@ -226,17 +227,17 @@ class Conversation:
         ]
 
     def _delete(self, item_id: str) -> list[ServerEvent]:
-        item, cut = self._items.get(item_id), list[ServerEvent]()
+        item, cut = self._items.get(item_id, "delete"), list[ServerEvent]()
         if item.entry:
             self._control.forget(item.entry)
         elif item.reply:
             alone = len(self._items.parts(item.reply)) == 1
             cut = self._cut(item, -item.offset if alone else 0.0)
-        self._items.remove(item_id)
+        self._items.remove(item)
         return [*cut, event("conversation.item.deleted", item_id=item_id)]
 
     def _truncate(self, message: ask.ItemTruncate) -> list[ServerEvent]:
-        item = self._items.get(message.item_id)
+        item = self._items.get(message.item_id, "truncate")
         if item.role != "assistant" or item.kind != "output_audio":
             raise ProtocolError("only spoken answers can be truncated", param="item_id")
         if message.content_index:
@@ -268,9 +269,9 @@ class Conversation:
     def _respond(self, wanted: ask.ResponseParams) -> list[ServerEvent]:
         if self.config.type == "transcription":
             raise ProtocolError("a transcription session gives no responses", param="type")
-        if self._replies.active is not None:
+        if (active := self._replies.active) is not None:
             raise ProtocolError(
-                "a response is in progress: cancel it or wait for it",
+                f"Conversation already has an active response in progress: {active.id}; cancel it or wait for it",
                 code="conversation_already_has_active_response",
             )
         if wanted.conversation != "auto" or wanted.input is not None:
@@ -324,7 +325,8 @@ class Conversation:
             self._control.cancel()
             return []
         if active is None or response_id not in (None, active.id):
-            raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
+            # Clients know the reference's words: who cancels may always be a moment too late.
+            raise ProtocolError("Cancellation failed: no active response found", code="response_cancel_not_active")
         stopped = self._control.cancel() if self._asked is None else 0  # else the session had not been asked yet
         self._asked = None
         return self._replies.cancel(stopped)

@@ -78,11 +78,14 @@ class Items:
         """Id of the newest item."""
         return next(reversed(self._items), None)
 
-    def get(self, item_id: str, param: str = "item_id") -> Item:
-        """The item. Raises ``ProtocolError``."""
+    def get(self, item_id: str, wanted_to: str, param: str = "item_id") -> Item:
+        """The item. Raises ``ProtocolError``; its code names what one ``wanted_to`` do, as in the reference: clients
+        know by it that the session goes on.
+        """
         item = self._items.get(item_id)
         if item is None:
-            raise ProtocolError(f"no item {item_id!r} in this conversation", code="item_not_found", param=param)
+            code = f"item_{wanted_to}_invalid_{param}"
+            raise ProtocolError(f"no item {item_id!r} in this conversation", code=code, param=param)
         return item
 
     def find(self, item_id: str) -> Item | None:
@@ -96,16 +99,18 @@ class Items:
     def add(self, item: Item) -> str | None:
         """Append ``item``; gives the id of the one before it. Raises ``ProtocolError`` if its id is taken."""
         if item.id in self._items:
-            raise ProtocolError(f"item {item.id!r} already exists", code="item_exists", param="item.id")
+            raise ProtocolError(
+                f"item {item.id!r} already exists", code="item_create_duplicate_item_id", param="item.id"
+            )
         previous = self.last
         self._items[item.id] = item
         if len(self._items) > MAX_ITEMS:
             del self._items[next(iter(self._items))]
         return previous
 
-    def remove(self, item_id: str) -> None:
-        """Take the item out. Raises ``ProtocolError``."""
-        del self._items[self.get(item_id).id]
+    def remove(self, item: Item) -> None:
+        """Take the item out."""
+        del self._items[item.id]
 
 
 @dataclass(slots=True)

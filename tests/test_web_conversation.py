@@ -139,6 +139,15 @@ def test_items_name_the_one_before() -> None:
     assert answer["previous_item_id"] == user["item"]["id"]
 
 
+def test_words_that_are_not_known_yet_are_no_words() -> None:
+    """LiveKit keeps what an item says when it is added, and the transcript behind it."""
+    desk = Desk()
+    desk.happen(*spoken_turn())
+    told = [each["item"]["content"] for each in desk.said if "item" in each]
+    assert told == [[{"type": "input_audio", "transcript": None}]] * 2
+    assert heard(desk, str(desk.said[0]["item_id"])) == "Good morning."
+
+
 def test_transcription_deltas_join_to_the_stable_words() -> None:
     """A delta can't be taken back, so it waits until its words are stable."""
     desk = Desk()

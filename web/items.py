@@ -50,7 +50,9 @@ class Item:
     def json(self, *, empty: bool = False) -> dict[str, Json]:
         """The ``item`` object; ``empty``: as it looks before any content."""
         name = "text" if self.kind.endswith("text") else "transcript"
-        content: list[Json] = [] if empty else [{"type": self.kind, name: self.text}]
+        # Of words that are not known yet, null is told: a client puts those that come later behind what it has.
+        text = self.text or (None if self.kind == "input_audio" else "")
+        content: list[Json] = [] if empty else [{"type": self.kind, name: text}]
         return {
             "id": self.id,
             "object": "realtime.item",

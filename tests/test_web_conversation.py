@@ -965,6 +965,26 @@ def test_bad_update_changes_nothing(change: dict[str, object], param: str) -> No
     assert desk.conversation.config == before
 
 
+@pytest.mark.parametrize(
+    ("type_", "where", "name", "now"),
+    [
+        ("session.update", "session", "turn_detection", "audio.input.turn_detection"),
+        ("session.update", "session", "modalities", "output_modalities"),
+        ("response.create", "response", "modalities", "output_modalities"),
+        ("response.create", "response", "voice", "audio.output.voice"),
+    ],
+)
+def test_settings_by_the_betas_names_are_refused(type_: str, where: str, name: str, now: str) -> None:
+    """As the reference does: who turns turn-taking off in the old way would be answered without being asked."""
+    desk = Desk()
+    before = desk.conversation.config
+    (error,) = desk.send(type_, **{where: {name: None}})
+    assert error["error"]["code"] == "unknown_parameter"
+    assert error["error"]["param"] == f"{where}.{name}"
+    assert error["error"]["message"] == f"{where}.{name} was the beta's name for {where}.{now}: use that"
+    assert (desk.conversation.config, desk.session.calls) == (before, [])
+
+
 def test_settings_that_are_off_are_no_settings() -> None:
     """Clients that send all that they know."""
     off = {"type": "server_vad", "idle_timeout_ms": None}

@@ -278,6 +278,7 @@ class Conversation:
             raise ProtocolError(
                 "responses out of the conversation are not supported yet", param="response.conversation"
             )
+        ask.require_current(wanted.model_extra or {}, "response")
         for name, value in (("tools", wanted.tools), ("prompt", wanted.prompt)):
             if value:
                 raise ProtocolError(f"{name}: not supported yet, leave it out", param=f"response.{name}")

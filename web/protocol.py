@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dragoman.audio.types import Json
 from dragoman.web.events import ProtocolError, explained
@@ -145,6 +145,7 @@ class SessionConfig(BaseModel):
 
     def merged(self, changes: Mapping[str, object]) -> SessionConfig:
         """With ``changes`` laid over it: objects merge, lists and null replace. Raises ``ProtocolError``."""
+        require_current(changes, "session")
         for path in _UNSUPPORTED:
             wanted: object = changes
             for name in path.split("."):
@@ -186,8 +187,28 @@ _UNSUPPORTED: Final = (
     *(f"audio.input.transcription.{name}" for name in ("prompt", "keywords", "languages")),
 )
 """Settings of the reference that would change what the client gets."""
+_BETA_NAMES: Final = {
+    "modalities": "output_modalities",
+    "voice": "audio.output.voice",
+    "speed": "audio.output.speed",
+    "output_audio_format": "audio.output.format",
+    "input_audio_format": "audio.input.format",
+    "input_audio_transcription": "audio.input.transcription",
+    "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "turn_detection": "audio.input.turn_detection",
+    "max_response_output_tokens": "max_output_tokens",
+}
 _NULLABLE = {"turn_detection", "transcription", "silence_duration_ms", "language", "voice", "noise_reduction"}
 """Where null means something; elsewhere it leaves the value as it is."""
+
+
+def require_current(settings: Mapping[str, object], where: str) -> None:
+    """Raises ``ProtocolError`` for what only the protocol's beta knows: who asks by its name would wait for it."""
+    for name in settings:
+        if name in _BETA_NAMES:
+            param = f"{where}.{name}"
+            message = f"{param} was the beta's name for {where}.{_BETA_NAMES[name]}: use that"
+            raise ProtocolError(message, code="unknown_parameter", param=param)
 
 
 def merge(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
@@ -300,6 +321,8 @@ class ResponseAudio(BaseModel):
 
 class ResponseParams(BaseModel):
     """How one response differs from the session's."""
+
+    model_config = ConfigDict(extra="allow")
 
     audio: ResponseAudio | None = None
     conversation: str = "auto"

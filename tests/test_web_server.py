@@ -521,19 +521,23 @@ def test_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) ->
     run(test)
 
 
-def test_failed_session_says_so() -> None:
-    """A session that ends by itself closes its connection with the reason."""
+@pytest.mark.parametrize(
+    "reason", ["the language model is gone", "o modelo não está mais lá: " + "não há memória, " * 9]
+)
+def test_failed_session_says_so(reason: str) -> None:
+    """A session that ends by itself closes its connection with the reason, or as much of it as a close can hold."""
 
     async def test(address: str) -> None:
         async with connect(f"ws://{address}/v1/realtime") as socket:
             await told(socket, "session.created")
-            sessions[0].fail(DragomanError("the language model is gone"))
+            sessions[0].fail(DragomanError(reason))
             error = await told(socket, "error")
-            assert error["error"]["message"] == "the language model is gone"
+            assert error["error"]["message"] == reason
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await socket.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1011
+            assert reason.startswith(closed.value.rcvd.reason)
 
     run(test)
 

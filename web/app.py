@@ -35,6 +35,8 @@ MAX_MESSAGE_BYTES: Final = 16 * 2**20
 """Largest message from a client."""
 LEAVE_S: Final = 2.0
 """How long a client that is sent away has to hear why."""
+_REASON_BYTES: Final = 123
+"""A close holds no longer reason."""
 RequirePair: TypeAlias = Callable[[str | None, str, bool], None]
 """Raises ``DragomanError`` where no interpreter can be opened for these (see ``OpenInterpreter``); loads nothing."""
 _STATIC = Path(str(files("dragoman.web"))) / "static"
@@ -216,6 +218,6 @@ async def _leave(
     try:
         async with asyncio.timeout(LEAVE_S):
             await socket.send_text(json.dumps(event))
-            await socket.close(code, message[:120])
+            await socket.close(code, message.encode()[:_REASON_BYTES].decode(errors="ignore"))
     except (RuntimeError, OSError, WebSocketDisconnect):  # TimeoutError is an OSError
         _log.debug("the client was gone before it could be told: %s", message)

@@ -55,6 +55,8 @@ class Floor(Turns):
             if self.policy.interruptible:
                 turn.ducks = True
                 self._out.append(do.Duck(True))
+            else:
+                self._take_floor(turn)  # it stops nothing, but who hears of it may want to stop the reply
             return
         turn.silenced = self._drop_reply()
         self._listen(turn)

@@ -329,6 +329,21 @@ def test_spoken_item_is_transcribed() -> None:
     run(test)
 
 
+def test_spoken_item_with_its_words_says_them_once() -> None:
+    """Clients that replay a conversation send what they had understood with the sound."""
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            sound = base64.b64encode(np.zeros(48_000, "<i2").tobytes()).decode()
+            part = {"type": "input_audio", "audio": sound, "transcript": "Good morning."}
+            item = {"type": "message", "role": "user", "content": [part]}
+            await send(socket, "conversation.item.create", item=item)
+            await told(socket, "conversation.item.done")
+            assert sessions[0].calls == [("remember", "user", "Good morning.")]
+
+    run(test)
+
+
 def test_spoken_item_that_can_not_be_recognized_is_refused() -> None:
     """The session goes on, without it."""
 

@@ -228,7 +228,8 @@ class Connection:
         decoder = Decoder(config.format)
         sounds: list[Samples] = []
         for part in item.content:
-            for piece in decoder.decode(part.audio or ""):
+            # Words that come with their sound are not told by both.
+            for piece in decoder.decode("" if part.transcript else part.audio or ""):
                 sounds.append(piece)
                 await asyncio.sleep(0)  # others are served in between
         if not sounds:

@@ -272,6 +272,24 @@ def test_client_that_is_not_read_for_long_has_not_switched_its_microphone_off(mo
     asyncio.run(main())
 
 
+def test_response_that_waits_for_a_voice_is_given_where_no_more_sound_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The voice was heard in what had come before the request; its client does nothing but wait."""
+    monkeypatch.setattr("dragoman.web.realtime.MUTE_S", 0.01)
+
+    async def test(address: str) -> None:
+        async with connect(f"ws://{address}/v1/realtime") as socket:
+            sound = base64.b64encode(np.zeros(24_000, "<i2").tobytes()).decode()
+            await send(socket, "input_audio_buffer.append", audio=sound)
+            await send(socket, "response.create")
+            await told(socket, "response.created")
+            sessions[0].tell(on.UserStarted(1, 0.2))
+            await told(socket, "input_audio_buffer.speech_stopped")
+            await told(socket, "input_audio_buffer.committed")
+            assert sessions[0].calls[-1] == ("commit",)
+
+    run(test)
+
+
 @pytest.mark.parametrize("way", ["commit", "clear"])
 def test_what_is_given_at_once_is_ended_as_a_whole(way: str) -> None:
     """Sound, its end or its refusal, and a request, all before anything was heard: one turn or none, and an answer."""

@@ -107,6 +107,11 @@ class Conversation:
         self._received += samples
         self._uncommitted += samples
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a response was promised that waits for the user to fall silent."""
+        return self._speaking and self._replies.promised
+
     def muted(self) -> list[ServerEvent]:
         """No more sound comes, and so no silence that would end the open turn: it is over."""
         return self._stamped(self._end_turn()) if self._speaking else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dragoman.agent.parts import Parts
@@ -26,7 +27,7 @@ from dragoman.web.protocol import MAX_TEXT_BYTES, SemanticVad, ServerVad, Sessio
 STALL_S: Final = 10.0
 """A client that takes nothing for so long is let go: nothing may pile up for it."""
 MUTE_S: Final = 2.0
-"""A client that sends no sound for so long, and types instead, has switched its microphone off."""
+"""A client that sends no sound for so long, and waits for an answer, has switched its microphone off."""
 _LEISURE: Final = {"low": 2.0, "high": 0.5}
 """How much longer than usual a silence must be, by ``eagerness``."""
 
@@ -179,11 +180,25 @@ class Connection:
                 except TimeoutError as error:
                     raise TooSlow(f"the client took nothing for {STALL_S:.0f} s") from error
 
+    async def _next(self) -> Message | None:
+        """What the client sends; None where that is nothing for ``MUTE_S``."""
+        before = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(MUTE_S):
+                return await self._socket.receive()
+        except TimeoutError:
+            return None
+        finally:
+            self._waited_s += asyncio.get_running_loop().time() - before
+
     async def _receive(self) -> None:
         while True:
-            before = asyncio.get_running_loop().time()
-            frame = await self._socket.receive()
-            self._waited_s += asyncio.get_running_loop().time() - before
+            if (frame := await self._next()) is None:
+                if self._mute and self._conversation.awaited:
+                    ended = self._conversation.muted()
+                    await self._control.settle()
+                    await self._send(ended)
+                continue
             if frame["type"] == "websocket.disconnect":
                 return
             try:
@@ -209,13 +224,17 @@ class Connection:
         except ProtocolError as error:
             return self._conversation.refuse(error, message.event_id)
         form, events = self._conversation.config.audio.input.format, list[ServerEvent]()
-        if self._waited_s >= MUTE_S and isinstance(message, ask.ItemCreate | ask.ResponseCreate):
+        if self._mute and isinstance(message, ask.ItemCreate | ask.ResponseCreate):
             events += self._conversation.muted()
         events += self._conversation.client(message, transcript=transcript)
         await self._control.settle()
         if self._conversation.config.audio.input.format != form:
             self._decoder = Decoder(self._conversation.config.audio.input.format)
         return events
+
+    @property
+    def _mute(self) -> bool:
+        return self._waited_s >= MUTE_S
 
     async def _hear(self, pcm: Samples) -> None:
         if len(pcm):

@@ -72,6 +72,11 @@ class Replies:
         return self._promised or (self._reply.response if self._reply else None)
 
     @property
+    def promised(self) -> bool:
+        """Whether a response was promised that has not begun."""
+        return self._promised is not None
+
+    @property
     def held(self) -> bool:
         """Whether a reply is silent now, but may be taken up again."""
         return self._reply is not None and self._reply.held and not self._reply.stopped

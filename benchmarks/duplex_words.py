@@ -1,7 +1,4 @@
-"""What a session knows of an open turn by its words: in each pause the ear's, read by the drafter.
-
-As there, a noise is no turn, and neither is a sign of attention ("Yeah.") that began over the reply.
-"""
+"""What a session knows of an open turn by its words: in each pause the ear's, read by the drafter."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from dragoman.agent.drafter.endings import Endings
 from dragoman.agent.drafter.runtime import DrafterRuntime, Reading
 from dragoman.agent.duplex.frames import first_decided
 from dragoman.agent.duplex.history import dialogue_before
-from dragoman.agent.engine.backchannel import is_backchannel
 from dragoman.agent.ports import Recognizer, RecognizerStream
 from dragoman.asr.vad import WINDOW, Started
 from dragoman.audio.types import INPUT_RATE
@@ -40,7 +36,7 @@ class TurnWords:
         self._stream: RecognizerStream | None = None
         self._reading: Reading | None = None
         self._window = self._fed = 0
-        self._since_s = self._begun_s = 0.0
+        self._since_s = 0.0
         self._whole: float | None = None
         self._news: tuple[float, float, float] | None = None
         """The same with the moments from which it was known and from which a voice is known to go on, until it was
@@ -68,7 +64,7 @@ class TurnWords:
         return (whole, at) if at < until else None
 
     def begun(self) -> None:
-        """A reply is begun, or there is none to give: the turn is over, and what the user says then is another."""
+        """A reply is begun: the turn is over, and what the user says then is another."""
         self._stream = self._whole = self._news = None
 
     def _hear(self, window: int) -> None:
@@ -80,7 +76,6 @@ class TurnWords:
                 self._news = (*self._news[:2], min(self._news[2], until / INPUT_RATE))
             if self._stream is None:
                 self._stream, self._fed = self._recognizer.open("en"), max(0, edge.at - _BEFORE)
-                self._begun_s = edge.at / INPUT_RATE
                 frame = first_decided(edge.at / INPUT_RATE)
                 self._reading = self._drafter.open(dialogue_before(self._world.conversation, frame))
         if self._stream is None or self._reading is None:
@@ -91,10 +86,7 @@ class TurnWords:
             self._feed(until - WINDOW)
             text = self._stream.ended().text.strip()
             heard_s = time.process_time()
-            if not text or (is_backchannel(text) and self._world.voice.aside(self._begun_s)):
-                self.begun()
-                self._world.note(until / INPUT_RATE)
-            else:
+            if text:
                 self._drafter.read(self._reading, text)
                 word = self._drafter.last_word(self._reading)
                 self._whole = None if word is None else self._endings.whole(word)

@@ -76,7 +76,6 @@ class AgentVoice:
         self._sound = (0.0, 0.0)
         self._sign = (0.0, 0.0)
         self._over = 0.0
-        self._asks = False
 
     def busy(self, now: float) -> bool:
         """Whether a reply was begun and is not over."""
@@ -91,19 +90,12 @@ class AgentVoice:
         """Whether it is audible."""
         return any(start <= now < end for start, end in (self._sound, self._sign))
 
-    def aside(self, start: float) -> bool:
-        """Whether who spoke up then did so over a reply that asks nothing, and did not stop it."""
-        stopped = bool(self.played.stops) and self.played.stops[-1] >= start
-        return self._sound[0] <= start < self._over and not stopped and not self._asks
-
     def begin(self, now: float) -> None:
         """A reply is begun."""
         answered = [turn for turn in self._turns if turn.event.end_s <= now]
         onset, length = ONSET_S, _NOT_DUE_S
-        self._asks = False
         if answered and now - answered[-1].event.end_s <= ANSWERED_S:
             said = answered[-1].reply
-            self._asks = said.text.rstrip().endswith("?")
             onset, length = said.start_s - decided_s(said.frame), _whole_s(said)
         self._over = now + onset + length
         self._sound = (now + onset, self._over)
@@ -189,18 +181,12 @@ class World:
         self.microphone = Microphone(conversation, echo)
         self.voice = AgentVoice(conversation, self.microphone)
         self.activity = activity or Activity.of(self.microphone.pcm)
-        self._noted = 0.0
-
-    def note(self, now: float) -> None:
-        """What was said until now asks for no answer: a noise, or a sign of attention over the reply."""
-        self._noted = now
 
     def opened(self, now: float) -> bool:
         """Whether the user has said something since the last reply was over, as far as it has been heard: in a session
-        nothing is answered before a voice was, and nothing that was noted.
+        nothing is answered before a voice was.
         """
-        since = max(self.voice.over, self._noted)
-        return self.activity.voiced(int(since * INPUT_RATE) // WINDOW, int(now * INPUT_RATE) // WINDOW)
+        return self.activity.voiced(int(self.voice.over * INPUT_RATE) // WINDOW, int(now * INPUT_RATE) // WINDOW)
 
 
 def _whole_s(said: AgentUtterance) -> float:

@@ -239,49 +239,6 @@ def test_a_benchmark_knows_it_in_pauses_alone(drafter: DrafterRuntime) -> None:
     assert len(ear.ends) == 3
 
 
-@dataclass
-class Hearing(Counting):
-    """Hears the same in each turn."""
-
-    text: str = ""
-
-    def ended(self) -> Said:
-        return Said(self.text)
-
-
-@pytest.mark.parametrize(
-    ("text", "begun", "stopped", "answered"),
-    [
-        ("Yeah.", 1.0, False, False),
-        ("Yeah, but why?", 1.0, False, True),
-        ("Yeah.", 1.0, True, True),  # it stopped the reply: who does wants to say something
-        ("Yeah.", None, False, True),  # over no reply it is an answer
-        ("", None, False, False),
-    ],
-)
-def test_a_benchmark_takes_no_turn_for_one_that_a_session_would_not(
-    drafter: DrafterRuntime, text: str, begun: float | None, stopped: bool, answered: bool
-) -> None:
-    """A sign of attention over the end of a reply, and a noise, wait for no answer. What is said next does."""
-    talk = conversation()
-    spoken = edges((3.1, 3.6), (5.0, 5.5))
-    activity = Activity(200, {known // WINDOW - 1: edge for known, edge in spoken}.get)
-    world = World(talk, activity=activity)
-    ear = Hearing(text=text)
-    words = TurnWords(world, ear, drafter, knows(drafter.dims.width))
-    if begun is not None:
-        world.voice.begin(begun)
-        assert world.voice.over == pytest.approx(3.32)
-    words.whole(3.3)
-    if stopped:
-        world.voice.stop(3.3)
-    known = words.whole(4.0)
-    assert (known is not None, world.opened(4.0)) == (answered, answered)
-    ear.text = "What is that?"
-    assert words.whole(6.0) is not None
-    assert world.opened(6.0)
-
-
 @pytest.mark.slow
 def test_the_shipped_one_knows_half_a_sentence_from_a_whole_one() -> None:
     """Pairs of which the second says all that the first began to."""

@@ -18,7 +18,7 @@ from dragoman.asr.causal.adapter import load_adapter, save_adapter
 from dragoman.asr.causal.catalog import TALK, adapter_path, open_named, open_recognizer
 from dragoman.asr.causal.decoding import _loop
 from dragoman.asr.causal.stream import CausalRecognizer
-from dragoman.asr.whisper import WhisperRecognizer
+from dragoman.asr.whisper import Hypothesis, WhisperRecognizer
 from dragoman.audio.types import INPUT_RATE, DragomanError, Samples
 from dragoman.models.adapters import FOLDER
 
@@ -218,6 +218,29 @@ def test_a_beam_hears_too(recognizer: CausalRecognizer, spoken: Speak) -> None:
         stable = partial.text.split()[: partial.stable]
     assert len(stable) >= 6
     assert wer(FOX, stream.final().text) <= 0.2
+
+
+class Dreaming:
+    """A second pass that makes much of little."""
+
+    def open(self, language: str | None = None) -> Dreaming:
+        return self
+
+    def accept(self, pcm: Samples) -> None:
+        pass
+
+    def final(self) -> Hypothesis:
+        return Hypothesis("We'll see you next time, see you next time, see you next", (), 12, "en")
+
+
+def test_more_words_than_anybody_says_are_not_believed(recognizer: CausalRecognizer, spoken: Speak) -> None:
+    """The text of the first pass stands; in more sound so many words are possible."""
+    stream = CausalRecognizer(recognizer.model, recognizer.tokens, second=Dreaming()).open("en")
+    stream.accept(np.concatenate([silence(0.2), spoken("Hello again.")])[: int(1.2 * INPUT_RATE)])
+    assert stream.refined() is None
+    assert "again" in stream.final().text
+    stream.accept(silence(3.0))
+    assert stream.final().text.startswith("We'll see you")
 
 
 def test_the_second_pass_is_the_offline_model(

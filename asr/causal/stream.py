@@ -40,6 +40,8 @@ _QUIETEST: Final = -40.0  # dBFS
 _RAISED: Final = -30.0
 _KEEP: Final = 8 * INPUT_RATE
 """Samples of a full segment that the next one hears again at most."""
+_FASTEST: Final = 6.0  # words a second, and
+_AT_ONCE: Final = 3  # words besides
 
 
 class _Offline(Protocol):
@@ -125,12 +127,14 @@ class CausalStream:
         self._places: list[_Place] = []
         self._closed: list[Word] = []
         self._second = recognizer.second.open(language) if recognizer.second else None
+        self._accepted = 0
 
     def accept(self, pcm: Samples) -> None:
         """Take more sound, 16 kHz mono, any length. Does no work: it is heard by the next decode."""
         self._inbox.put(pcm)
         if self._second is not None:
             self._second.accept(pcm)
+            self._accepted += len(pcm)
 
     def partial(self) -> Hypothesis:
         """Hear what was accepted. The text's first ``stable`` words will not change any more."""
@@ -143,8 +147,15 @@ class CausalStream:
         return self._hypothesis(self._segment.ended() if self._segment else None, ended=True)
 
     def refined(self) -> Hypothesis | None:
-        """All that was said by the second pass, if there is one. May run beside the other methods."""
-        return self._second.final() if self._second is not None else None
+        """All that was said by the second pass, if there is one. May run beside the other methods.
+
+        None where it has more words than anybody says in such a time: of a word alone offline models make whole
+        sentences now and then ("See you next time, see you next time").
+        """
+        if self._second is None:
+            return None
+        heard, seconds = self._second.final(), self._accepted / INPUT_RATE
+        return None if len(heard.text.split()) > _AT_ONCE + _FASTEST * seconds else heard
 
     def final(self) -> Hypothesis:
         """All that was said, by the second pass where there is one."""

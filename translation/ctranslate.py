@@ -161,7 +161,7 @@ def _opened(folder: Path, names: Iterable[str], otherwise: _Pieces | None = None
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:
         raise DragomanError(
-            "CTranslate2 translators need the package sentencepiece: run `pip install dragoman[ctranslate]`"
+            "CTranslate2 translators need the package sentencepiece: run `pip install 'dragoman[ctranslate]'`"
         ) from error
     try:
         pieces: _Pieces = SentencePieceProcessor(model_file=str(path))

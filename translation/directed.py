@@ -70,6 +70,6 @@ def one_thread() -> None:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise DragomanError(
-            "translating needs the package threadpoolctl: run `pip install dragoman[translate]`"
+            "translating needs the package threadpoolctl: run `pip install 'dragoman[translate]'`"
         ) from error
     threadpool_limits(1, user_api="blas")

@@ -22,7 +22,7 @@ _UTF8: Final = 1
 _IPA_TIED: Final = 0x02 | 0x80 | (ord("^") << 8)
 _SWITCH: Final = re.compile(r"\([a-z-]+\)")
 
-INSTALL: Final = "run `pip install dragoman[translate]`, or install the system package libespeak-ng1"
+INSTALL: Final = "run `pip install 'dragoman[translate]'`, or install the system package libespeak-ng1"
 
 
 class Espeak:

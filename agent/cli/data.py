@@ -144,7 +144,7 @@ def scripting(language: str) -> Script:
     try:
         translator = open_translator("en", language)
     except DragomanError as error:
-        console.print(f"only written patterns will be spoken: {error}")
+        console.print(f"only written patterns will be spoken: {error}", markup=False, soft_wrap=True)
         return sentence
     return lambda rng, lang: sentence(rng, lang, lambda text: translator.translate(text, "en", lang))
 

@@ -50,7 +50,7 @@ def say(
             ]
             emit("summary", file=str(output), seconds=round(speech.seconds, 3), lang=lang, voice=name, words=words)
         else:
-            console.print(f"{output}: {speech.seconds:.1f} s, voice {name}", soft_wrap=True)
+            console.print(f"{output}: {speech.seconds:.1f} s, voice {name}", markup=False, soft_wrap=True)
 
 
 def _read() -> str:

@@ -47,7 +47,7 @@ def echo_canceller(without: str) -> EchoCanceller | None:
     try:
         return EchoCanceller()
     except DragomanError as error:
-        console.print(f"{without}: {error}", style="yellow")
+        console.print(f"{without}: {error}", style="yellow", markup=False, soft_wrap=True)
         return None
 
 

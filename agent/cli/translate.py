@@ -77,7 +77,7 @@ def translate(
         with progress_of("opening the models", json) as progress:
             interpreter = models.open(language, to, voice if speak else None, progress)
         if (notice := models.notice(language, to)) is not None:
-            console.print(notice, style="yellow")
+            console.print(notice, style="yellow", markup=False, soft_wrap=True)
         echo = None
         if aloud and sound is None:
             echo = echo_canceller("Wear headphones, all that the microphone hears is interpreted")

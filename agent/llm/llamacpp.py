@@ -44,6 +44,8 @@ _STOP: Final = ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "```")
 _LIMITED: Final = ""
 """Stands for the end of a reply that may not be longer."""
 
+_CLOSED: Final = "the language model is closed"
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -260,7 +262,7 @@ class LlamaCppResponder:
         try:
             future = self._workers.submit(self._run, request)
         except RuntimeError as error:
-            raise DragomanError("the language model is closed") from error
+            raise DragomanError(_CLOSED) from error
         self._active[future] = request
         future.add_done_callback(self._served)
         try:
@@ -279,7 +281,7 @@ class LlamaCppResponder:
     def _served(self, future: Future[None]) -> None:
         request = self._active.pop(future)
         if future.cancelled():  # it had no turn: its reader is gone, or waits for a model that is closed
-            request.put(DragomanError("the language model is closed"))
+            request.put(DragomanError(_CLOSED))
 
     def _run(self, request: _Request) -> None:
         """Serve one request; on a worker thread until the engine is done with it.
@@ -308,7 +310,8 @@ class LlamaCppResponder:
                 slot.prompt = request.prompt[: int(len(request.prompt) * request.read)]
             with self._taking:
                 self._free.append(slot)
-            request.put(None)
+            # Who still listens to what was stopped waits for a model that is closed.
+            request.put(DragomanError(_CLOSED) if request.cancelled.is_set() else None)
 
     def _body(self, request: _Request, slot: _Slot) -> dict[str, object]:
         sampling = self._sampling

@@ -400,16 +400,20 @@ STORY = "One two three four five six seven eight nine ten eleven twelve thirteen
 
 
 @contextmanager
-def telling_a_story(tmp_path: Path) -> Iterator[Page]:
-    """A page that speaks the story, while a noise that is taken for a sign of attention begins."""
-    parts = scripted(["Mm-hm."], [STORY])
+def telling_a_story(
+    tmp_path: Path, noise_as: str = "Mm-hm.", phase: str = "speaking", first: float = 0.1
+) -> Iterator[Page]:
+    """A page that tells the story, and a noise that begins in this ``phase`` and is taken for a sign of attention, or
+    whatever else. ``first``: seconds to the story's first word.
+    """
+    parts = scripted([noise_as], [STORY], first=first)
     with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
         page.add_init_script(PROMPTED_MICROPHONE)
         enter(page, address)
         page.click("#talk")
         page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
         write(page, "Count.")
-        page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
+        page.wait_for_selector(f"body[data-phase={phase}]", timeout=WAIT_MS)
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE // 2).astype(np.float32)
         page.evaluate("wav => speak(wav)", wav(noise))
         yield page
@@ -436,16 +440,7 @@ def test_escape_while_the_user_is_heard_ends_the_answer(tmp_path: Path) -> None:
 
 def test_noise_while_the_agent_thinks_takes_nothing_from_who_typed(tmp_path: Path) -> None:
     """The answer comes after it, in the place of the one that had not begun."""
-    parts = scripted([""], [STORY], first=2.0)
-    with browser(tmp_path, silence(1.0)) as page, locked_server(session=partial(Session, parts)) as address:
-        page.add_init_script(PROMPTED_MICROPHONE)
-        enter(page, address)
-        page.click("#talk")
-        page.wait_for_selector("body[data-phase=idle]", timeout=WAIT_MS)
-        write(page, "Count.")
-        page.wait_for_selector("body[data-phase=replying]", timeout=WAIT_MS)
-        noise = np.random.default_rng(0).uniform(-0.5, 0.5, OUTPUT_RATE // 2).astype(np.float32)
-        page.evaluate("wav => speak(wav)", wav(noise))
+    with telling_a_story(tmp_path, noise_as="", phase="replying", first=2.0) as page:
         page.wait_for_selector("body[data-phase=listening]", timeout=WAIT_MS)
         page.wait_for_selector("body[data-phase=speaking]", timeout=WAIT_MS)
         page.wait_for_selector("#log .assistant:not(.open)", timeout=WAIT_MS)

@@ -67,6 +67,10 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         """Seconds: real time (measured) or none, plus everything that was skipped."""
         return self._base() + self._skipping.skipped
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for its threads without a limit, which would be skipped."""
+        await super().shutdown_default_executor()
+
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Within it nothing is skipped; may be nested and shared by many tasks."""

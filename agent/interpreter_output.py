@@ -15,7 +15,6 @@ from dragoman.agent.interpreter import Spoken
 from dragoman.agent.ports import Sink
 from dragoman.audio.clock import sleep_until
 from dragoman.audio.devices import Speaker
-from dragoman.audio.echo import EchoCanceller
 from dragoman.audio.files import WavWriter
 from dragoman.audio.types import OUTPUT_RATE, Samples
 
@@ -44,9 +43,9 @@ class SpeechFile:
 
 
 @asynccontextmanager
-async def speaker(echo: EchoCanceller | None = None) -> AsyncIterator[SpeechOutput]:
-    """To this machine's speaker, see ``SpeechPlayer``; ``echo`` is told. Raises ``DragomanError`` if there is none."""
-    async with Speaker(played=None if echo is None else echo.played) as device, SpeechPlayer(device) as player:
+async def speaker() -> AsyncIterator[SpeechOutput]:
+    """To this machine's speaker, see ``SpeechPlayer``. Raises ``DragomanError`` where there is none."""
+    async with Speaker() as device, SpeechPlayer(device) as player:
         yield player
 
 

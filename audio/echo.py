@@ -1,5 +1,8 @@
 """What the loudspeaker plays, taken out of what the microphone hears: WebRTC's echo canceller, AEC3, as the package
 ``livekit`` (extra ``mic``) carries it.
+
+Where both speak at once it takes some of the user's voice, too, and where there is no echo as well: for somebody who
+interrupts now and then, not for an interpreter, who speaks into all that is said.
 """
 
 from __future__ import annotations

@@ -70,32 +70,6 @@ def test_an_interpreter_through_the_sound_card(
     assert "trem" in heard or "carro" in heard
 
 
-@pytest.mark.nightly  # a real loudspeaker's timing, on cores that have other things to do
-@pytest.mark.timeout(300)
-@pytest.mark.usefixtures("portuguese_voice")
-def test_an_interpreter_through_open_speakers_does_not_interpret_itself(
-    sound_server: dict[str, str], tmp_path: Path, spoken: Callable[..., Samples]
-) -> None:
-    """All that the speaker plays comes back into the microphone; the third sentence is said into the translation."""
-    said, quiet = tmp_path / "said.wav", np.zeros(4 * INPUT_RATE, np.float32)
-    texts = ("Good morning, my friends, and welcome to our meeting.", "The train to the coast was late.", "Thank you.")
-    save(said, np.concatenate([piece for text in texts for piece in (spoken(text), quiet)]), INPUT_RATE)
-    room = ["module-loopback", "source=ears.monitor", "sink=mouth", "latency_msec=40"]
-    subprocess.run(["pactl", "load-module", *room], env=sound_server, check=True, stdout=subprocess.DEVNULL)
-    command = [sys.executable, "-m", "dragoman", "translate", "mic", "--stream", "--speak", "--json"]
-    with subprocess.Popen(command, env=sound_server, stdout=subprocess.PIPE, text=True) as interpreter:
-        try:
-            assert interpreter.stdout is not None
-            until(interpreter.stdout, "ready")
-            subprocess.run(["paplay", "--device=mouth", str(said)], env=sound_server, check=True)
-            interpreter.send_signal(signal.SIGINT)
-            *_, summary = [json.loads(line) for line in interpreter.stdout]
-        finally:
-            interpreter.kill()
-    print(summary)
-    assert len(summary["segments"]) == 3
-
-
 @pytest.mark.slow
 def test_a_missing_microphone_is_one_clear_line(tmp_path: Path) -> None:
     """Where there is no sound card, the error says so and names the remedy."""

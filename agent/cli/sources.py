@@ -51,7 +51,7 @@ def echo_canceller(without: str) -> EchoCanceller | None:
         return None
 
 
-async def microphone(*, json: bool, echo: EchoCanceller | None = None) -> AsyncIterator[Samples]:
+async def microphone(*, json: bool) -> AsyncIterator[Samples]:
     """Frames of the microphone until Ctrl-C; what was said before it is still worked on. Tells when it listens, with
     ``json`` as an event ``ready``.
     """
@@ -67,7 +67,7 @@ async def microphone(*, json: bool, echo: EchoCanceller | None = None) -> AsyncI
             else:
                 console.print("listening; Ctrl-C ends", style="dim")
             async for frame in device:
-                yield frame if echo is None else echo.cleaned(frame)
+                yield frame
                 if stopped.is_set():
                     return
     finally:

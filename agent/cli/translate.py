@@ -13,7 +13,7 @@ import typer
 from dragoman.agent.cli.captions import CaptionView, JsonCaptions, LineCaptions, LiveCaptions
 from dragoman.agent.cli.output import JsonOption, console, emit, errors
 from dragoman.agent.cli.progress import progress_of
-from dragoman.agent.cli.sources import echo_canceller, frames, microphone, opened
+from dragoman.agent.cli.sources import frames, microphone, opened
 from dragoman.agent.interpreter import Interpreter, Spoken, Translated
 from dragoman.agent.interpreter_output import SpeechFile, SpeechOutput, speaker
 from dragoman.agent.interpreters import LATEST_S, Interpreters
@@ -78,13 +78,12 @@ def translate(
             interpreter = models.open(language, to, voice if speak else None, progress)
         if (notice := models.notice(language, to)) is not None:
             console.print(notice, style="yellow", markup=False, soft_wrap=True)
-        echo = None
         if aloud and sound is None:
-            echo = echo_canceller("Wear headphones, all that the microphone hears is interpreted")
-        heard = microphone(json=json, echo=echo) if sound is None else frames(sound, pace=True)
+            console.print("wear headphones: all that the microphone hears is interpreted", style="yellow")
+        heard = microphone(json=json) if sound is None else frames(sound, pace=True)
         with ExitStack() as stack:
             track = stack.enter_context(WavWriter(output, OUTPUT_RATE)) if output else None
-            out = nullcontext(SpeechFile(track)) if track else speaker(echo) if aloud else nullcontext()
+            out = nullcontext(SpeechFile(track)) if track else speaker() if aloud else nullcontext()
             cues = stack.enter_context(SubtitleFile(subtitles)) if subtitles else None
             view: CaptionView = JsonCaptions(stream=stream) if json else LineCaptions(console)
             if stream and console.is_terminal and not json:

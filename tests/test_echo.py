@@ -129,6 +129,6 @@ def test_a_missing_package_is_one_clear_line(
     monkeypatch.setitem(sys.modules, "livekit.rtc", None)
     with pytest.raises(DragomanError, match=r"pip install 'dragoman\[mic\]'"):
         EchoCanceller()
-    assert echo_canceller("The agent can't be interrupted") is None
+    assert echo_canceller() is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("needs the package livekit: pip install 'dragoman[mic]'")

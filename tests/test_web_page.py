@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -578,13 +579,16 @@ class Telling(ScriptedSession):
             self._telling.cancel()
 
 
-@contextmanager
-def telling(tmp_path: Path, words: int) -> Iterator[tuple[Page, Telling]]:
-    """A page on a network that may get stuck, and its session, which was asked something."""
-    sessions: list[Telling] = []
+Asked = TypeVar("Asked", bound=ScriptedSession)
 
-    def opened(settings: SessionSettings) -> Telling:
-        sessions.append(Telling(settings, words))
+
+@contextmanager
+def asked(tmp_path: Path, make: Callable[[SessionSettings], Asked]) -> Iterator[tuple[Page, Asked]]:
+    """A page on a network that may get stuck, and its session, which was asked something."""
+    sessions: list[Asked] = []
+
+    def opened(settings: SessionSettings) -> Asked:
+        sessions.append(make(settings))
         return sessions[-1]
 
     with browser(tmp_path) as page, locked_server(session=opened) as address:
@@ -593,6 +597,11 @@ def telling(tmp_path: Path, words: int) -> Iterator[tuple[Page, Telling]]:
         write(page, "Are you there?")
         page.wait_for_selector("#log .user", timeout=WAIT_MS)
         yield page, sessions[-1]
+
+
+def telling(tmp_path: Path, words: int) -> AbstractContextManager[tuple[Page, Telling]]:
+    """The same with a session that answers in so many words."""
+    return asked(tmp_path, partial(Telling, words=words))
 
 
 def test_of_an_answer_that_was_cut_short_nothing_more_is_heard(tmp_path: Path) -> None:
@@ -641,17 +650,7 @@ def test_an_answer_that_was_not_wanted_any_more_is_not_heard(tmp_path: Path) -> 
 
 def test_message_that_follows_at_once_is_answered_too(tmp_path: Path) -> None:
     """Before the page has heard of the response to the one before it."""
-    sessions: list[ScriptedSession] = []
-
-    def opened(settings: SessionSettings) -> ScriptedSession:
-        sessions.append(ScriptedSession(settings))
-        return sessions[-1]
-
-    with browser(tmp_path) as page, locked_server(session=opened) as address:
-        page.add_init_script(STUCK_NETWORK)
-        enter(page, address)
-        write(page, "Are you there?")
-        page.wait_for_selector("#log .user", timeout=WAIT_MS)
+    with asked(tmp_path, ScriptedSession) as (page, session):
         page.evaluate("stick()")
         for text in ("No matter.", "What time is it?"):
             write(page, text)
@@ -659,7 +658,7 @@ def test_message_that_follows_at_once_is_answered_too(tmp_path: Path) -> None:
         page.evaluate("unstick()")
         page.locator("#log .user").nth(2).wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(200)
-        assert [call[0] for call in sessions[0].calls].count("respond") == 3
+        assert [call[0] for call in session.calls].count("respond") == 3
         assert page.is_hidden("#problem")
 
 

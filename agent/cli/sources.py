@@ -40,14 +40,12 @@ async def frames(sound: Iterator[Samples], *, pace: bool = False) -> AsyncIterat
         yield block
 
 
-def echo_canceller(without: str) -> EchoCanceller | None:
-    """For open speakers. Where its package is missing, None, and what it is to be ``without`` it is told. Blocking, a
-    second.
-    """
+def echo_canceller() -> EchoCanceller | None:
+    """For open speakers. Where its package is missing, None, and what that means is told. Blocking, a second."""
     try:
         return EchoCanceller()
     except DragomanError as error:
-        console.print(f"{without}: {error}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"The agent can't be interrupted: {error}", style="yellow", markup=False, soft_wrap=True)
         return None
 
 

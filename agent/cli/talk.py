@@ -151,7 +151,7 @@ async def _aloud(
     echoes: bool,
 ) -> None:
     parts = await _load(config, json)
-    echo = await asyncio.to_thread(echo_canceller, "The agent can't be interrupted") if echoes else None
+    echo = await asyncio.to_thread(echo_canceller) if echoes else None
     view: View = JsonView() if json else LiveView(console) if console.is_terminal else LinesView(console)
 
     def ready() -> None:
